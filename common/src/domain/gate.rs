@@ -1,0 +1,184 @@
+//! Gates: IO collects [`Evidence`], [`judge`] turns it into a typed [`GateOutcome`].
+
+use super::stage::CommitId;
+use crate::named_enum;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+named_enum! {
+    /// A named check.
+    pub enum Gate ("gate") {
+        AnalysisComplete = "analysis_complete",
+        AnalysisApproved = "analysis_approved",
+        ArchitectureDone = "architecture_done",
+        TestsLocal = "tests_local",
+        CiGreen = "ci_green",
+        ReviewerVerdict = "reviewer_verdict",
+        ReviewApproved = "review_approved",
+        TestsPassed = "tests_passed",
+        PrMerged = "pr_merged",
+    }
+}
+
+/// The outcome of one evaluation of a gate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", content = "reason", rename_all = "snake_case")]
+pub enum GateOutcome {
+    Pass,
+    /// The work is not good enough; the reason is the author's business.
+    Fail(FailReason),
+    /// The check itself could not be made; says nothing about the work.
+    Infra(String),
+    /// Someone or something else must act first.
+    Waiting(Waiting),
+}
+
+/// Why a gate failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum FailReason {
+    /// Files that must exist and be non-empty.
+    MissingFiles { files: Vec<String> },
+    /// The architect reports a conflict with the requirements; `text` is the file's content (cut by the collector).
+    Conflict { file: String, text: String },
+    /// The project's tests are red; `tail` is the end of their output.
+    TestsRed { exit_code: i32, tail: String },
+    /// The forge's combined status of the head is a failure.
+    CiFailed { detail: String },
+    /// The reviewer wants changes.
+    ChangesRequested { file: String, reason: String },
+    /// The review or report file does not exist.
+    NotFound { file: String },
+    /// The file exists but its front matter holds no usable verdict.
+    NoVerdict { file: String, detail: String },
+    /// Neither an open pull request nor a review file.
+    NoPullAndNoReview,
+    /// The open pull request has no approving review yet, or a later rejection.
+    PullRejected { reviewer: String, reason: String },
+    /// The tester's report says other than PASS.
+    TestsNotPassed { file: String, reason: String },
+}
+
+/// Whom or what a gate waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Waiting {
+    Approval,
+    Ci,
+    Review,
+    Merge,
+}
+
+/// The names of the artifacts inside `docs/work-items/<ID>/`; configuration, these are the defaults.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ArtifactNames {
+    /// What the analyst must write.
+    pub analysis: Vec<String>,
+    /// The analyst's questions to people.
+    pub questions: String,
+    /// The architect's decision record.
+    pub architecture: String,
+    /// The architect's report that the requirements contradict each other or the code.
+    pub conflict: String,
+    /// The reviewer's verdict, the first that exists counts.
+    pub review: Vec<String>,
+    /// The tester's report.
+    pub test_report: String,
+}
+
+impl Default for ArtifactNames {
+    fn default() -> Self {
+        let own = |s: &str| s.to_owned();
+        ArtifactNames {
+            analysis: ["01-brd.md", "02-trz.md", "03-acceptance-criteria.md", "04-test-plan.md"].map(own).to_vec(),
+            questions: own("01-questions.md"),
+            architecture: own("06-adr.md"),
+            conflict: own("10-conflict.md"),
+            review: ["12-review.md", "09-review.md"].map(own).to_vec(),
+            test_report: own("13-test-report.md"),
+        }
+    }
+}
+
+impl ArtifactNames {
+    /// Every name a collector has to look for.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        self.analysis
+            .iter()
+            .chain([&self.questions, &self.architecture, &self.conflict])
+            .chain(&self.review)
+            .chain([&self.test_report])
+            .map(String::as_str)
+    }
+}
+
+/// What was found in the branch and at the forge at one moment, on one commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The branch head that all of this belongs to.
+    pub head: CommitId,
+    /// Artifact file name -> content (UTF-8, lossy, cut to 64 KiB). Missing files have no entry.
+    pub artifacts: BTreeMap<String, String>,
+    /// The run of the project's test command, where the gate asked for it.
+    pub tests: Option<TestEvidence>,
+    /// The forge's combined status, where the gate asked for it.
+    pub ci: Option<CiEvidence>,
+    /// The branch's pull request, where the gate asked for it; `None` = there is none.
+    pub pull: Option<PullEvidence>,
+    /// A person approved since the analyst's last run began.
+    pub approved: bool,
+}
+
+/// One run of a project's test command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestEvidence {
+    /// The command line as configured.
+    pub command: String,
+    pub duration_ms: u64,
+    pub end: TestEnd,
+    /// The end of the combined output, UTF-8 lossy, at most 8 KiB.
+    pub tail: String,
+}
+
+/// How a test command ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum TestEnd {
+    /// It ended by itself.
+    Exited { code: i32 },
+    /// It could not be judged: timeout, missing tool (126, 127), no space, killed from outside.
+    Infra { why: String },
+}
+
+/// The forge's combined commit status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum CiEvidence {
+    Success,
+    Pending,
+    /// Which contexts failed.
+    Failure { detail: String },
+    /// The forge could not be asked, or is not configured.
+    Unavailable { why: String },
+}
+
+/// The branch's pull request and what reviewers said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullEvidence {
+    pub number: i64,
+    pub merged: bool,
+    pub open: bool,
+    /// The latest counting review of each reviewer (not dismissed, not stale, not a mere comment).
+    pub reviews: Vec<ReviewEvidence>,
+}
+
+/// One counting review.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReviewEvidence {
+    pub reviewer: String,
+    pub approved: bool,
+    pub body: String,
+    /// Milliseconds since the epoch.
+    pub submitted_at: i64,
+}

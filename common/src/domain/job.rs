@@ -1,0 +1,45 @@
+//! The vocabulary of the queue: the four kinds of job and their states.
+
+use crate::named_enum;
+
+named_enum! {
+    /// What a job is.
+    pub enum JobKind ("job kind") {
+        /// One webhook delivery, to be translated and decided on.
+        Event = "event",
+        /// One agent process.
+        Agent = "agent",
+        /// Publish, gate, decide, move.
+        Advance = "advance",
+        /// One write to the outside.
+        Effect = "effect",
+    }
+}
+
+named_enum! {
+    /// Where a job stands.
+    pub enum JobStatus ("job status") {
+        Queued = "queued",
+        Running = "running",
+        Done = "done",
+        Failed = "failed",
+        Cancelled = "cancelled",
+    }
+}
+
+impl JobStatus {
+    /// The job will not run again by itself.
+    pub const fn is_finished(self) -> bool {
+        matches!(self, JobStatus::Done | JobStatus::Failed | JobStatus::Cancelled)
+    }
+}
+
+impl JobKind {
+    /// How often a job of this kind is claimed before it counts as failed (agent 2; the others 20, over about a day).
+    pub const fn max_attempts(self) -> i32 {
+        match self {
+            JobKind::Agent => 2,
+            JobKind::Event | JobKind::Advance | JobKind::Effect => 20,
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The rules, pure: no clock, no IO, no log. Everything a decision needs is an argument, everything it
+//! wants done is in what it returns.
+
+pub mod backoff;
+pub mod breaker;
+pub mod budget;
+pub mod decide;
+pub mod effect;
+pub mod failure;
+pub mod front_matter;
+pub mod gate;
+pub mod job;
+pub mod messages;
+pub mod names;
+pub mod pipeline;
+pub mod stage;
+pub mod task;
+pub mod words;

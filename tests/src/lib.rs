@@ -1,0 +1,1 @@
+//! The test harness: real processes, real git, a real database file each.
