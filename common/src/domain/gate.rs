@@ -158,9 +158,13 @@ pub enum CiEvidence {
     Success,
     Pending,
     /// Which contexts failed.
-    Failure { detail: String },
+    Failure {
+        detail: String,
+    },
     /// The forge could not be asked, or is not configured.
-    Unavailable { why: String },
+    Unavailable {
+        why: String,
+    },
 }
 
 /// The branch's pull request and what reviewers said.
