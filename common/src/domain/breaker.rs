@@ -1,1 +1,5 @@
 //! (being written)
+use serde::{Deserialize, Serialize};
+/// placeholder until the leaf modules land
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Breaker {}

@@ -1,1 +1,22 @@
-//! (being written)
+//! All SQL of Orch, on one SQLite file. Functions here take an open connection and are composed by their
+//! callers into one transaction ([`Store::write`]); nothing here touches the outside or reads a clock.
+
+pub mod accounts;
+pub mod audit;
+pub mod backup;
+mod columns;
+mod connection;
+pub mod cursors;
+pub mod deliveries;
+mod error;
+pub mod gates;
+pub mod jobs;
+mod migrate;
+pub mod retention;
+pub mod runs;
+pub mod schema;
+pub mod tasks;
+pub mod workers;
+
+pub use connection::{Conn, Durability, Store, StoreOptions};
+pub use error::StoreError;

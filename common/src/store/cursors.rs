@@ -1,0 +1,43 @@
+//! Named positions and leases of the periodic work.
+
+use super::connection::Conn;
+use super::error::StoreError;
+use super::schema::cursors;
+use diesel::prelude::*;
+
+/// The stored value of a name.
+pub fn get(conn: &mut Conn, name: &str) -> Result<Option<String>, StoreError> {
+    Ok(cursors::table.find(name).select(cursors::value).first(conn).optional()?)
+}
+
+/// Stores a value.
+pub fn put(conn: &mut Conn, name: &str, value: &str, now: i64) -> Result<(), StoreError> {
+    diesel::insert_into(cursors::table)
+        .values((cursors::name.eq(name), cursors::value.eq(value), cursors::updated_at.eq(now)))
+        .on_conflict(cursors::name)
+        .do_update()
+        .set((cursors::value.eq(value), cursors::updated_at.eq(now)))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Takes or renews a lease until `until` (ms); `false` = somebody else holds it.
+pub fn lease(conn: &mut Conn, name: &str, owner: &str, until: i64, now: i64) -> Result<bool, StoreError> {
+    diesel::insert_or_ignore_into(cursors::table)
+        .values((cursors::name.eq(name), cursors::value.eq(""), cursors::updated_at.eq(now)))
+        .execute(conn)?;
+    let free = cursors::owner.is_null().or(cursors::owner.eq(owner)).or(cursors::until.lt(now));
+    let target = cursors::table.find(name).filter(free.assume_not_null());
+    Ok(diesel::update(target)
+        .set((cursors::owner.eq(owner), cursors::until.eq(until), cursors::updated_at.eq(now)))
+        .execute(conn)?
+        == 1)
+}
+
+/// Gives a lease back.
+pub fn release(conn: &mut Conn, name: &str, owner: &str, now: i64) -> Result<(), StoreError> {
+    diesel::update(cursors::table.find(name).filter(cursors::owner.eq(owner)))
+        .set((cursors::owner.eq(None::<String>), cursors::until.eq(None::<i64>), cursors::updated_at.eq(now)))
+        .execute(conn)?;
+    Ok(())
+}

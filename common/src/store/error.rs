@@ -1,0 +1,55 @@
+//! What can go wrong with the database, by what the caller can do about it.
+
+use diesel::result::{DatabaseErrorKind, Error as Diesel};
+
+/// An error of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process holds the writer's lock; trying again later helps.
+    #[error("the database is locked by another process")]
+    Busy,
+    /// The schema is not the one this program was built for; `orchctl migrate` (or a worker's start) brings it up.
+    #[error("the database's schema is not current: {0}")]
+    NotMigrated(String),
+    /// The file cannot be written: read-only, full disk, wrong owner.
+    #[error("the database cannot be written: {0}")]
+    NotWritable(String),
+    /// The file cannot be opened at all.
+    #[error("cannot open the database {path}: {why}")]
+    Open { path: String, why: String },
+    /// SQLite does not give the durability that was asked for.
+    #[error("the database does not keep its promise: {0}")]
+    Durability(String),
+    /// A stored value is none of those this program knows.
+    #[error("unexpected value in the database: {0}")]
+    Corrupt(String),
+    /// Anything else that SQLite reports.
+    #[error("database error: {0}")]
+    Sql(Diesel),
+}
+
+impl StoreError {
+    /// The same call may succeed later without anybody doing anything.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, StoreError::Busy)
+    }
+}
+
+impl From<Diesel> for StoreError {
+    fn from(e: Diesel) -> Self {
+        // SQLite's result codes are lost in diesel's error kinds; its fixed messages are what remains.
+        let text = match &e {
+            Diesel::DatabaseError(DatabaseErrorKind::Unknown, info) => info.message().to_owned(),
+            _ => return StoreError::Sql(e),
+        };
+        if text.contains("database is locked") || text.contains("database table is locked") {
+            StoreError::Busy
+        } else if text.contains("readonly") || text.contains("disk is full") || text.contains("disk I/O error") {
+            StoreError::NotWritable(text)
+        } else if text.contains("no such table") || text.contains("no such column") {
+            StoreError::NotMigrated(text)
+        } else {
+            StoreError::Sql(e)
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The record of every evaluation of a gate.
+
+use super::connection::Conn;
+use super::error::StoreError;
+use super::schema::gate_results;
+use crate::domain::gate::Gate;
+use diesel::prelude::*;
+
+/// One evaluation, bound to the commit it was made on.
+#[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
+#[diesel(table_name = gate_results, check_for_backend(diesel::sqlite::Sqlite))]
+pub struct GateResult {
+    pub id: i64,
+    pub task_id: i64,
+    pub job_id: Option<i64>,
+    pub gate: Gate,
+    pub outcome: String,
+    pub reason: Option<String>,
+    pub head: Option<String>,
+    pub command: Option<String>,
+    pub exit_code: Option<i32>,
+    pub duration_ms: Option<i64>,
+    pub at: i64,
+}
+
+/// An evaluation to be recorded.
+#[derive(Debug, Clone, Insertable)]
+#[diesel(table_name = gate_results)]
+pub struct NewGateResult {
+    pub task_id: i64,
+    pub job_id: Option<i64>,
+    pub gate: Gate,
+    /// `pass`, `fail`, `infra` or `waiting`.
+    pub outcome: &'static str,
+    pub reason: Option<String>,
+    pub head: Option<String>,
+    pub command: Option<String>,
+    pub exit_code: Option<i32>,
+    pub duration_ms: Option<i64>,
+    pub at: i64,
+}
+
+/// Records one evaluation.
+pub fn record(conn: &mut Conn, new: &NewGateResult) -> Result<(), StoreError> {
+    diesel::insert_into(gate_results::table).values(new).execute(conn)?;
+    Ok(())
+}
+
+/// The evaluations of a task, oldest first.
+pub fn of_task(conn: &mut Conn, task: i64) -> Result<Vec<GateResult>, StoreError> {
+    Ok(gate_results::table
+        .filter(gate_results::task_id.eq(task))
+        .order(gate_results::id)
+        .select(GateResult::as_select())
+        .load(conn)?)
+}

@@ -1,0 +1,87 @@
+//! Ending a claimed job. Only its owner can, and only once.
+
+use super::rows::Job;
+use crate::domain::job::JobStatus;
+use crate::store::connection::Conn;
+use crate::store::error::StoreError;
+use crate::store::schema::jobs;
+use diesel::prelude::*;
+
+/// Longest error text kept with a job, in characters.
+const ERROR_CHARS: usize = 4000;
+
+/// How a claimed job ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobEnd {
+    Done,
+    /// It will not run again by itself.
+    Failed {
+        error: String,
+    },
+    /// A person no longer wants it.
+    Cancelled {
+        why: String,
+    },
+    /// Back into the queue, not before `at` (ms; `None` = at once).
+    Again {
+        at: Option<i64>,
+        error: String,
+        spend: Spend,
+    },
+}
+
+/// What going back into the queue costs. The attempt was counted at the claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spend {
+    /// The attempt stays spent.
+    Attempt,
+    /// The attempt is given back, a transient one is counted.
+    Transient,
+    /// The attempt is given back, a recovery is counted.
+    Recovery,
+    /// The attempt is given back (a usage limit, a fault of the installation, infra).
+    Nothing,
+}
+
+/// Ends `job` as its owner; `false` = it was no longer this worker's (nothing is changed then).
+pub fn finish(conn: &mut Conn, job: &Job, end: &JobEnd, now: i64) -> Result<bool, StoreError> {
+    let worker = job.worker.as_deref().unwrap_or_default();
+    let target = jobs::table.find(job.id).filter(jobs::worker.eq(worker)).filter(jobs::status.eq(JobStatus::Running));
+    let finished = |status: JobStatus, error: Option<&str>| {
+        (jobs::status.eq(status), jobs::finished_at.eq(Some(now)), jobs::error.eq(error.map(cut)))
+    };
+    let changed = match end {
+        JobEnd::Done => diesel::update(target).set(finished(JobStatus::Done, None)).execute(conn)?,
+        JobEnd::Failed { error } => {
+            diesel::update(target).set(finished(JobStatus::Failed, Some(error))).execute(conn)?
+        }
+        JobEnd::Cancelled { why } => {
+            diesel::update(target).set(finished(JobStatus::Cancelled, Some(why))).execute(conn)?
+        }
+        JobEnd::Again { at, error, spend } => {
+            let (back, transient, recovery) = match spend {
+                Spend::Attempt => (0, 0, 0),
+                Spend::Transient => (1, 1, 0),
+                Spend::Recovery => (1, 0, 1),
+                Spend::Nothing => (1, 0, 0),
+            };
+            diesel::update(target)
+                .set((
+                    jobs::status.eq(JobStatus::Queued),
+                    jobs::worker.eq(None::<String>),
+                    jobs::started_at.eq(None::<i64>),
+                    jobs::available_at.eq(*at),
+                    jobs::error.eq(Some(cut(error))),
+                    jobs::attempts.eq(jobs::attempts - back),
+                    jobs::transient_attempts.eq(jobs::transient_attempts + transient),
+                    jobs::recoveries.eq(jobs::recoveries + recovery),
+                ))
+                .execute(conn)?
+        }
+    };
+    Ok(changed == 1)
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(ERROR_CHARS).collect()
+}

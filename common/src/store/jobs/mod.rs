@@ -1,0 +1,21 @@
+//! The one durable queue. A claim is one changed row; every finishing statement names its owner, so a zombie
+//! cannot overwrite a newer one. Order within a key is kept by the table's triggers (`ready`).
+
+mod claim;
+mod enqueue;
+mod finish;
+mod operate;
+mod recover;
+mod rows;
+mod views;
+
+pub use claim::{claim, claim_by_id, next_due};
+pub use enqueue::{NewJob, enqueue};
+pub use finish::{JobEnd, Spend, finish};
+pub use operate::{CancelOutcome, cancel, cancel_queued_of_task, retry};
+pub use recover::{orphans, owned_by, requeue_lost, take_over};
+pub use rows::Job;
+pub use views::{StatusCounts, counts, get, of_task, recent_agents, unfinished_of_task};
+
+#[cfg(test)]
+mod tests;

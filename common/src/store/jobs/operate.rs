@@ -1,0 +1,67 @@
+//! What an operator or a person's command does to jobs.
+
+use super::rows::Job;
+use crate::domain::job::{JobKind, JobStatus};
+use crate::store::connection::Conn;
+use crate::store::error::StoreError;
+use crate::store::schema::jobs;
+use diesel::prelude::*;
+
+/// What a cancel found.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CancelOutcome {
+    Cancelled,
+    /// Somebody works on it: ask its run to stop; its owner then ends the row.
+    Running(Job),
+    AlreadyFinished(JobStatus),
+    NotFound,
+}
+
+/// Cancels a queued job.
+pub fn cancel(conn: &mut Conn, id: i64, why: &str, now: i64) -> Result<CancelOutcome, StoreError> {
+    let Some(job) = super::get(conn, id)? else { return Ok(CancelOutcome::NotFound) };
+    match job.status {
+        JobStatus::Queued => {
+            diesel::update(jobs::table.find(id).filter(jobs::status.eq(JobStatus::Queued)))
+                .set((
+                    jobs::status.eq(JobStatus::Cancelled),
+                    jobs::finished_at.eq(Some(now)),
+                    jobs::error.eq(Some(why)),
+                ))
+                .execute(conn)?;
+            Ok(CancelOutcome::Cancelled)
+        }
+        JobStatus::Running => Ok(CancelOutcome::Running(job)),
+        JobStatus::Done | JobStatus::Failed | JobStatus::Cancelled => Ok(CancelOutcome::AlreadyFinished(job.status)),
+    }
+}
+
+/// Cancels the queued jobs of a task that would move it (agents and advances); effects still go out.
+pub fn cancel_queued_of_task(conn: &mut Conn, task: i64, why: &str, now: i64) -> Result<usize, StoreError> {
+    Ok(diesel::update(
+        jobs::table
+            .filter(jobs::task_id.eq(task))
+            .filter(jobs::status.eq(JobStatus::Queued))
+            .filter(jobs::kind.eq_any([JobKind::Agent.as_str(), JobKind::Advance.as_str()])),
+    )
+    .set((jobs::status.eq(JobStatus::Cancelled), jobs::finished_at.eq(Some(now)), jobs::error.eq(Some(why))))
+    .execute(conn)?)
+}
+
+/// Puts a failed or cancelled job back with its counters at zero; `false` where it is neither.
+pub fn retry(conn: &mut Conn, id: i64) -> Result<bool, StoreError> {
+    let revivable = [JobStatus::Failed.as_str(), JobStatus::Cancelled.as_str()];
+    Ok(diesel::update(jobs::table.find(id).filter(jobs::status.eq_any(revivable)))
+        .set((
+            jobs::status.eq(JobStatus::Queued),
+            jobs::attempts.eq(0),
+            jobs::transient_attempts.eq(0),
+            jobs::recoveries.eq(0),
+            jobs::worker.eq(None::<String>),
+            jobs::started_at.eq(None::<i64>),
+            jobs::finished_at.eq(None::<i64>),
+            jobs::available_at.eq(None::<i64>),
+        ))
+        .execute(conn)?
+        == 1)
+}

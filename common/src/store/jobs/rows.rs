@@ -1,0 +1,35 @@
+//! A job as it stands in the table.
+
+use crate::domain::job::{JobKind, JobStatus};
+use crate::domain::stage::Role;
+use crate::store::schema::jobs;
+use diesel::prelude::*;
+
+/// One row of the queue; times in ms since the epoch.
+#[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
+#[diesel(table_name = jobs, check_for_backend(diesel::sqlite::Sqlite))]
+pub struct Job {
+    pub id: i64,
+    pub kind: JobKind,
+    pub role: Option<Role>,
+    pub repo: Option<String>,
+    pub task_id: Option<i64>,
+    pub payload: String,
+    pub status: JobStatus,
+    /// Counted at the claim: claimed once is 1.
+    pub attempts: i32,
+    pub max_attempts: i32,
+    pub transient_attempts: i32,
+    pub recoveries: i32,
+    pub run_id: Option<String>,
+    pub error: Option<String>,
+    pub worker: Option<String>,
+    pub dedupe_key: Option<String>,
+    pub order_key: Option<String>,
+    /// Head of its key (kept by triggers); only ready jobs are claimed.
+    pub ready: bool,
+    pub available_at: Option<i64>,
+    pub created_at: i64,
+    pub started_at: Option<i64>,
+    pub finished_at: Option<i64>,
+}

@@ -1,0 +1,50 @@
+//! Forgetting, in steps so small that intake never waits long for the writer's lock.
+
+use super::connection::Conn;
+use super::error::StoreError;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::BigInt;
+
+/// Rows removed in one step at most.
+pub const STEP: i64 = 200;
+
+/// What one step removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pruned {
+    pub jobs: usize,
+    pub deliveries: usize,
+}
+
+impl Pruned {
+    /// Nothing is left to prune for now.
+    pub fn is_empty(&self) -> bool {
+        self.jobs == 0 && self.deliveries == 0
+    }
+}
+
+/// Removes up to [`STEP`] finished jobs (with their payloads, so the bodies of deliveries) that ended before
+/// `jobs_before`, and as many delivery keys older than `deliveries_before` (ms). The newest job always
+/// stays: ids are never given twice.
+pub fn prune_step(conn: &mut Conn, jobs_before: i64, deliveries_before: i64) -> Result<Pruned, StoreError> {
+    let jobs = sql_query(
+        "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs INDEXED BY jobs_finished \
+         WHERE finished_at IS NOT NULL AND finished_at < ? ORDER BY finished_at LIMIT ?) \
+         AND id < (SELECT max(id) FROM jobs)",
+    )
+    .bind::<BigInt, _>(jobs_before)
+    .bind::<BigInt, _>(STEP)
+    .execute(conn)?;
+    let mut deliveries = 0;
+    for source in super::deliveries::Source::ALL {
+        deliveries += sql_query(
+            "DELETE FROM deliveries WHERE (source, key) IN (SELECT source, key FROM deliveries \
+             INDEXED BY deliveries_age WHERE source = ? AND received_at < ? ORDER BY received_at LIMIT ?)",
+        )
+        .bind::<diesel::sql_types::Text, _>(source.as_str())
+        .bind::<BigInt, _>(deliveries_before)
+        .bind::<BigInt, _>(STEP)
+        .execute(conn)?;
+    }
+    Ok(Pruned { jobs, deliveries })
+}

@@ -1,0 +1,193 @@
+//! Runs: one execution of an agent process each, with what it cost.
+
+use super::connection::Conn;
+use super::error::StoreError;
+use super::schema::runs;
+use crate::domain::stage::{Role, Stage};
+use diesel::dsl::{count_star, sum};
+use diesel::prelude::*;
+
+/// One run; times in ms, money in USD.
+#[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
+#[diesel(table_name = runs, check_for_backend(diesel::sqlite::Sqlite))]
+pub struct Run {
+    pub id: String,
+    pub job_id: i64,
+    pub task_id: i64,
+    pub role: Role,
+    pub stage: Stage,
+    pub worker: String,
+    pub host: String,
+    /// The run's folder, relative to the runs folder of its host.
+    pub dir: String,
+    pub state: String,
+    pub session_id: Option<String>,
+    pub resumed: bool,
+    pub head_before: Option<String>,
+    pub started_at: i64,
+    pub finished_at: Option<i64>,
+    pub exit_code: Option<i32>,
+    pub exit_signal: Option<i32>,
+    pub outcome: Option<String>,
+    pub error: Option<String>,
+    /// Counts for the role's cap: lost, cancelled, transient and infra runs do not.
+    pub counts: bool,
+    pub input_tokens: i64,
+    pub output_tokens: i64,
+    pub cache_tokens: i64,
+    pub cost_usd: f64,
+    pub cost_cumulative: f64,
+    pub turns: i32,
+    pub model: Option<String>,
+    pub cli_version: Option<String>,
+    pub denied_tools: Option<String>,
+}
+
+/// A run that is about to start.
+#[derive(Debug, Clone, Insertable)]
+#[diesel(table_name = runs)]
+pub struct NewRun {
+    pub id: String,
+    pub job_id: i64,
+    pub task_id: i64,
+    pub role: Role,
+    pub stage: Stage,
+    pub worker: String,
+    pub host: String,
+    pub dir: String,
+    pub state: &'static str,
+    pub session_id: Option<String>,
+    pub resumed: bool,
+    pub head_before: Option<String>,
+    pub started_at: i64,
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, PartialEq, AsChangeset)]
+#[diesel(table_name = runs, treat_none_as_null = true)]
+pub struct RunEnd {
+    pub state: &'static str,
+    pub finished_at: Option<i64>,
+    pub exit_code: Option<i32>,
+    pub exit_signal: Option<i32>,
+    pub outcome: Option<String>,
+    pub error: Option<String>,
+    pub counts: bool,
+    pub session_id: Option<String>,
+    pub input_tokens: i64,
+    pub output_tokens: i64,
+    pub cache_tokens: i64,
+    pub cost_usd: f64,
+    pub cost_cumulative: f64,
+    pub turns: i32,
+    pub model: Option<String>,
+    pub cli_version: Option<String>,
+    pub denied_tools: Option<String>,
+}
+
+/// Inserts a run and names it in its job, both or neither (call inside the claim's transaction or one of its own).
+pub fn insert(conn: &mut Conn, new: &NewRun) -> Result<(), StoreError> {
+    diesel::insert_into(runs::table).values(new).execute(conn)?;
+    diesel::update(super::schema::jobs::table.find(new.job_id))
+        .set(super::schema::jobs::run_id.eq(&new.id))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// The process runs.
+pub fn mark_running(conn: &mut Conn, id: &str) -> Result<(), StoreError> {
+    diesel::update(runs::table.find(id).filter(runs::state.eq("starting")))
+        .set(runs::state.eq("running"))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Another worker watches it now.
+pub fn set_worker(conn: &mut Conn, id: &str, worker: &str) -> Result<(), StoreError> {
+    diesel::update(runs::table.find(id)).set(runs::worker.eq(worker)).execute(conn)?;
+    Ok(())
+}
+
+/// Ends a run, once; `false` = it was ended already.
+pub fn finish(conn: &mut Conn, id: &str, end: &RunEnd) -> Result<bool, StoreError> {
+    let open = runs::table.find(id).filter(runs::state.eq_any(["starting", "running"]));
+    Ok(diesel::update(open).set(end).execute(conn)? == 1)
+}
+
+/// One run.
+pub fn get(conn: &mut Conn, id: &str) -> Result<Option<Run>, StoreError> {
+    Ok(runs::table.find(id).select(Run::as_select()).first(conn).optional()?)
+}
+
+/// The runs of a task, oldest first.
+pub fn of_task(conn: &mut Conn, task: i64) -> Result<Vec<Run>, StoreError> {
+    Ok(runs::table
+        .filter(runs::task_id.eq(task))
+        .order((runs::started_at, runs::id))
+        .select(Run::as_select())
+        .load(conn)?)
+}
+
+/// The newest run of a job.
+pub fn newest_of_job(conn: &mut Conn, job: i64) -> Result<Option<Run>, StoreError> {
+    Ok(runs::table
+        .filter(runs::job_id.eq(job))
+        .order((runs::started_at.desc(), runs::id.desc()))
+        .select(Run::as_select())
+        .first(conn)
+        .optional()?)
+}
+
+/// How many runs of a role count for its cap: those that began at or after `since` (ms).
+pub fn counted(conn: &mut Conn, task: i64, role: Role, since: i64) -> Result<i64, StoreError> {
+    Ok(runs::table
+        .filter(runs::task_id.eq(task))
+        .filter(runs::role.eq(role))
+        .filter(runs::counts.eq(true))
+        .filter(runs::started_at.ge(since))
+        .select(count_star())
+        .first(conn)?)
+}
+
+/// When each run of a task began, since a time, oldest first.
+pub fn starts_since(conn: &mut Conn, task: i64, since: i64) -> Result<Vec<i64>, StoreError> {
+    Ok(runs::table
+        .filter(runs::task_id.eq(task))
+        .filter(runs::started_at.ge(since))
+        .order(runs::started_at)
+        .select(runs::started_at)
+        .load(conn)?)
+}
+
+/// Money spent, in USD: by a task in all its life.
+pub fn task_cost(conn: &mut Conn, task: i64) -> Result<f64, StoreError> {
+    let total: Option<f64> = runs::table.filter(runs::task_id.eq(task)).select(sum(runs::cost_usd)).first(conn)?;
+    Ok(total.unwrap_or_default())
+}
+
+/// How many runs a task has had.
+pub fn task_runs(conn: &mut Conn, task: i64) -> Result<i64, StoreError> {
+    Ok(runs::table.filter(runs::task_id.eq(task)).select(count_star()).first(conn)?)
+}
+
+/// Money spent since a time (ms), in USD, by all tasks or those of one project.
+pub fn cost_since(conn: &mut Conn, since: i64, project: Option<&str>) -> Result<f64, StoreError> {
+    use super::schema::tasks;
+    let total: Option<f64> = match project {
+        None => runs::table.filter(runs::started_at.ge(since)).select(sum(runs::cost_usd)).first(conn)?,
+        Some(project) => runs::table
+            .inner_join(tasks::table.on(tasks::id.eq(runs::task_id)))
+            .filter(runs::started_at.ge(since))
+            .filter(tasks::project.eq(project))
+            .select(sum(runs::cost_usd))
+            .first(conn)?,
+    };
+    Ok(total.unwrap_or_default())
+}
+
+/// The highest cumulative cost the CLI has reported for a session (it grows over resumes).
+pub fn session_cost(conn: &mut Conn, session: &str) -> Result<f64, StoreError> {
+    let highest: Option<f64> =
+        runs::table.filter(runs::session_id.eq(session)).select(diesel::dsl::max(runs::cost_cumulative)).first(conn)?;
+    Ok(highest.unwrap_or_default())
+}

@@ -1,0 +1,177 @@
+//! The tables as diesel sees them; `migrations/` is the source, a test compares the two.
+
+diesel::table! {
+    tasks (id) {
+        id -> BigInt,
+        project -> Text,
+        work_item -> Text,
+        key -> Text,
+        title -> Text,
+        repo -> Text,
+        branch -> Text,
+        base -> Text,
+        stage -> Text,
+        stage_version -> BigInt,
+        state -> Text,
+        state_reason -> Nullable<Text>,
+        cap_since -> BigInt,
+        approved_at -> Nullable<BigInt>,
+        said -> Nullable<Text>,
+        head -> Nullable<Text>,
+        progress_at -> BigInt,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    jobs (id) {
+        id -> BigInt,
+        kind -> Text,
+        role -> Nullable<Text>,
+        repo -> Nullable<Text>,
+        task_id -> Nullable<BigInt>,
+        payload -> Text,
+        status -> Text,
+        attempts -> Integer,
+        max_attempts -> Integer,
+        transient_attempts -> Integer,
+        recoveries -> Integer,
+        run_id -> Nullable<Text>,
+        error -> Nullable<Text>,
+        worker -> Nullable<Text>,
+        dedupe_key -> Nullable<Text>,
+        order_key -> Nullable<Text>,
+        ready -> Bool,
+        available_at -> Nullable<BigInt>,
+        created_at -> BigInt,
+        started_at -> Nullable<BigInt>,
+        finished_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    job_counts (kind, status) {
+        kind -> Text,
+        status -> Text,
+        n -> BigInt,
+    }
+}
+
+diesel::table! {
+    deliveries (source, key) {
+        source -> Text,
+        key -> Binary,
+        job_id -> BigInt,
+        received_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    runs (id) {
+        id -> Text,
+        job_id -> BigInt,
+        task_id -> BigInt,
+        role -> Text,
+        stage -> Text,
+        worker -> Text,
+        host -> Text,
+        dir -> Text,
+        state -> Text,
+        session_id -> Nullable<Text>,
+        resumed -> Bool,
+        head_before -> Nullable<Text>,
+        started_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+        exit_code -> Nullable<Integer>,
+        exit_signal -> Nullable<Integer>,
+        outcome -> Nullable<Text>,
+        error -> Nullable<Text>,
+        counts -> Bool,
+        input_tokens -> BigInt,
+        output_tokens -> BigInt,
+        cache_tokens -> BigInt,
+        cost_usd -> Double,
+        cost_cumulative -> Double,
+        turns -> Integer,
+        model -> Nullable<Text>,
+        cli_version -> Nullable<Text>,
+        denied_tools -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    gate_results (id) {
+        id -> BigInt,
+        task_id -> BigInt,
+        job_id -> Nullable<BigInt>,
+        gate -> Text,
+        outcome -> Text,
+        reason -> Nullable<Text>,
+        head -> Nullable<Text>,
+        command -> Nullable<Text>,
+        exit_code -> Nullable<Integer>,
+        duration_ms -> Nullable<BigInt>,
+        at -> BigInt,
+    }
+}
+
+diesel::table! {
+    transitions (id) {
+        id -> BigInt,
+        task_id -> BigInt,
+        job_id -> Nullable<BigInt>,
+        version -> BigInt,
+        trigger -> Text,
+        actor -> Nullable<Text>,
+        from_stage -> Text,
+        to_stage -> Text,
+        from_state -> Text,
+        to_state -> Text,
+        reason -> Text,
+        at -> BigInt,
+    }
+}
+
+diesel::table! {
+    workers (name) {
+        name -> Text,
+        host -> Text,
+        pid -> Integer,
+        pid_start -> BigInt,
+        boot_id -> Text,
+        version -> Text,
+        state -> Text,
+        max_concurrency -> Integer,
+        poll_interval -> Double,
+        preflight_ok -> Nullable<Bool>,
+        preflight_reason -> Text,
+        started_at -> BigInt,
+        heartbeat_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    accounts (name) {
+        name -> Text,
+        breaker -> Text,
+        limit_until -> Nullable<BigInt>,
+        limit_reason -> Nullable<Text>,
+        fault -> Nullable<Text>,
+        fault_at -> Nullable<BigInt>,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    cursors (name) {
+        name -> Text,
+        value -> Text,
+        owner -> Nullable<Text>,
+        until -> Nullable<BigInt>,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(tasks, jobs, runs, gate_results, transitions);

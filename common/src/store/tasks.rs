@@ -1,0 +1,184 @@
+//! Tasks: one row per work item, moved only by compare-and-swap on stage and version.
+
+use super::connection::Conn;
+use super::error::StoreError;
+use super::schema::tasks;
+use crate::domain::stage::{Stage, TaskState};
+use diesel::prelude::*;
+
+/// One task; times in ms since the epoch.
+#[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
+#[diesel(table_name = tasks, check_for_backend(diesel::sqlite::Sqlite))]
+pub struct Task {
+    pub id: i64,
+    pub project: String,
+    pub work_item: String,
+    pub key: String,
+    pub title: String,
+    pub repo: String,
+    pub branch: String,
+    pub base: String,
+    pub stage: Stage,
+    pub stage_version: i64,
+    pub state: TaskState,
+    pub state_reason: Option<String>,
+    pub cap_since: i64,
+    pub approved_at: Option<i64>,
+    pub said: Option<String>,
+    pub head: Option<String>,
+    pub progress_at: i64,
+    pub created_at: i64,
+    pub updated_at: i64,
+    pub finished_at: Option<i64>,
+}
+
+/// A task to be made.
+#[derive(Debug, Clone)]
+pub struct NewTask {
+    pub project: String,
+    pub work_item: String,
+    pub key: String,
+    pub title: String,
+    pub repo: String,
+    pub branch: String,
+    pub base: String,
+}
+
+/// Inserts a task at `created`; `None` where the work item, the key or the branch has one already.
+pub fn insert(conn: &mut Conn, new: &NewTask, now: i64) -> Result<Option<Task>, StoreError> {
+    let NewTask { project, work_item, key, title, repo, branch, base } = new;
+    Ok(diesel::insert_or_ignore_into(tasks::table)
+        .values((
+            tasks::project.eq(project),
+            tasks::work_item.eq(work_item),
+            tasks::key.eq(key),
+            tasks::title.eq(title),
+            tasks::repo.eq(repo),
+            tasks::branch.eq(branch),
+            tasks::base.eq(base),
+            tasks::stage.eq(Stage::Created),
+            tasks::state.eq(TaskState::Active),
+            tasks::cap_since.eq(now),
+            tasks::progress_at.eq(now),
+            tasks::created_at.eq(now),
+            tasks::updated_at.eq(now),
+        ))
+        .returning(Task::as_returning())
+        .get_result(conn)
+        .optional()?)
+}
+
+/// One task.
+pub fn get(conn: &mut Conn, id: i64) -> Result<Option<Task>, StoreError> {
+    Ok(tasks::table.find(id).select(Task::as_select()).first(conn).optional()?)
+}
+
+/// The task of a work item.
+pub fn by_work_item(conn: &mut Conn, project: &str, work_item: &str) -> Result<Option<Task>, StoreError> {
+    Ok(tasks::table
+        .filter(tasks::project.eq(project))
+        .filter(tasks::work_item.eq(work_item))
+        .select(Task::as_select())
+        .first(conn)
+        .optional()?)
+}
+
+/// The task of a branch.
+pub fn by_branch(conn: &mut Conn, repo: &str, branch: &str) -> Result<Option<Task>, StoreError> {
+    Ok(tasks::table
+        .filter(tasks::repo.eq(repo))
+        .filter(tasks::branch.eq(branch))
+        .select(Task::as_select())
+        .first(conn)
+        .optional()?)
+}
+
+/// The task with a key like `ET-001` (the newest, where several projects share a prefix).
+pub fn by_key(conn: &mut Conn, key: &str) -> Result<Option<Task>, StoreError> {
+    Ok(tasks::table
+        .filter(tasks::key.eq(key))
+        .order(tasks::id.desc())
+        .select(Task::as_select())
+        .first(conn)
+        .optional()?)
+}
+
+/// Tasks of a repository whose last seen head is this commit (statuses carry no branch).
+pub fn by_head(conn: &mut Conn, repo: &str, head: &str) -> Result<Vec<Task>, StoreError> {
+    Ok(tasks::table.filter(tasks::repo.eq(repo)).filter(tasks::head.eq(head)).select(Task::as_select()).load(conn)?)
+}
+
+/// Tasks that are neither done nor cancelled, oldest first.
+pub fn open(conn: &mut Conn) -> Result<Vec<Task>, StoreError> {
+    Ok(tasks::table
+        .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("state NOT IN ('cancelled','done')"))
+        .order(tasks::id)
+        .select(Task::as_select())
+        .load(conn)?)
+}
+
+/// All tasks, newest first.
+pub fn newest(conn: &mut Conn, limit: i64) -> Result<Vec<Task>, StoreError> {
+    Ok(tasks::table.order(tasks::id.desc()).limit(limit).select(Task::as_select()).load(conn)?)
+}
+
+/// What a decision writes into its task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Move {
+    pub stage: Stage,
+    pub state: TaskState,
+    pub state_reason: Option<String>,
+    /// A human word: runs before now no longer count for the caps.
+    pub reset_cap: bool,
+    /// A person approved at analysis.
+    pub approved: bool,
+    /// An approval no longer holds (the analyst works again).
+    pub unapproved: bool,
+    /// The new fingerprint of what was said last; `None` leaves it.
+    pub said: Option<String>,
+}
+
+/// Applies a move if the task still stands where the decision saw it; `false` = it lost the race, and
+/// nothing is changed.
+pub fn compare_and_move(conn: &mut Conn, seen: &Task, to: &Move, now: i64) -> Result<bool, StoreError> {
+    let Move { stage, state, state_reason, reset_cap, approved, unapproved, said } = to;
+    let approved_at = match (approved, unapproved) {
+        (true, _) => Some(now),
+        (false, true) => None,
+        (false, false) => seen.approved_at,
+    };
+    let changed = diesel::update(
+        tasks::table
+            .find(seen.id)
+            .filter(tasks::stage.eq(seen.stage))
+            .filter(tasks::stage_version.eq(seen.stage_version)),
+    )
+    .set((
+        tasks::stage.eq(stage),
+        tasks::stage_version.eq(seen.stage_version + 1),
+        tasks::state.eq(state),
+        tasks::state_reason.eq(state_reason.as_deref()),
+        tasks::cap_since.eq(if *reset_cap { now } else { seen.cap_since }),
+        tasks::approved_at.eq(approved_at),
+        tasks::said.eq(said.as_ref().or(seen.said.as_ref())),
+        tasks::progress_at.eq(if *stage == seen.stage { seen.progress_at } else { now }),
+        tasks::updated_at.eq(now),
+        tasks::finished_at.eq(if state.is_terminal() { Some(now) } else { None }),
+    ))
+    .execute(conn)?;
+    Ok(changed == 1)
+}
+
+/// Remembers the branch's head; a new one is progress. No version: evidence, not a decision.
+pub fn note_head(conn: &mut Conn, id: i64, head: &str, now: i64) -> Result<(), StoreError> {
+    diesel::update(tasks::table.find(id).filter(tasks::head.is_null().or(tasks::head.ne(head)).assume_not_null()))
+        .set((tasks::head.eq(head), tasks::progress_at.eq(now), tasks::updated_at.eq(now)))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// The work item's title changed at its source.
+pub fn set_title(conn: &mut Conn, id: i64, title: &str, now: i64) -> Result<(), StoreError> {
+    diesel::update(tasks::table.find(id)).set((tasks::title.eq(title), tasks::updated_at.eq(now))).execute(conn)?;
+    Ok(())
+}

@@ -1,0 +1,10 @@
+DROP TABLE cursors;
+DROP TABLE accounts;
+DROP TABLE workers;
+DROP TABLE transitions;
+DROP TABLE gate_results;
+DROP TABLE runs;
+DROP TABLE deliveries;
+DROP TABLE jobs;
+DROP TABLE job_counts;
+DROP TABLE tasks;

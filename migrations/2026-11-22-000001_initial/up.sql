@@ -1,0 +1,228 @@
+-- One queue, the tasks it moves, and the evidence. Times are milliseconds since the epoch, bound by the
+-- programs (never the database's clock). Names in CHECK lists are those of the domain's enums.
+
+CREATE TABLE tasks (
+    id            INTEGER PRIMARY KEY NOT NULL,
+    project       TEXT    NOT NULL,               -- Plane project id
+    work_item     TEXT    NOT NULL,               -- Plane work item id
+    key           TEXT    NOT NULL,               -- PREFIX-NNN
+    title         TEXT    NOT NULL,
+    repo          TEXT    NOT NULL,               -- owner/name
+    branch        TEXT    NOT NULL,
+    base          TEXT    NOT NULL,               -- branch it was cut from and merges into
+    stage         TEXT    NOT NULL CHECK (stage IN ('created','analysis','architecture','development','review','testing','deploy','done')),
+    stage_version BIGINT  NOT NULL DEFAULT 0,     -- counts every change of stage or state: the compare in compare-and-swap
+    state         TEXT    NOT NULL CHECK (state IN ('active','waiting_approval','needs_input','paused','blocked','cancelled','done')),
+    state_reason  TEXT,
+    cap_since     BIGINT  NOT NULL,               -- the last human word: runs before it do not count for the cap
+    approved_at   BIGINT,                         -- the last approval by a person at the analysis stage
+    said          TEXT,                           -- fingerprint of the last gate outcome that was told (say once)
+    head          TEXT,                           -- last commit seen on the branch
+    progress_at   BIGINT  NOT NULL,               -- last new commit or change of stage
+    created_at    BIGINT  NOT NULL,
+    updated_at    BIGINT  NOT NULL,
+    finished_at   BIGINT,
+    UNIQUE (project, work_item),
+    UNIQUE (project, key),
+    UNIQUE (repo, branch)
+);
+CREATE INDEX tasks_open ON tasks (id) WHERE state NOT IN ('cancelled','done');
+CREATE INDEX tasks_finished ON tasks (finished_at) WHERE finished_at IS NOT NULL;
+
+CREATE TABLE jobs (
+    id                 INTEGER PRIMARY KEY NOT NULL,
+    kind               TEXT    NOT NULL CHECK (kind IN ('event','agent','advance','effect')),
+    role               TEXT    CHECK (role IN ('analyst','architect','developer','reviewer','tester','deployer')),
+    repo               TEXT,
+    task_id            BIGINT  REFERENCES tasks (id),
+    payload            TEXT    NOT NULL,
+    status             TEXT    NOT NULL DEFAULT 'queued' CHECK (status IN ('queued','running','done','failed','cancelled')),
+    attempts           INTEGER NOT NULL DEFAULT 0,
+    max_attempts       INTEGER NOT NULL CHECK (max_attempts > 0),
+    transient_attempts INTEGER NOT NULL DEFAULT 0,
+    recoveries         INTEGER NOT NULL DEFAULT 0,
+    run_id             TEXT,
+    error              TEXT,
+    worker             TEXT,
+    dedupe_key         TEXT,
+    order_key          TEXT,                      -- jobs of one key run one at a time, oldest first
+    ready              INTEGER NOT NULL DEFAULT 1 CHECK (ready IN (0, 1)), -- kept by the triggers below: head of its key
+    available_at       BIGINT,                    -- null = at once
+    created_at         BIGINT  NOT NULL,
+    started_at         BIGINT,
+    finished_at        BIGINT,
+    CHECK ((status = 'running') <= (worker IS NOT NULL AND started_at IS NOT NULL)),
+    CHECK ((status IN ('done','failed','cancelled')) = (finished_at IS NOT NULL))
+);
+CREATE UNIQUE INDEX jobs_dedupe ON jobs (dedupe_key) WHERE dedupe_key IS NOT NULL;
+CREATE INDEX jobs_ready_now   ON jobs (kind, id) WHERE status = 'queued' AND ready = 1 AND available_at IS NULL;
+CREATE INDEX jobs_ready_later ON jobs (kind, available_at) WHERE status = 'queued' AND ready = 1 AND available_at IS NOT NULL;
+CREATE INDEX jobs_key         ON jobs (order_key, id) WHERE order_key IS NOT NULL AND status IN ('queued','running');
+CREATE UNIQUE INDEX jobs_running_key ON jobs (order_key) WHERE order_key IS NOT NULL AND status = 'running';
+CREATE INDEX jobs_running     ON jobs (worker, id) WHERE status = 'running';
+CREATE INDEX jobs_task        ON jobs (task_id, id) WHERE task_id IS NOT NULL;
+CREATE INDEX jobs_agents      ON jobs (id) WHERE kind = 'agent';
+CREATE INDEX jobs_finished    ON jobs (finished_at) WHERE finished_at IS NOT NULL;
+
+-- Exactly one unfinished job of a key is running or ready; the others wait without being looked at.
+CREATE TRIGGER jobs_key_insert AFTER INSERT ON jobs WHEN NEW.order_key IS NOT NULL
+BEGIN
+    UPDATE jobs SET ready = 0 WHERE id = NEW.id AND EXISTS (
+        SELECT 1 FROM jobs j INDEXED BY jobs_key
+        WHERE j.order_key = NEW.order_key AND j.order_key IS NOT NULL AND j.status IN ('queued','running') AND j.id < NEW.id);
+END;
+CREATE TRIGGER jobs_key_finish AFTER UPDATE OF status ON jobs
+WHEN NEW.order_key IS NOT NULL AND NEW.status NOT IN ('queued','running') AND OLD.status IN ('queued','running')
+BEGIN
+    UPDATE jobs SET ready = 1 WHERE ready = 0 AND id = (
+        SELECT j.id FROM jobs j INDEXED BY jobs_key
+        WHERE j.order_key = NEW.order_key AND j.order_key IS NOT NULL AND j.status IN ('queued','running')
+        ORDER BY j.id LIMIT 1)
+    AND NOT EXISTS (
+        SELECT 1 FROM jobs r INDEXED BY jobs_running_key
+        WHERE r.order_key = NEW.order_key AND r.order_key IS NOT NULL AND r.status = 'running');
+END;
+-- A finished job that an operator puts back waits if its key is busy.
+CREATE TRIGGER jobs_key_revive AFTER UPDATE OF status ON jobs
+WHEN NEW.order_key IS NOT NULL AND NEW.status = 'queued' AND OLD.status NOT IN ('queued','running')
+BEGIN
+    UPDATE jobs SET ready = NOT EXISTS (
+        SELECT 1 FROM jobs j INDEXED BY jobs_key
+        WHERE j.order_key = NEW.order_key AND j.order_key IS NOT NULL AND j.status IN ('queued','running') AND j.id <> NEW.id)
+    WHERE id = NEW.id;
+END;
+
+-- Counters, so that a view costs the same with a million rows.
+CREATE TABLE job_counts (
+    kind   TEXT   NOT NULL,
+    status TEXT   NOT NULL,
+    n      BIGINT NOT NULL,
+    PRIMARY KEY (kind, status)
+) WITHOUT ROWID;
+INSERT INTO job_counts (kind, status, n)
+SELECT k.column1, s.column1, 0
+FROM (VALUES ('event'),('agent'),('advance'),('effect')) k, (VALUES ('queued'),('running'),('done'),('failed'),('cancelled')) s;
+CREATE TRIGGER jobs_count_insert AFTER INSERT ON jobs BEGIN
+    UPDATE job_counts SET n = n + 1 WHERE kind = NEW.kind AND status = NEW.status;
+END;
+CREATE TRIGGER jobs_count_update AFTER UPDATE OF status ON jobs WHEN NEW.status <> OLD.status BEGIN
+    UPDATE job_counts SET n = n + (CASE status WHEN NEW.status THEN 1 ELSE -1 END)
+    WHERE kind = NEW.kind AND status IN (NEW.status, OLD.status);
+END;
+CREATE TRIGGER jobs_count_delete AFTER DELETE ON jobs BEGIN
+    UPDATE job_counts SET n = n - 1 WHERE kind = OLD.kind AND status = OLD.status;
+END;
+
+-- One webhook request, known by source + delivery id; outlives the body (which is the event job's payload).
+CREATE TABLE deliveries (
+    source      TEXT   NOT NULL CHECK (source IN ('plane','gitea')),
+    key         BLOB   NOT NULL,                  -- Gitea: delivery id; Plane v1: SHA-256 of the body; v2: event_id
+    job_id      BIGINT NOT NULL,
+    received_at BIGINT NOT NULL,
+    PRIMARY KEY (source, key)
+) WITHOUT ROWID;
+CREATE INDEX deliveries_age ON deliveries (source, received_at);
+
+CREATE TABLE runs (
+    id              TEXT    PRIMARY KEY NOT NULL,
+    job_id          BIGINT  NOT NULL,
+    task_id         BIGINT  NOT NULL REFERENCES tasks (id),
+    role            TEXT    NOT NULL CHECK (role IN ('analyst','architect','developer','reviewer','tester','deployer')),
+    stage           TEXT    NOT NULL,
+    worker          TEXT    NOT NULL,
+    host            TEXT    NOT NULL,
+    dir             TEXT    NOT NULL,
+    state           TEXT    NOT NULL CHECK (state IN ('starting','running','ended','lost')),
+    session_id      TEXT,
+    resumed         INTEGER NOT NULL DEFAULT 0 CHECK (resumed IN (0, 1)),
+    head_before     TEXT,
+    started_at      BIGINT  NOT NULL,
+    finished_at     BIGINT,
+    exit_code       INTEGER,
+    exit_signal     INTEGER,
+    outcome         TEXT,                         -- class of the classifier
+    error           TEXT,
+    counts          INTEGER NOT NULL DEFAULT 0 CHECK (counts IN (0, 1)), -- counts for the role's cap
+    input_tokens    BIGINT  NOT NULL DEFAULT 0,
+    output_tokens   BIGINT  NOT NULL DEFAULT 0,
+    cache_tokens    BIGINT  NOT NULL DEFAULT 0,
+    cost_usd        DOUBLE  NOT NULL DEFAULT 0,
+    cost_cumulative DOUBLE  NOT NULL DEFAULT 0,   -- as the CLI reports it: grows over resumes
+    turns           INTEGER NOT NULL DEFAULT 0,
+    model           TEXT,
+    cli_version     TEXT,
+    denied_tools    TEXT
+);
+CREATE INDEX runs_task ON runs (task_id, started_at);
+CREATE INDEX runs_open ON runs (worker) WHERE state IN ('starting','running');
+CREATE INDEX runs_job ON runs (job_id);
+CREATE INDEX runs_age ON runs (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX runs_day ON runs (started_at, cost_usd);
+
+CREATE TABLE gate_results (
+    id          INTEGER PRIMARY KEY NOT NULL,
+    task_id     BIGINT NOT NULL REFERENCES tasks (id),
+    job_id      BIGINT,
+    gate        TEXT   NOT NULL,
+    outcome     TEXT   NOT NULL CHECK (outcome IN ('pass','fail','infra','waiting')),
+    reason      TEXT,
+    head        TEXT,
+    command     TEXT,
+    exit_code   INTEGER,
+    duration_ms BIGINT,
+    at          BIGINT NOT NULL
+);
+CREATE INDEX gate_results_task ON gate_results (task_id, id);
+
+-- The audit trail: every decision that changed something, and who caused it.
+CREATE TABLE transitions (
+    id         INTEGER PRIMARY KEY NOT NULL,
+    task_id    BIGINT NOT NULL REFERENCES tasks (id),
+    job_id     BIGINT,
+    version    BIGINT NOT NULL,                   -- the task's stage_version after it
+    trigger    TEXT   NOT NULL,
+    actor      TEXT,
+    from_stage TEXT   NOT NULL,
+    to_stage   TEXT   NOT NULL,
+    from_state TEXT   NOT NULL,
+    to_state   TEXT   NOT NULL,
+    reason     TEXT   NOT NULL,
+    at         BIGINT NOT NULL,
+    UNIQUE (task_id, version)
+);
+
+CREATE TABLE workers (
+    name             TEXT    PRIMARY KEY NOT NULL,
+    host             TEXT    NOT NULL,
+    pid              INTEGER NOT NULL,
+    pid_start        BIGINT  NOT NULL,
+    boot_id          TEXT    NOT NULL,
+    version          TEXT    NOT NULL,
+    state            TEXT    NOT NULL CHECK (state IN ('running','draining','stopped')),
+    max_concurrency  INTEGER NOT NULL,
+    poll_interval    DOUBLE  NOT NULL,
+    preflight_ok     INTEGER CHECK (preflight_ok IN (0, 1)),
+    preflight_reason TEXT    NOT NULL DEFAULT 'not checked',
+    started_at       BIGINT  NOT NULL,
+    heartbeat_at     BIGINT  NOT NULL
+);
+
+-- What is known of an agent account: breaker, usage limit, fault of the installation. Shared by all workers.
+CREATE TABLE accounts (
+    name         TEXT   PRIMARY KEY NOT NULL,
+    breaker      TEXT   NOT NULL,                 -- the breaker's state as JSON
+    limit_until  BIGINT,
+    limit_reason TEXT,
+    fault        TEXT,
+    fault_at     BIGINT,
+    updated_at   BIGINT NOT NULL
+);
+
+-- Named positions and leases of the periodic work (reconciler, merges).
+CREATE TABLE cursors (
+    name       TEXT   PRIMARY KEY NOT NULL,
+    value      TEXT   NOT NULL,
+    owner      TEXT,
+    until      BIGINT,
+    updated_at BIGINT NOT NULL
+);
