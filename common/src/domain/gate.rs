@@ -186,3 +186,9 @@ pub struct ReviewEvidence {
     /// Milliseconds since the epoch.
     pub submitted_at: i64,
 }
+
+impl std::fmt::Display for FailReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
