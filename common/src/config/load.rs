@@ -78,6 +78,7 @@ impl Config {
         source.refuse_unknown_keys(SECTIONS, &["projects"]);
         let others: Vec<&str> = OTHER_VARIABLES.iter().map(|(name, _)| *name).collect();
         source.warn_unknown_variables(SECTIONS, &others);
+        source.warn_open_file();
         source.problems.extend(config.contradictions());
         let Source { problems, warnings, .. } = source;
         if problems.is_empty() {

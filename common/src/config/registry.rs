@@ -93,6 +93,7 @@ fn place(index: usize, entry: &toml::Value) -> String {
 
 fn read_project(entry: &toml::Value, owner: Option<&str>) -> Result<Project, String> {
     known_keys(entry)?;
+    secret_env(entry)?;
     let mut project = Project::deserialize(entry.clone()).map_err(|error| in_one_line(&error))?;
     let uuid = uuid::Uuid::parse_str(&project.plane_project);
     project.plane_project = uuid.map_err(|_| bad("plane_project", &project.plane_project, "a UUID"))?.to_string();
@@ -242,6 +243,12 @@ fn is_inside(path: &str) -> bool {
 /// serde's message and the place, without the line breaks it is laid out with.
 fn in_one_line(error: &toml::de::Error) -> String {
     error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Refuses an `env` of another shape before serde can quote what it found there.
+fn secret_env(entry: &toml::Value) -> Result<(), String> {
+    let texts = |env: &toml::Value| env.as_table().is_some_and(|table| table.values().all(toml::Value::is_str));
+    require(entry.get("env").is_none_or(texts), "env", "***", "a table of texts, e.g. { RUST_LOG = \"info\" }")
 }
 
 /// Refuses a key that [`Project`] has not, with the one that was perhaps meant.

@@ -5,12 +5,14 @@ use super::declare::{Section, SettingDoc};
 use super::error::{Origin, Problem, nearest};
 use super::value::Setting;
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// The environment and the file, and what was found wrong with them so far.
 pub(super) struct Source<'a> {
     env: &'a BTreeMap<String, String>,
     file: Option<(&'a Path, &'a toml::Table)>,
+    secret_in_file: bool,
     /// Reasons not to start.
     pub problems: Vec<Problem>,
     /// Things an operator should hear about.
@@ -19,7 +21,7 @@ pub(super) struct Source<'a> {
 
 impl<'a> Source<'a> {
     pub fn new(env: &'a BTreeMap<String, String>, file: Option<(&'a Path, &'a toml::Table)>) -> Self {
-        Source { env, file, problems: Vec::new(), warnings: Vec::new() }
+        Source { env, file, secret_in_file: false, problems: Vec::new(), warnings: Vec::new() }
     }
 
     /// The value of one setting, or its default where nothing (or nothing usable) is set.
@@ -39,6 +41,7 @@ impl<'a> Source<'a> {
         let Some((path, value)) = self.file.and_then(|(path, table)| Some((path, lookup(table, doc)?))) else {
             return default;
         };
+        self.secret_in_file |= doc.secret;
         match allowed(T::from_toml(value)) {
             Some(value) => value,
             None => self.refuse(bad_value(doc, &shown(value), Origin::File(path.to_owned())), default),
@@ -111,6 +114,14 @@ impl<'a> Source<'a> {
         let known: Vec<&str> = section.settings.iter().map(|s| s.key).collect();
         for key in keys.keys().filter(|key| !known.contains(&key.as_str())) {
             self.problems.push(unknown_key(&format!("{}.{key}", section.name), key, &known, path));
+        }
+    }
+
+    /// Warns about a file that holds a secret and that everybody on the machine may read.
+    pub fn warn_open_file(&mut self) {
+        let Some((path, _)) = self.file.filter(|_| self.secret_in_file) else { return };
+        if std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0) {
+            self.warnings.push(format!("{} holds a secret and is readable by everybody: chmod o-r", path.display()));
         }
     }
 

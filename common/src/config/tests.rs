@@ -1,1 +1,0 @@
-//! The table tests of the configuration.
