@@ -1,5 +1,10 @@
 //! Gates: IO collects [`Evidence`], [`judge`] turns it into a typed [`GateOutcome`].
 
+mod judge;
+mod summary;
+
+pub use judge::judge;
+
 use super::stage::CommitId;
 use crate::named_enum;
 use serde::{Deserialize, Serialize};
@@ -185,10 +190,4 @@ pub struct ReviewEvidence {
     pub body: String,
     /// Milliseconds since the epoch.
     pub submitted_at: i64,
-}
-
-impl std::fmt::Display for FailReason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{self:?}")
-    }
 }
