@@ -86,6 +86,16 @@ pub fn by_work_item(conn: &mut Conn, project: &str, work_item: &str) -> Result<O
         .optional()?)
 }
 
+/// The newest task of a work item, where the project is not known (Plane's ids are unique everywhere).
+pub fn by_work_item_alone(conn: &mut Conn, work_item: &str) -> Result<Option<Task>, StoreError> {
+    Ok(tasks::table
+        .filter(tasks::work_item.eq(work_item))
+        .order(tasks::id.desc())
+        .select(Task::as_select())
+        .first(conn)
+        .optional()?)
+}
+
 /// The task of a branch.
 pub fn by_branch(conn: &mut Conn, repo: &str, branch: &str) -> Result<Option<Task>, StoreError> {
     Ok(tasks::table
