@@ -69,6 +69,27 @@ fn every_recorded_run_has_its_class() {
     }
 }
 
+/// The same runs without records: text is a poorer witness, but it never turns one class into a wrong other one.
+#[test]
+fn recorded_text_output_is_judged_with_care() {
+    let manifest = std::fs::read_to_string(fixtures().join("manifest.json")).unwrap();
+    let entries: Vec<Value> = serde_json::from_str(&manifest).unwrap();
+    let mut judged = 0;
+    for entry in entries.iter().filter(|entry| entry["text_mode_exit"].is_i64()) {
+        let text = |key: &str| entry[key].as_str().unwrap_or_default();
+        let exit = i32::try_from(entry["text_mode_exit"].as_i64().unwrap()).unwrap();
+        let found = class(&judge(exited(exit), text("text_mode_stdout"), text("text_mode_stderr")));
+        let allowed: &[&str] = match expected(entry) {
+            "transient" | "usage_limit" => &["transient", "permanent"],
+            "success" => &["permanent"],
+            same => &[same],
+        };
+        assert!(allowed.contains(&found.as_str()), "{}: {found}", entry["fixture"]);
+        judged += 1;
+    }
+    assert!(judged > 20, "{judged}");
+}
+
 #[test]
 fn the_usage_limit_has_its_reset_time() {
     let text = std::fs::read_to_string(fixtures().join("usage_limit_subscription.2.1.330.stdout.jsonl")).unwrap();
