@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_name_full_of_parentheses_does_not_shift_the_fields() {
-        let tail = "1 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 9876 1 2";
+        let tail = "1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 9876 1 2";
         for comm in ["sh", "a b", ") Z 7 (", "(((", "x) R 1 1"] {
             let line = format!("42 ({comm}) S 7 {tail}\n");
             let got = parse_stat(42, line.as_bytes()).unwrap();
