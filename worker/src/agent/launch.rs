@@ -55,21 +55,23 @@ pub async fn launch(run_dir: &Path, spec: &RunSpec, prompt: &[u8], worker_exe: &
     let mut child =
         start(&dir, worker_exe).map_err(|source| LaunchError::Supervisor { program: worker_exe.to_owned(), source })?;
     let stdout = child.stdout.take();
-    // Making the folder durable takes as long as the supervisor's start: side by side they cost one of the two.
-    let synced = tokio::task::spawn_blocking({
-        let dir = dir.clone();
-        move || dir.sync()
-    });
+    make_durable(dir.clone());
     let taken = taken(&dir, stdout).await;
-    if let Ok(Err(e)) = synced.await {
-        tracing::warn!(error = %e, "a run's prompt may not survive a power loss");
-    }
     let Some(supervisor) = taken else {
         abandon(&dir, child).await;
         return Err(LaunchError::NotTaken(dir.path().to_owned()));
     };
     tokio::spawn(async move { child.wait().await });
     Ok(Launched { supervisor })
+}
+
+/// Nothing waits for it: what is lost with the power is a run that ended with the power, and only people read its prompt.
+fn make_durable(dir: RunDir) {
+    tokio::task::spawn_blocking(move || {
+        if let Err(e) = dir.sync() {
+            tracing::warn!(error = %e, "a run's prompt may not survive a power loss");
+        }
+    });
 }
 
 /// The environment is empty: it would show the worker's secrets to whoever may read `/proc`. The working folder holds

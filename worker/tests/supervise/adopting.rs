@@ -140,3 +140,23 @@ async fn a_stale_number_is_never_signalled() {
     innocent.kill().unwrap();
     innocent.wait().unwrap();
 }
+
+/// No longer anybody's descendants, and each lives only long enough to start the next.
+#[tokio::test]
+async fn an_orphaned_chain_of_forks_is_caught_by_its_marker() {
+    let hop = r#"echo $$ >> $W/hops; setsid sh -c "$hop" &"#;
+    let run = Run::of("for n in 1 2 3; do setsid sh -c \"$hop\" & done; echo up > $W/up; sleep 60")
+        .with(|s| s.env.push(("hop".into(), hop.into())));
+    let supervisor = run.launch().await.supervisor;
+    run.note("up").await;
+    kill(supervisor.pid);
+    eventually("the supervisor is gone", || (!supervisor.is_alive()).then_some(())).await;
+    assert_eq!(examine(&run.path()).unwrap(), Found::Lost);
+    let hops = || std::fs::metadata(run.spec.cwd.join("hops")).unwrap().len();
+    let last = hops();
+    for _ in 0..20 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        assert_eq!(hops(), last);
+    }
+    assert_eq!(run.marked(), Vec::<i32>::new());
+}
