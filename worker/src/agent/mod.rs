@@ -17,6 +17,8 @@ pub mod run_dir;
 pub mod supervise;
 pub mod sweep;
 
+pub use adopt::{Found, RunEnd, StopSent, examine, request_stop, wait_end};
 pub use identity::Identity;
+pub use launch::{LaunchError, Launched, launch};
 pub use record::{ExitReason, ExitRecord, RunSpec, StopReason};
 pub use run_dir::RunDir;
