@@ -26,7 +26,7 @@ pub use effective::RunLimits;
 pub use error::{ConfigError, Origin, Problem};
 pub use load::{Config, Loaded, OTHER_VARIABLES, SECTIONS, settings};
 pub use projects::{
-    CommandLine, Limits, Merge, PipelineStep, Project, ProjectBudget, Situation, StartRule, StateCommand, StateNames,
+    CommandLine, Limits, Project, ProjectBudget, StartRule, StateCommand, StateNames,
 };
 pub use registry::Projects;
 pub use running::{AgentConfig, BudgetConfig, Locale, PermissionMode, ResilienceConfig, RetentionConfig, WorkerConfig};

@@ -89,8 +89,8 @@ pub fn after_run(outcome: &Outcome, job: Counters, limits: QueueLimits, now_ms: 
             let end = again(None, why, Spend::Nothing);
             Following { fault: Some(why.clone()), ..Following::of(end, false, BreakerNews::Nothing) }
         }
-        Outcome::Stopped { why } => {
-            Following::of(JobEnd::Cancelled { why: why.clone() }, false, BreakerNews::Nothing)
+        Outcome::Stopped { cause } => {
+            Following::of(JobEnd::Cancelled { why: format!("stopped: {cause}") }, false, BreakerNews::Nothing)
         }
     }
 }

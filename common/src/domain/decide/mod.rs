@@ -22,8 +22,10 @@ use serde::{Deserialize, Serialize};
 
 named_enum! {
     /// When the orchestrator merges the branch's pull request.
+    #[derive(Default)]
     pub enum MergePolicy ("merge policy") {
         /// Never; the deployer's work is what the project says.
+        #[default]
         Never = "never",
         /// When the deployer has ended well.
         OnDeploy = "on_deploy",
@@ -139,7 +141,7 @@ pub struct Finding {
 }
 
 /// The answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
     /// Leave everything as it is.
     Nothing {
