@@ -163,7 +163,7 @@ async fn ask_version(program: &Path, user: Option<&str>, limit: Duration) -> Res
 fn start(program: &Path, user: Option<&str>, mark: &str) -> io::Result<Child> {
     let account = user.map(Account::to_become).transpose().map_err(io::Error::other)?.flatten();
     let mut command = Command::new(program);
-    command.arg("--version").env_clear().env(MARKER, mark).current_dir("/").process_group(0);
+    command.arg("--version").env_clear().env(MARKER, mark).current_dir("/").process_group(0).kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     if let Some(account) = account {
         command.uid(account.uid).gid(account.gid);

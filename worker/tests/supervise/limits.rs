@@ -37,12 +37,12 @@ async fn disk_is_given_back_while_the_agent_still_prints() {
     let run = Run::of(script).with(|s| s.log_cap_bytes = 4 * MIB);
     run.launch().await;
     let stderr = run.dir().stderr();
-    let most = eventually("60 MiB of output", || {
+    eventually("60 MiB of output on little disk", || {
         let size = std::fs::metadata(&stderr).map_or(0, |m| m.len());
-        (size > 60 * MIB).then(|| on_disk(&stderr))
+        (size > 60 * MIB && on_disk(&stderr) < 16 * MIB).then_some(())
     })
     .await;
-    assert!(most < 30 * MIB, "{most}");
+    assert!(!run.dir().has_exit());
     orch_worker::agent::request_stop(&run.path(), orch_worker::agent::StopReason::Cancel).unwrap();
     run.record().await;
     assert!(on_disk(&stderr) <= 4 * MIB);
@@ -58,13 +58,13 @@ async fn output_without_end_is_ended() {
 
 #[tokio::test]
 async fn silence_is_a_stall_but_a_word_now_and_then_is_not() {
-    let talker = "for n in 1 2 3 4 5; do echo $n >&2; sleep 0.4; done";
-    let silent = Run::of(&format!("{talker}; sleep 60")).with(|s| s.stall_s = 1);
+    let talker = "for n in 1 2 3 4 5; do echo $n >&2; sleep 0.5; done";
+    let silent = Run::of(&format!("{talker}; sleep 60")).with(|s| s.stall_s = 2);
     let started = Instant::now();
     let record = silent.play().await;
     assert_eq!((record.reason, record.exit_code, record.signal), (ExitReason::Stalled, Some(KILLED), Some(15)));
     let took = started.elapsed();
-    assert!(took >= Duration::from_millis(2400) && took < Duration::from_secs(20), "{took:?}");
+    assert!(took >= Duration::from_millis(3900) && took < Duration::from_secs(20), "{took:?}");
     assert_eq!(std::fs::read_to_string(silent.dir().stderr()).unwrap(), "1\n2\n3\n4\n5\n");
 }
 
