@@ -15,11 +15,11 @@ pub fn raise(
     key: &str,
     now: i64,
 ) -> Result<(), StoreError> {
-    let head = match task {
-        Some(id) => tasks::get(conn, id)?.map(|t| format!("{} {}\n\n", t.key, t.title)).unwrap_or_default(),
-        None => String::new(),
+    let about = task.map(|id| tasks::get(conn, id)).transpose()?.flatten();
+    let text = match &about {
+        Some(task) => ctx.chat_text(task, message),
+        None => ctx.catalogue.render(message),
     };
-    let text = format!("{head}{}", ctx.catalogue.render(message));
     tracing::warn!(alert = message.name(), key, "alert");
     enqueue_effect(conn, task, &Effect::Telegram { text }, &format!("alert:{key}"), now)
 }

@@ -1,17 +1,20 @@
 //! What every part of the worker is given: configuration, store, the outside. Built once, shared by `Arc`.
 
 use crate::agent::preflight::Preflight;
-use crate::clients::build_outside;
+use crate::clients::gitea::{GiteaClient, GiteaSettings};
+use crate::clients::plane::{PlaneClient, PlaneSettings};
+use crate::clients::telegram::{TelegramClient, TelegramSettings};
 use crate::effects::send::Outside;
 use crate::git::{AuthHeader, GitError, GitSettings, Remote, Repos};
 use anyhow::Context as _;
-use orch_common::config::{Config, Project};
+use orch_common::config::{Config, Project, Secret};
 use orch_common::domain::budget::Limits;
-use orch_common::domain::decide::{MergePolicy, Policy};
-use orch_common::domain::messages::{Catalogue, Locale};
-use orch_common::domain::pipeline::{Pipeline, Step};
+use orch_common::domain::decide::Policy;
+use orch_common::domain::messages::{Catalogue, Locale, Message};
+use orch_common::domain::pipeline::Pipeline;
 use orch_common::domain::stage::Stage;
 use orch_common::store::accounts::DEFAULT_ACCOUNT;
+use orch_common::store::tasks::Task;
 use orch_common::store::{Store, StoreOptions};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,6 +42,10 @@ pub struct Context {
     pub stopping: CancellationToken,
     /// Actor ids of the orchestrator's own accounts, as far as they could be asked for.
     pub accounts: crate::events::accounts::OwnAccounts,
+    /// The jobs that this process handles now.
+    pub in_flight: crate::in_flight::InFlight,
+    /// What the worker's row says of the preflight.
+    pub shown_preflight: std::sync::Mutex<Option<(bool, String)>>,
 }
 
 impl Context {
@@ -58,7 +65,8 @@ impl Context {
         };
         let catalogue = Catalogue::new(locale, std::collections::BTreeMap::new())?;
         let ttl = std::time::Duration::from_secs(config.resilience.preflight_cache_ttl_s);
-        let preflight = Preflight::new(config.agent.claude_bin.to_string_lossy().as_ref(), ttl);
+        let bin = config.agent.claude_bin.to_string_lossy().into_owned();
+        let preflight = Preflight::new(bin, config.agent.user.clone(), ttl);
         let outside = build_outside(&config)?;
         let accounts = crate::events::accounts::OwnAccounts::new(&config);
         let exe = std::env::current_exe().context("the worker's own program cannot be found")?;
@@ -75,6 +83,8 @@ impl Context {
             runs_dir,
             stopping,
             accounts,
+            in_flight: crate::in_flight::InFlight::default(),
+            shown_preflight: std::sync::Mutex::new(None),
         }))
     }
 
@@ -83,10 +93,7 @@ impl Context {
         Policy {
             pipeline: pipeline_of(project),
             role_run_cap: self.config.role_run_cap(project),
-            merge: match project.merge {
-                orch_common::config::Merge::Never => MergePolicy::Never,
-                orch_common::config::Merge::OnDeploy => MergePolicy::OnDeploy,
-            },
+            merge: project.merge,
             names: project.artifacts.clone(),
             analyst_minutes: self
                 .config
@@ -94,6 +101,14 @@ impl Context {
                 .timeout_s
                 .div_ceil(60)
                 .clamp(1, 15),
+        }
+    }
+
+    /// A message to the team's chat about a task.
+    pub fn chat_text(&self, task: &Task, message: &Message) -> String {
+        match task.key.parse() {
+            Ok(key) => self.catalogue.render_for_chat(&key, message),
+            Err(_) => self.catalogue.render(message),
         }
     }
 
@@ -114,7 +129,8 @@ impl Context {
     pub fn remote(&self, project: &Project) -> Result<Remote, GitError> {
         let url = self.config.git_remote(project);
         let Some(url) = url else {
-            return Err(GitError::not_configured(&project.repo));
+            let what = format!("an address for {}: set gitea.url, gitea.git_url or the project's remote", project.repo);
+            return Err(GitError::NotFound { what });
         };
         let own_forge = self.config.gitea.url.as_ref().is_some_and(|base| url.as_str().starts_with(base.as_str()));
         let auth = match (&self.config.gitea.token, own_forge) {
@@ -125,11 +141,44 @@ impl Context {
     }
 }
 
+/// The services that are configured; what is not is skipped, and said once here.
+fn build_outside(config: &Config) -> anyhow::Result<Outside> {
+    for missing in config.missing_for_worker() {
+        tracing::warn!(setting = missing, "not set: what needs it is skipped");
+    }
+    let plane = match (&config.plane.url, &config.plane.workspace, &config.plane.api_token) {
+        (Some(url), Some(workspace), Some(token)) => Some(PlaneClient::new(PlaneSettings {
+            url: url.as_str().to_owned(),
+            workspace: workspace.clone(),
+            token: token.expose().to_owned(),
+        })?),
+        _ => None,
+    };
+    let forge = |token: &Option<Secret>| match (&config.gitea.url, token) {
+        (Some(url), Some(token)) => GiteaClient::new(GiteaSettings {
+            url: url.as_str().to_owned(),
+            owner: config.gitea.owner.clone().unwrap_or_default(),
+            token: token.expose().to_owned(),
+        })
+        .map(|client| Some(Arc::new(client))),
+        _ => Ok(None),
+    };
+    let telegram = match (&config.telegram.bot_token, &config.telegram.chat_id) {
+        (Some(token), Some(chat)) => Some(TelegramClient::new(TelegramSettings {
+            url: config.telegram.api_url.as_str().to_owned(),
+            token: token.expose().to_owned(),
+            chat_id: chat.clone(),
+        })?),
+        _ => None,
+    };
+    let mut outside = Outside::new(plane.map(Arc::new), forge(&config.gitea.token)?, telegram.map(Arc::new));
+    outside.reviewer = forge(&config.gitea.reviewer_token)?;
+    Ok(outside)
+}
+
 /// The pipeline a project runs, with its shortcuts applied. The configuration has checked it.
 pub fn pipeline_of(project: &Project) -> Pipeline {
-    let configured = project.pipeline.as_ref().and_then(|steps| {
-        Pipeline::new(steps.iter().map(|s| Step { stage: s.stage, gate: s.gate, role: s.role }).collect()).ok()
-    });
+    let configured = project.pipeline.as_ref().and_then(|steps| Pipeline::new(steps.clone()).ok());
     let mut pipeline = configured.unwrap_or_default();
     let shortcuts = [
         (Stage::Development, project.development_gate),

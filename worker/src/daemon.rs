@@ -1,6 +1,5 @@
 //! The worker's life: register, recover, run the lanes, stop. Reads like a table of contents.
 
-use crate::clock::now_ms;
 use crate::context::Context;
 use crate::lanes::{Lane, OnStop, Wakes};
 use crate::{advance_lane, effects, events, heartbeat, housekeeping, reconcile, recovery, runs};
@@ -59,10 +58,7 @@ async fn watch_database(ctx: Arc<Context>, wake: watch::Sender<u64>) {
         }
     };
     loop {
-        if let Err(error) = waker.changed().await {
-            tracing::warn!(%error, at = now_ms(), "commits can no longer be watched; the queue is only polled");
-            return;
-        }
+        waker.changed().await;
         wake.send_modify(|n| *n = n.wrapping_add(1));
     }
 }

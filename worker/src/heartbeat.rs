@@ -41,7 +41,7 @@ pub async fn register(ctx: &Context) -> anyhow::Result<Worker> {
         name: ctx.name.clone(),
         host: ctx.host.clone(),
         pid: identity.pid,
-        pid_start: i64::try_from(identity.start_time).unwrap_or(i64::MAX),
+        pid_start: i64::try_from(identity.start_ticks).unwrap_or(i64::MAX),
         boot_id: identity.boot_id,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         state: "running".to_owned(),

@@ -75,7 +75,12 @@ impl Lane {
             }
             match self.claim(ctx).await {
                 Ok(Claim::Job(job)) => {
-                    running.spawn(handle(Arc::clone(ctx), *job));
+                    let guard = ctx.in_flight.enter(job.id);
+                    let work = handle(Arc::clone(ctx), *job);
+                    running.spawn(async move {
+                        let _in_flight = guard;
+                        work.await;
+                    });
                 }
                 Ok(Claim::Wait(wait)) => return wait.min(poll),
                 Err(error) => {

@@ -77,6 +77,8 @@ impl From<ApiError> for Stop {
 pub struct Outside {
     pub plane: Option<Arc<PlaneClient>>,
     pub gitea: Option<Arc<GiteaClient>>,
+    /// The forge under the second account, which reviews.
+    pub reviewer: Option<Arc<GiteaClient>>,
     pub telegram: Option<Arc<TelegramClient>>,
     states: Mutex<HashMap<String, (Instant, Vec<State>)>>,
     /// Repo -> who merges in it: two merges side by side would each be checked against a base that the other moves.
@@ -196,6 +198,21 @@ impl Outside {
         let all = self.states_of_all();
         let (read_at, states) = all.get(project)?;
         (read_at.elapsed() < STATES_TTL).then(|| find_state(states, name).map(|s| s.id.clone())).flatten()
+    }
+
+    /// A state by its id, for events that name it so; `None` = Plane is not configured or has no such state.
+    pub async fn state_by_id(&self, project: &str, id: &str) -> Result<Option<State>, ApiError> {
+        let Some(plane) = &self.plane else { return Ok(None) };
+        let known = self.states_of_all().get(project).and_then(|(read_at, states)| {
+            (read_at.elapsed() < STATES_TTL).then(|| states.iter().find(|s| s.id == id).cloned()).flatten()
+        });
+        if known.is_some() {
+            return Ok(known);
+        }
+        let states = plane.states(project).await?;
+        let found = states.iter().find(|s| s.id == id).cloned();
+        self.states_of_all().insert(project.to_owned(), (Instant::now(), states));
+        Ok(found)
     }
 
     fn forget_states(&self, project: &str) {

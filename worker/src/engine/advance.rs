@@ -7,7 +7,7 @@ use super::payload::AdvancePayload;
 use super::publish::{Published, publish};
 use crate::clock::now_ms;
 use crate::context::Context;
-use crate::gates::{self, Look};
+use crate::gates::Look;
 use crate::git::GitError;
 use crate::job_end;
 use orch_common::config::Project;
@@ -174,7 +174,10 @@ impl Commit<'_> {
                 self.ours(jobs::finish(conn, self.job, &end, now)?)?;
                 Ok(note)
             }
-            Applied::TryAgain(why) => Err(StoreError::Corrupt(format!("infra: {why}"))),
+            Applied::TryAgain(why) => {
+                self.ours(job_end::end(conn, self.ctx, self.job, &why, Some(None), now)?)?;
+                Ok(format!("the gate could not be looked at: {why}"))
+            }
             Applied::LostRace => self.again(conn, "the task moved", Spend::Nothing, now),
         }
     }

@@ -132,24 +132,12 @@ pub fn task_order(task: i64) -> String {
     format!("task:{task}")
 }
 
-fn enqueue_agent(
-    conn: &mut Conn,
-    task: &Task,
-    payload: &AgentPayload,
-    stem: &str,
-    now: i64,
-) -> Result<(), StoreError> {
+fn enqueue_agent(conn: &mut Conn, task: &Task, payload: &AgentPayload, stem: &str, now: i64) -> Result<(), StoreError> {
     enqueue_of_task(conn, task, JobKind::Agent, Some(payload.role), payload, &format!("{stem}:agent"), now)
 }
 
 /// Queues the look that follows a trigger; one per `key`.
-pub fn enqueue_advance(
-    conn: &mut Conn,
-    task: &Task,
-    trigger: &Trigger,
-    key: &str,
-    now: i64,
-) -> Result<(), StoreError> {
+pub fn enqueue_advance(conn: &mut Conn, task: &Task, trigger: &Trigger, key: &str, now: i64) -> Result<(), StoreError> {
     let payload = AdvancePayload { trigger: trigger.clone() };
     enqueue_of_task(conn, task, JobKind::Advance, None, &payload, key, now)
 }

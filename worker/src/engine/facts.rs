@@ -1,20 +1,22 @@
 //! From rows to the facts a decision is made of.
 
 use orch_common::domain::decide::Policy;
+use orch_common::domain::names::BadName;
 use orch_common::domain::task::{History, TaskFacts};
 use orch_common::store::tasks::Task;
 use orch_common::store::{Conn, StoreError, jobs, runs};
 
 /// The facts of a task.
-pub fn facts(task: &Task) -> TaskFacts {
-    TaskFacts {
-        key: task.key.clone(),
+pub fn facts(task: &Task) -> Result<TaskFacts, StoreError> {
+    let corrupt = |e: BadName| StoreError::Corrupt(format!("task {}: {e}", task.id));
+    Ok(TaskFacts {
+        key: task.key.parse().map_err(corrupt)?,
         title: task.title.clone(),
-        branch: task.branch.clone(),
+        branch: task.branch.parse().map_err(corrupt)?,
         stage: task.stage,
         state: task.state,
         said: task.said.clone(),
-    }
+    })
 }
 
 /// What happened to it before; `own_job` is the job that asks and does not count as busy.

@@ -61,14 +61,14 @@ impl Shown<'_> {
                 (effect, Some(key))
             }
             Outward::Chat(message) => {
-                let text = format!("{} {}\n\n{}", task.key, task.title, self.ctx.catalogue.render(message));
+                let text = self.ctx.chat_text(task, message);
                 (Effect::Telegram { text }, None)
             }
             Outward::Branch => (
                 Effect::GiteaBranch { repo: task.repo.clone(), branch: task.branch.clone(), base: task.base.clone() },
                 None,
             ),
-            Outward::Pull => (self.pull(), Some(format!("t{}:pull", task.id))),
+            Outward::Pull => (self.pull()?, Some(format!("t{}:pull", task.id))),
             Outward::Status { stage, state, text } => {
                 let head: CommitId = task.head.as_deref()?.parse().ok()?;
                 let effect = Effect::GiteaStatus {
@@ -88,23 +88,22 @@ impl Shown<'_> {
         })
     }
 
-    fn pull(&self) -> Effect {
+    fn pull(&self) -> Option<Effect> {
         let task = self.task;
-        let url = self.work_item_url();
         let body = self.ctx.catalogue.render(&Message::PullBody {
-            key: task.key.clone(),
+            key: task.key.parse().ok()?,
             title: task.title.clone(),
-            url,
-            branch: task.branch.clone(),
+            url: self.work_item_url(),
+            branch: task.branch.parse().ok()?,
         });
-        Effect::GiteaPull {
+        Some(Effect::GiteaPull {
             repo: task.repo.clone(),
             branch: task.branch.clone(),
             base: task.base.clone(),
             title: format!("{}: {}", task.key, task.title),
             body,
             link: Some(PlaneTarget { project: task.project.clone(), work_item: task.work_item.clone() }),
-        }
+        })
     }
 
     fn work_item_url(&self) -> Option<String> {

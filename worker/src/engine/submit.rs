@@ -20,7 +20,7 @@ pub fn submit(
     now: i64,
 ) -> Result<Applied, StoreError> {
     let policy = ctx.policy(project);
-    let facts = facts(task);
+    let facts = facts(task)?;
     let history = history(conn, task, &policy, job_id)?;
     if needs_finding(&facts, trigger) {
         if history.busy && matches!(trigger, Trigger::Forge { .. } | Trigger::Look) {
@@ -46,6 +46,6 @@ pub fn submit_block(
     job_id: i64,
     now: i64,
 ) -> Result<Applied, StoreError> {
-    let decision: Decision = block(&facts(task), &ctx.policy(project), reason);
+    let decision: Decision = block(&facts(task)?, &ctx.policy(project), reason);
     apply(conn, ctx, task, &decision, &Asked { project, trigger: &Trigger::Look, job_id, now })
 }

@@ -13,6 +13,7 @@ pub struct OwnAccounts {
     bots: Vec<String>,
     plane: OnceCell<Option<String>>,
     gitea: OnceCell<Option<i64>>,
+    reviewer: OnceCell<Option<i64>>,
 }
 
 impl OwnAccounts {
@@ -39,6 +40,23 @@ impl OwnAccounts {
             })
             .await?;
         Ok(me.as_deref().is_some_and(|me| me.eq_ignore_ascii_case(actor)))
+    }
+
+    /// Whether a forge account is the second one, which reviews.
+    ///
+    /// # Errors
+    /// Where the forge cannot say who that is.
+    pub async fn is_reviewer_in_gitea(&self, outside: &Outside, sender: i64) -> Result<bool, ApiError> {
+        let reviewer = self
+            .reviewer
+            .get_or_try_init(|| async {
+                match &outside.reviewer {
+                    Some(gitea) => gitea.me().await.map(|account| Some(account.id)),
+                    None => Ok(None),
+                }
+            })
+            .await?;
+        Ok(*reviewer == Some(sender))
     }
 
     /// Whether a forge account is ours.

@@ -46,7 +46,7 @@ pub async fn plan(ctx: &Context, event: GiteaEvent) -> Result<Plan, PlanError> {
             (by_branch(ctx, project, branch).await?, ForgeEvent::ReviewApproved)
         }
         GiteaChange::Review { branch, kind: ReviewKind::Rejected, text, .. } => {
-            let by_reviewer_bot = is_reviewer_account(ctx, &sender_login).await;
+            let by_reviewer_bot = ctx.accounts.is_reviewer_in_gitea(&ctx.outside, sender_id).await?;
             if by_reviewer_bot && pipeline_of(project).gate(Stage::Review) != Some(Gate::ReviewApproved) {
                 return Ok(Plan::ignore("a reviewer account's review counts only for review_approved"));
             }
@@ -76,8 +76,4 @@ async fn by_head(ctx: &Context, project: &Project, sha: String) -> Result<Option
     let mut found = ctx.store.read(move |c| tasks::by_head(c, &repo, &sha)).await?;
     found.retain(|t| !t.state.is_terminal());
     Ok(found.pop())
-}
-
-async fn is_reviewer_account(ctx: &Context, login: &str) -> bool {
-    ctx.accounts.reviewer_login(ctx).await.is_some_and(|reviewer| reviewer.eq_ignore_ascii_case(login))
 }

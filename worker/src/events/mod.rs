@@ -11,8 +11,8 @@ mod plan;
 pub mod plane;
 mod plane_rules;
 
-pub use handle::handle;
 pub use gitea::{GiteaChange, GiteaEvent, ReviewKind};
+pub use handle::handle;
 pub use html::to_text;
 pub use plane::{PlaneChange, PlaneEvent};
 

@@ -42,9 +42,7 @@ pub async fn plan(ctx: &Context, event: PlaneEvent) -> Result<Plan, PlanError> {
         (PlaneChange::LabelsChanged, None) => case.labelled().await,
         (PlaneChange::StateChanged { to }, Some(task)) => case.moved(task, &to).await,
         (PlaneChange::Comment(said), Some(task)) => case.said(task, said),
-        (PlaneChange::ItemDeleted, Some(task)) => {
-            Ok(trigger(task, Trigger::Deleted { actor: actor.clone() }, None))
-        }
+        (PlaneChange::ItemDeleted, Some(task)) => Ok(trigger(task, Trigger::Deleted { actor: actor.clone() }, None)),
         (PlaneChange::ItemCreated(_), Some(_)) => Ok(Plan::ignore("the work item has a task already")),
         (PlaneChange::Comment(_) | PlaneChange::ItemDeleted, None) => Ok(Plan::ignore("the work item has no task")),
         (PlaneChange::LabelsChanged, Some(_)) => Ok(Plan::ignore("labels move no task")),
@@ -200,7 +198,7 @@ impl Case<'_> {
             return None;
         }
         let message = Message::Refused {
-            command: command.word().to_owned(),
+            command: command.clone(),
             why: "only the project's approvers move its tasks".to_owned(),
         };
         Some(Plan::Answer { task: Box::new(task.clone()), message })

@@ -183,8 +183,7 @@ pub(super) async fn launch_failed(ctx: &Arc<Context>, job: &Job, run: Option<&st
     let following = after_launch_failure(why, counters(job), now_ms());
     let known = Known { record: None, log: None, outcome: Outcome::Permanent { why: why.to_owned() } };
     let (inner, row, run) = (Arc::clone(ctx), job.clone(), run.map(str::to_owned));
-    let result =
-        ctx.store.write(move |c| commit(c, &inner, &row, run.as_deref(), Some(&known), &following)).await;
+    let result = ctx.store.write(move |c| commit(c, &inner, &row, run.as_deref(), Some(&known), &following)).await;
     if let Err(error) = result {
         tracing::error!(%error, "the job's end could not be written; recovery will find it");
     }
@@ -276,7 +275,7 @@ fn run_end(
 }
 
 fn tell_failed(conn: &mut Conn, ctx: &Context, job: &Job, error: &str, now: i64) -> Result<(), StoreError> {
-    let message = Message::JobFailed { kind: job.kind.to_string(), id: job.id, error: error.to_owned() };
+    let message = Message::JobFailed { kind: job.kind, id: job.id, error: error.to_owned() };
     let key = format!("job{}:failed:{now}", job.id);
     alerts::raise(conn, ctx, job.task_id, &message, &key, now)?;
     let Some(task) = task_of(conn, job)? else { return Ok(()) };

@@ -14,9 +14,13 @@ use std::time::Duration;
 /// What the account says to one more agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
-    Go { probe: bool },
+    Go {
+        probe: bool,
+    },
     /// Not before this time, in ms; `None` = until a person acts.
-    Wait { until: Option<i64> },
+    Wait {
+        until: Option<i64>,
+    },
 }
 
 /// Claims the oldest agent job, if one may run.
@@ -61,7 +65,7 @@ fn judge(account: &Account, now: i64) -> Verdict {
     match account.breaker.before_claim(now) {
         Gatekeep::Allow => Verdict::Go { probe: false },
         Gatekeep::AllowProbe => Verdict::Go { probe: true },
-        Gatekeep::Wait { until_ms } => Verdict::Wait { until: until_ms },
+        Gatekeep::Wait { until_ms } => Verdict::Wait { until: Some(until_ms) },
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use orch_common::config::Project;
-use orch_common::domain::budget::{self, LOOP_RUNS, LOOP_WINDOW_MS, Spending};
+use orch_common::domain::budget::{self, LOOP_WINDOW_MS, Spending};
 use orch_common::domain::messages::Message;
 use orch_common::store::tasks::Task;
 use orch_common::store::{Conn, StoreError, runs};
@@ -19,15 +19,12 @@ pub fn must_stop(
 ) -> Result<Option<Message>, StoreError> {
     let starts = runs::starts_since(conn, task.id, now - LOOP_WINDOW_MS)?;
     if budget::too_many_runs(&starts, task.progress_at.max(task.cap_since), now) {
-        let minutes = u64::try_from(LOOP_WINDOW_MS / 60_000).unwrap_or(0);
-        return Ok(Some(Message::LoopStop { runs: LOOP_RUNS as u64, minutes }));
+        let minutes = u32::try_from(LOOP_WINDOW_MS / 60_000).unwrap_or(0);
+        let runs = u32::try_from(starts.len()).unwrap_or(u32::MAX);
+        return Ok(Some(Message::LoopStop { runs, minutes }));
     }
     let spending = spent(conn, task, now)?;
-    Ok(budget::check(&ctx.limits(project), &spending).map(|stop| Message::BudgetStop {
-        which: stop.which.to_string(),
-        limit: stop.which.amount(stop.limit),
-        spent: stop.which.amount(stop.spent),
-    }))
+    Ok(budget::check(&ctx.limits(project), &spending).map(|stop| Message::from(&stop)))
 }
 
 fn spent(conn: &mut Conn, task: &Task, now: i64) -> Result<Spending, StoreError> {

@@ -4,7 +4,7 @@ use crate::alerts;
 use crate::context::{ACCOUNT, Context};
 use orch_common::domain::breaker::Announce;
 use orch_common::domain::follow::{BreakerNews, Following};
-use orch_common::domain::messages::Message;
+use orch_common::domain::messages::{Message, Moment};
 use orch_common::store::{Conn, StoreError, accounts};
 
 /// The account within one transaction.
@@ -45,7 +45,7 @@ pub(super) fn tell_account(
     {
         account.0.limit_until = Some(*until);
         account.0.limit_reason = Some(why.clone());
-        let message = Message::UsageLimit { until: time_text(*until) };
+        let message = Message::UsageLimit { until: Moment(*until) };
         alerts::raise(conn, ctx, None, &message, &format!("limit:{until}"), now)?;
     }
     if let Some(fault) = &following.fault
@@ -64,8 +64,9 @@ pub(super) fn tell_account(
             why: match &following.end {
                 orch_common::domain::job::JobEnd::Again { error, .. }
                 | orch_common::domain::job::JobEnd::Failed { error } => error.clone(),
-                orch_common::domain::job::JobEnd::Done { .. }
-                | orch_common::domain::job::JobEnd::Cancelled { .. } => String::new(),
+                orch_common::domain::job::JobEnd::Done { .. } | orch_common::domain::job::JobEnd::Cancelled { .. } => {
+                    String::new()
+                }
             },
         },
         Announce::Closed => Message::BreakerClosed,
@@ -84,18 +85,11 @@ fn tell_breaker(
     let r = &ctx.config.resilience;
     match news {
         BreakerNews::Success => account.breaker.on_success(),
-        BreakerNews::Transient => {
-            account.breaker.on_transient(now, started_at, r.breaker_threshold, r.breaker_pause_s)
-        }
+        BreakerNews::Transient => account.breaker.on_transient(now, started_at, r.breaker_threshold, r.breaker_pause_s),
         BreakerNews::Permanent => account.breaker.on_permanent(now),
         BreakerNews::Nothing => {
             account.breaker.probe_lost(job);
             Announce::None
         }
     }
-}
-
-/// A time for people, in UTC.
-fn time_text(ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |t| t.strftime("%F %H:%M UTC").to_string())
 }

@@ -13,10 +13,10 @@ use orch_common::config::Project;
 use orch_common::domain::job::JobStatus;
 use orch_common::domain::messages::Message;
 use orch_common::domain::stage::Role;
+use orch_common::store::StoreError;
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::runs::{self, NewRun, Run};
 use orch_common::store::tasks::{self, Task};
-use orch_common::store::StoreError;
 use std::path::PathBuf;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -40,10 +40,16 @@ pub(super) enum Refused {
     /// Another worker has the job.
     NotOurs,
     /// The task went elsewhere meanwhile.
-    NotWanted { why: String },
+    NotWanted {
+        why: String,
+    },
     /// Money or a loop: the task is blocked.
-    Block { message: Message },
-    Failed { why: String },
+    Block {
+        message: Message,
+    },
+    Failed {
+        why: String,
+    },
 }
 
 impl From<StoreError> for Refused {
@@ -78,13 +84,8 @@ pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, R
     let dir = ctx.runs_dir.join(&run);
     let spec = spec(ctx, &work, &worktree, &run, &session).await?;
     let tests = work.project.test_command.as_ref().map(ToString::to_string);
-    let prompt = prompt::build(
-        work.payload.role,
-        &work.task,
-        &work.payload.brief,
-        &work.project.artifacts,
-        tests.as_deref(),
-    );
+    let prompt =
+        prompt::build(work.payload.role, &work.task, &work.payload.brief, &work.project.artifacts, tests.as_deref());
     insert(ctx, job, &work, &worktree, (&run, &session)).await?;
     Ok(Prepared { run, dir, spec, prompt })
 }

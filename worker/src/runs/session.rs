@@ -19,7 +19,7 @@ pub fn for_next(earlier: &[Run]) -> Session {
         earlier.iter().filter(|r| r.resumed && r.session_id.as_deref() == Some(session) && r.turns == 0).count();
     match Uuid::parse_str(session) {
         // A run that never reached the model left no transcript to resume.
-        Ok(id) if failed_resumes < MAX_FAILED_RESUMES && last.turns > 0 => Session::Resume(id.to_string()),
+        Ok(id) if failed_resumes < MAX_FAILED_RESUMES && last.turns > 0 => Session::Resume(id),
         Ok(_) | Err(_) => fresh(),
     }
 }

@@ -63,10 +63,7 @@ fn everything_an_entry_can_say_is_read() {
     assert_eq!([command("ship"), command("AGAIN")], [Some(StateCommand::Approve), Some(StateCommand::Retry)]);
     assert_eq!([command("Approved"), command("Cancelled")], [None; 2]);
     let steps = project.pipeline.as_ref().unwrap();
-    assert_eq!(
-        steps[1],
-        Step { stage: Stage::Development, gate: Some(Gate::CiGreen), role: Some(Role::Reviewer) }
-    );
+    assert_eq!(steps[1], Step { stage: Stage::Development, gate: Some(Gate::CiGreen), role: Some(Role::Reviewer) });
     assert_eq!(project.artifacts.questions, "questions.md");
     assert_eq!(project.artifacts.conflict, "10-conflict.md");
     assert_eq!(config.git_remote(project).unwrap().as_str(), "file:///srv/git/shop.git");

@@ -37,9 +37,12 @@ impl Case<'_> {
             return self.refuse(&Command::Approve, "the task is paused; write :resume: first");
         }
         if self.history.busy {
-            return self.refuse(&Command::Approve, "the work at this stage is still under way; look at its result first");
+            return self
+                .refuse(&Command::Approve, "the work at this stage is still under way; look at its result first");
         }
-        let Some(finding) = self.finding else { return self.refuse(&Command::Approve, "there is nothing to approve yet") };
+        let Some(finding) = self.finding else {
+            return self.refuse(&Command::Approve, "there is nothing to approve yet");
+        };
         match (&finding.outcome, finding.gate) {
             (GateOutcome::Pass, _) => {
                 let at_analysis = self.task.stage == Stage::Analysis;
@@ -58,7 +61,9 @@ impl Case<'_> {
             (GateOutcome::Waiting(_), Some(gate)) => {
                 self.refuse(&Command::Approve, &format!("the gate {gate} still waits for something else"))
             }
-            (GateOutcome::Fail(_) | GateOutcome::Waiting(_), None) => self.refuse(&Command::Approve, "the gate does not pass"),
+            (GateOutcome::Fail(_) | GateOutcome::Waiting(_), None) => {
+                self.refuse(&Command::Approve, "the gate does not pass")
+            }
         }
     }
 

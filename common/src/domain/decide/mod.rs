@@ -107,9 +107,10 @@ impl Trigger {
     /// Who caused it, where that was a person.
     pub fn actor(&self) -> Option<&str> {
         match self {
-            Trigger::Command { actor, .. } | Trigger::Answer { actor, .. } | Trigger::Deleted { actor } | Trigger::Appeared { actor } => {
-                Some(actor)
-            }
+            Trigger::Command { actor, .. }
+            | Trigger::Answer { actor, .. }
+            | Trigger::Deleted { actor }
+            | Trigger::Appeared { actor } => Some(actor),
             Trigger::Forge { what: ForgeEvent::ReviewRejected { reviewer, .. } } => Some(reviewer),
             Trigger::AgentEnded { .. } | Trigger::Forge { .. } | Trigger::Look => None,
         }
