@@ -139,6 +139,12 @@ impl Pipeline {
         self.steps.iter().map(|s| s.stage).find(|s| self.works_in(*s) == Some(role))
     }
 
+    /// Where a role works at `stage` or, failing that, nearest before it: work is sent back, never ahead.
+    pub fn place_up_to(&self, role: Role, stage: Stage) -> Option<Stage> {
+        let here = self.index(stage)?;
+        self.steps.iter().take(here + 1).map(|s| s.stage).rfind(|s| self.works_in(*s) == Some(role))
+    }
+
     fn index(&self, stage: Stage) -> Option<usize> {
         self.steps.iter().position(|s| s.stage == stage)
     }

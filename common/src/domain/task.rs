@@ -15,6 +15,8 @@ pub struct TaskFacts {
     pub branch: BranchName,
     pub stage: Stage,
     pub state: TaskState,
+    /// Why it stands where it stands, as the last decision said.
+    pub state_reason: Option<String>,
     /// The fingerprint of the last gate outcome that was told to people.
     pub said: Option<String>,
 }
