@@ -1,5 +1,6 @@
 //! Eight processes with eight threads each empty one queue of 20,000 jobs: every job is handed out once, and no
 //! claimer ever hears that the database is locked. The processes are this test's own program, started again.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 use orch_common::domain::job::{JobEnd, JobKind};
 use orch_common::store::jobs::{self, NewJob};
@@ -41,13 +42,25 @@ fn fill(store: &Store) {
     assert_eq!(queued.unwrap().len(), JOBS);
 }
 
-/// Claims and ends jobs until none is left; the ids in the order of their claims.
-fn work(store: &Store, worker: &str) -> Vec<i64> {
+/// Claims and ends jobs until none is left; the ids in the order of their claims. Every other claimer ends a job and
+/// claims the next in one step.
+fn work(store: &Store, worker: &str, fused: bool) -> Vec<i64> {
+    let claim = || store.write_now(|c| jobs::claim(c, JobKind::Effect, worker, NOW)).unwrap();
+    let done = JobEnd::Done { note: None };
     let mut ids = Vec::new();
-    while let Some(job) = store.write_now(|c| jobs::claim(c, JobKind::Effect, worker, NOW)).unwrap() {
+    let mut next = claim();
+    while let Some(job) = next {
         assert_eq!((job.worker.as_deref(), job.attempts), (Some(worker), 1));
         ids.push(job.id);
-        assert!(store.write_now(|c| jobs::finish(c, &job, &JobEnd::Done { note: None }, NOW)).unwrap());
+        next = if fused {
+            let turn =
+                store.write_now(|c| jobs::finish_and_claim(c, &job, &done, JobKind::Effect, worker, NOW)).unwrap();
+            assert!(turn.ended);
+            turn.next
+        } else {
+            assert!(store.write_now(|c| jobs::finish(c, &job, &done, NOW)).unwrap());
+            claim()
+        };
     }
     ids
 }
@@ -58,7 +71,8 @@ fn race(place: &Path) {
     let me = std::process::id();
     let claimed: Vec<Vec<i64>> = std::thread::scope(|scope| {
         let store = &store;
-        let threads: Vec<_> = (0..THREADS).map(|n| scope.spawn(move || work(store, &format!("{me}-{n}")))).collect();
+        let threads: Vec<_> =
+            (0..THREADS).map(|n| scope.spawn(move || work(store, &format!("{me}-{n}"), n % 2 == 1))).collect();
         threads.into_iter().map(|t| t.join().unwrap()).collect()
     });
     for ids in &claimed {
