@@ -1,3 +1,5 @@
+//! The worker's program: a run's supervisor when asked to be one.
+
 use orch_worker::agent::supervise;
 use std::process::ExitCode;
 
