@@ -45,8 +45,7 @@ const SWITCHES: [(&str, &str); 9] = [
     ("GIT_TERMINAL_PROMPT", "0"),
 ];
 
-/// Later ones win: inherited, home, switches, author, the project's own; the orchestrator's prefix never passes.
-/// The variables of a run, sorted by name.
+/// The variables of a run, sorted by name. Later ones win: inherited, home, switches, author, the project's own; the orchestrator's prefix never passes.
 pub(super) fn of(plan: &LaunchPlan) -> Result<Vec<(String, String)>, PlanError> {
     let mut env: BTreeMap<String, String> = BTreeMap::new();
     env.extend(plan.base_env.iter().filter(|(name, _)| is_inherited(name)).cloned());
