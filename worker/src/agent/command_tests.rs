@@ -1,4 +1,5 @@
 use super::*;
+use crate::agent::environment::INHERITED;
 use proptest::prelude::*;
 
 fn plan() -> LaunchPlan {
