@@ -1,5 +1,10 @@
 //! Gates: IO collects [`Evidence`], [`judge`] turns it into a typed [`GateOutcome`].
 
+mod judge;
+mod summary;
+
+pub use judge::judge;
+
 use super::stage::CommitId;
 use crate::named_enum;
 use serde::{Deserialize, Serialize};
@@ -186,3 +191,6 @@ pub struct ReviewEvidence {
     /// Milliseconds since the epoch.
     pub submitted_at: i64,
 }
+
+#[cfg(test)]
+mod tests;
