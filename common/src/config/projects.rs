@@ -1,0 +1,305 @@
+//! The shapes of `[[projects]]`: which Plane project belongs to which repository, and how work is done there.
+//! [`super::registry`] checks what types cannot say.
+
+use super::address::GitRemote;
+use super::secret::Secret;
+use crate::domain::effect::StateGroup;
+use crate::domain::gate::{ArtifactNames, Gate};
+use crate::domain::stage::{Role, Stage};
+use crate::named_enum;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// One entry of the registry.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Project {
+    /// The Plane project's id, UUID text; lower case once it is in the registry.
+    pub plane_project: String,
+    /// `owner/name` at the forge; the file may leave the owner to `gitea.owner`.
+    pub repo: String,
+    /// What the ids of work items begin with: `ET` makes `ET-001`. Letters, digits, `-` and `_`.
+    pub id_prefix: String,
+    /// What branches start from and pull requests go to.
+    #[serde(default = "main_branch")]
+    pub default_branch: String,
+    /// What `tests_local` runs in the worktree. Without it, that gate cannot be judged.
+    #[serde(default)]
+    pub test_command: Option<CommandLine>,
+    /// Seconds for one run of the test command.
+    #[serde(default = "quarter_of_an_hour")]
+    pub test_timeout_s: u64,
+    /// Plane user ids whose commands count; empty = everybody's.
+    #[serde(default)]
+    pub approvers: Vec<String>,
+    /// Which new work items become tasks.
+    #[serde(default)]
+    pub start: StartRule,
+    /// The whole pipeline, in order, in place of the default one.
+    #[serde(default)]
+    pub pipeline: Option<Vec<PipelineStep>>,
+    /// The default pipeline with another gate to leave development: `tests_local` or `ci_green`.
+    #[serde(default)]
+    pub development_gate: Option<Gate>,
+    /// The default pipeline with another gate to leave review: `reviewer_verdict` or `review_approved`.
+    #[serde(default)]
+    pub review_gate: Option<Gate>,
+    /// The default pipeline with a gate to leave deploy: `pr_merged`.
+    #[serde(default)]
+    pub deploy_gate: Option<Gate>,
+    /// Whether the orchestrator merges the pull request.
+    #[serde(default)]
+    pub merge: Merge,
+    /// The model per role, in place of `agent.model`.
+    #[serde(default)]
+    pub models: BTreeMap<Role, String>,
+    /// Limits of this project's runs.
+    #[serde(default)]
+    pub limits: Limits,
+    /// What this project may spend.
+    #[serde(default)]
+    pub budget: ProjectBudget,
+    /// Extra environment of this project's agents and tests. Values are treated as secrets.
+    #[serde(default)]
+    pub env: BTreeMap<String, Secret>,
+    /// The names of the artifacts.
+    #[serde(default)]
+    pub artifacts: ArtifactNames,
+    /// The names of Plane's states, where they are not the default ones.
+    #[serde(default)]
+    pub states: BTreeMap<Situation, String>,
+    /// Moves of a work item that count as a command.
+    #[serde(default)]
+    pub commands_by_state: BTreeMap<StateCommand, StateNames>,
+    /// Where git clones from, in place of the forge's address.
+    #[serde(default)]
+    pub remote: Option<GitRemote>,
+    /// Paths (prefixes, relative to the repository) that agents' commits may not touch.
+    #[serde(default)]
+    pub protected_paths: Vec<String>,
+}
+
+fn main_branch() -> String {
+    "main".to_owned()
+}
+
+fn quarter_of_an_hour() -> u64 {
+    900
+}
+
+impl Project {
+    /// The owner at the forge.
+    pub fn owner(&self) -> &str {
+        self.repo.split_once('/').map_or("", |(owner, _)| owner)
+    }
+
+    /// The repository's name, without its owner.
+    pub fn repo_name(&self) -> &str {
+        self.repo.split_once('/').map_or(&self.repo, |(_, name)| name)
+    }
+
+    /// The name of Plane's state in a situation.
+    pub fn state_name(&self, situation: Situation) -> &str {
+        self.states.get(&situation).map_or(situation.default_name(), String::as_str)
+    }
+
+    /// The command that a move to this state stands for. Names are compared without case.
+    pub fn command_of_state(&self, name: &str) -> Option<StateCommand> {
+        let wanted = name.to_lowercase();
+        StateCommand::ALL.iter().copied().find(|command| match self.commands_by_state.get(command) {
+            Some(names) => names.as_slice().iter().any(|n| n.to_lowercase() == wanted),
+            None => command.default_name().is_some_and(|n| n.to_lowercase() == wanted),
+        })
+    }
+}
+
+/// A command line: text is given to `sh -c`, a list is run as it is. It is the operator's own; nothing from
+/// outside is ever put into it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "allowed: a command line as text, or a list of a program and its arguments")]
+pub enum CommandLine {
+    Shell(String),
+    Program(Vec<String>),
+}
+
+impl CommandLine {
+    /// The program and its arguments.
+    pub fn argv(&self) -> Vec<String> {
+        match self {
+            CommandLine::Shell(text) => vec!["sh".to_owned(), "-c".to_owned(), text.clone()],
+            CommandLine::Program(argv) => argv.clone(),
+        }
+    }
+}
+
+impl fmt::Display for CommandLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CommandLine::Shell(text) => f.write_str(text),
+            CommandLine::Program(argv) => f.write_str(&argv.join(" ")),
+        }
+    }
+}
+
+/// Which work items become tasks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StartRule {
+    /// Every new one.
+    #[default]
+    Created,
+    /// Those with this label, once they get it.
+    Label(String),
+    /// Those in this state, once they are moved there.
+    State(String),
+}
+
+/// One row of a pipeline: the gate to leave `stage`, and the role that is started when it is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PipelineStep {
+    pub stage: Stage,
+    #[serde(default)]
+    pub gate: Option<Gate>,
+    #[serde(default)]
+    pub role: Option<Role>,
+}
+
+/// Whether the orchestrator merges.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Merge {
+    /// The deployer's work is what the project says.
+    #[default]
+    Never,
+    /// When the deployer has ended well, tied to the head commit.
+    OnDeploy,
+}
+
+/// Limits of one project's runs; what is not set comes from `[agent]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    pub agent_timeout_s: Option<u64>,
+    /// Per role; stronger than everything else.
+    pub timeout_overrides: BTreeMap<Role, u64>,
+    pub stall_s: Option<u64>,
+    pub role_run_cap: Option<u32>,
+}
+
+/// What one project may spend; what is not set comes from `[budget]`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProjectBudget {
+    pub run_usd: Option<f64>,
+    pub run_turns: Option<u32>,
+    pub task_usd: Option<f64>,
+    pub task_runs: Option<u32>,
+    /// US dollars in a day (UTC).
+    pub usd_per_day: Option<f64>,
+}
+
+named_enum! {
+    /// The situations of a task that have a state in Plane.
+    pub enum Situation ("situation") {
+        Created = "created",
+        Analysis = "analysis",
+        Architecture = "architecture",
+        Development = "development",
+        Review = "review",
+        Testing = "testing",
+        Deploy = "deploy",
+        WaitingApproval = "waiting_approval",
+        NeedsInput = "needs_input",
+        Blocked = "blocked",
+        Done = "done",
+    }
+}
+
+impl Situation {
+    /// The state's name unless the project says otherwise.
+    pub const fn default_name(self) -> &'static str {
+        match self {
+            Situation::Created => "Todo",
+            Situation::Analysis
+            | Situation::Architecture
+            | Situation::Development
+            | Situation::Testing
+            | Situation::Deploy => "In Progress",
+            Situation::Review | Situation::WaitingApproval => "In Review",
+            Situation::NeedsInput => "Needs Input",
+            Situation::Blocked => "Blocked",
+            Situation::Done => "Done",
+        }
+    }
+
+    /// The group in which a missing state is created.
+    pub const fn group(self) -> StateGroup {
+        match self {
+            Situation::Created => StateGroup::Unstarted,
+            Situation::Done => StateGroup::Completed,
+            Situation::Analysis
+            | Situation::Architecture
+            | Situation::Development
+            | Situation::Review
+            | Situation::Testing
+            | Situation::Deploy
+            | Situation::WaitingApproval
+            | Situation::NeedsInput
+            | Situation::Blocked => StateGroup::Started,
+        }
+    }
+
+    /// The situation of a task that simply is at `stage`.
+    pub const fn at(stage: Stage) -> Situation {
+        match stage {
+            Stage::Created => Situation::Created,
+            Stage::Analysis => Situation::Analysis,
+            Stage::Architecture => Situation::Architecture,
+            Stage::Development => Situation::Development,
+            Stage::Review => Situation::Review,
+            Stage::Testing => Situation::Testing,
+            Stage::Deploy => Situation::Deploy,
+            Stage::Done => Situation::Done,
+        }
+    }
+}
+
+named_enum! {
+    /// What a person can say by moving a work item.
+    pub enum StateCommand ("command by state") {
+        Approve = "approve",
+        Cancel = "cancel",
+        Retry = "retry",
+    }
+}
+
+impl StateCommand {
+    /// The state that means it unless the project says otherwise.
+    pub const fn default_name(self) -> Option<&'static str> {
+        match self {
+            StateCommand::Approve => Some("Approved"),
+            StateCommand::Cancel => Some("Cancelled"),
+            StateCommand::Retry => None,
+        }
+    }
+}
+
+/// One state or several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "allowed: a state's name, or a list of them (empty: none)")]
+pub enum StateNames {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl StateNames {
+    /// The names.
+    pub fn as_slice(&self) -> &[String] {
+        match self {
+            StateNames::One(name) => std::slice::from_ref(name),
+            StateNames::Many(names) => names,
+        }
+    }
+}
