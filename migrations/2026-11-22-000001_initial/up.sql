@@ -7,6 +7,7 @@ CREATE TABLE tasks (
     work_item     TEXT    NOT NULL,               -- Plane work item id
     key           TEXT    NOT NULL,               -- PREFIX-NNN
     title         TEXT    NOT NULL,
+    description   TEXT    NOT NULL DEFAULT '',    -- plain text, cut; the tracker has the whole
     repo          TEXT    NOT NULL,               -- owner/name
     branch        TEXT    NOT NULL,
     base          TEXT    NOT NULL,               -- branch it was cut from and merges into
@@ -43,6 +44,7 @@ CREATE TABLE jobs (
     recoveries         INTEGER NOT NULL DEFAULT 0,
     run_id             TEXT,
     error              TEXT,
+    note               TEXT,                      -- what came of it, for people
     worker             TEXT,
     dedupe_key         TEXT,
     order_key          TEXT,                      -- jobs of one key run one at a time, oldest first
@@ -151,7 +153,8 @@ CREATE TABLE runs (
     turns           INTEGER NOT NULL DEFAULT 0,
     model           TEXT,
     cli_version     TEXT,
-    denied_tools    TEXT
+    denied_tools    TEXT,
+    stop            TEXT                          -- somebody wants it to end: why
 );
 CREATE INDEX runs_task ON runs (task_id, started_at);
 CREATE INDEX runs_open ON runs (worker) WHERE state IN ('starting','running');

@@ -1,5 +1,10 @@
 //! Gates: IO collects [`Evidence`], [`judge`] turns it into a typed [`GateOutcome`].
 
+mod judge;
+mod summary;
+
+pub use judge::judge;
+
 use super::stage::CommitId;
 use crate::named_enum;
 use serde::{Deserialize, Serialize};

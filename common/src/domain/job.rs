@@ -43,3 +43,29 @@ impl JobKind {
         }
     }
 }
+
+/// How a claimed job ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobEnd {
+    /// `note` says what came of it, where that is worth a word.
+    Done { note: Option<String> },
+    /// It will not run again by itself.
+    Failed { error: String },
+    /// A person no longer wants it.
+    Cancelled { why: String },
+    /// Back into the queue, not before `at` (ms; `None` = at once).
+    Again { at: Option<i64>, error: String, spend: Spend },
+}
+
+/// What going back into the queue costs. The attempt was counted at the claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spend {
+    /// The attempt stays spent.
+    Attempt,
+    /// The attempt is given back, a transient one is counted.
+    Transient,
+    /// The attempt is given back, a recovery is counted.
+    Recovery,
+    /// The attempt is given back (a usage limit, a fault of the installation, infra).
+    Nothing,
+}

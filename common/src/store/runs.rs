@@ -41,6 +41,8 @@ pub struct Run {
     pub model: Option<String>,
     pub cli_version: Option<String>,
     pub denied_tools: Option<String>,
+    /// Somebody wants it to end: why.
+    pub stop: Option<String>,
 }
 
 /// A run that is about to start.
@@ -112,6 +114,34 @@ pub fn set_worker(conn: &mut Conn, id: &str, worker: &str) -> Result<(), StoreEr
 pub fn finish(conn: &mut Conn, id: &str, end: &RunEnd) -> Result<bool, StoreError> {
     let open = runs::table.find(id).filter(runs::state.eq_any(["starting", "running"]));
     Ok(diesel::update(open).set(end).execute(conn)? == 1)
+}
+
+/// Asks for the end of the task's open runs; their owners see it and stop them. Returns how many there are.
+pub fn ask_to_stop(conn: &mut Conn, task: i64, why: &str) -> Result<usize, StoreError> {
+    let open = runs::table.filter(runs::task_id.eq(task)).filter(runs::state.eq_any(["starting", "running"]));
+    Ok(diesel::update(open).set(runs::stop.eq(why)).execute(conn)?)
+}
+
+/// Asks for the end of one run; `false` = it is not open.
+pub fn ask_one_to_stop(conn: &mut Conn, id: &str, why: &str) -> Result<bool, StoreError> {
+    let open = runs::table.find(id).filter(runs::state.eq_any(["starting", "running"]));
+    Ok(diesel::update(open).set(runs::stop.eq(why)).execute(conn)? == 1)
+}
+
+/// Why a run is to end, if it is.
+pub fn wanted_stop(conn: &mut Conn, id: &str) -> Result<Option<String>, StoreError> {
+    Ok(runs::table.find(id).select(runs::stop).first::<Option<String>>(conn).optional()?.flatten())
+}
+
+/// Whether a run of the task is open.
+pub fn any_open(conn: &mut Conn, task: i64) -> Result<bool, StoreError> {
+    let open: Option<String> = runs::table
+        .filter(runs::task_id.eq(task))
+        .filter(runs::state.eq_any(["starting", "running"]))
+        .select(runs::id)
+        .first(conn)
+        .optional()?;
+    Ok(open.is_some())
 }
 
 /// One run.

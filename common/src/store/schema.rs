@@ -7,6 +7,7 @@ diesel::table! {
         work_item -> Text,
         key -> Text,
         title -> Text,
+        description -> Text,
         repo -> Text,
         branch -> Text,
         base -> Text,
@@ -40,6 +41,7 @@ diesel::table! {
         recoveries -> Integer,
         run_id -> Nullable<Text>,
         error -> Nullable<Text>,
+        note -> Nullable<Text>,
         worker -> Nullable<Text>,
         dedupe_key -> Nullable<Text>,
         order_key -> Nullable<Text>,
@@ -98,6 +100,7 @@ diesel::table! {
         model -> Nullable<Text>,
         cli_version -> Nullable<Text>,
         denied_tools -> Nullable<Text>,
+        stop -> Nullable<Text>,
     }
 }
 

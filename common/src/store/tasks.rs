@@ -15,6 +15,7 @@ pub struct Task {
     pub work_item: String,
     pub key: String,
     pub title: String,
+    pub description: String,
     pub repo: String,
     pub branch: String,
     pub base: String,
@@ -39,6 +40,7 @@ pub struct NewTask {
     pub work_item: String,
     pub key: String,
     pub title: String,
+    pub description: String,
     pub repo: String,
     pub branch: String,
     pub base: String,
@@ -46,13 +48,14 @@ pub struct NewTask {
 
 /// Inserts a task at `created`; `None` where the work item, the key or the branch has one already.
 pub fn insert(conn: &mut Conn, new: &NewTask, now: i64) -> Result<Option<Task>, StoreError> {
-    let NewTask { project, work_item, key, title, repo, branch, base } = new;
+    let NewTask { project, work_item, key, title, description, repo, branch, base } = new;
     Ok(diesel::insert_or_ignore_into(tasks::table)
         .values((
             tasks::project.eq(project),
             tasks::work_item.eq(work_item),
             tasks::key.eq(key),
             tasks::title.eq(title),
+            tasks::description.eq(description),
             tasks::repo.eq(repo),
             tasks::branch.eq(branch),
             tasks::base.eq(base),
@@ -177,8 +180,10 @@ pub fn note_head(conn: &mut Conn, id: i64, head: &str, now: i64) -> Result<(), S
     Ok(())
 }
 
-/// The work item's title changed at its source.
-pub fn set_title(conn: &mut Conn, id: i64, title: &str, now: i64) -> Result<(), StoreError> {
-    diesel::update(tasks::table.find(id)).set((tasks::title.eq(title), tasks::updated_at.eq(now))).execute(conn)?;
+/// The work item's text changed at its source.
+pub fn set_text(conn: &mut Conn, id: i64, title: &str, description: &str, now: i64) -> Result<(), StoreError> {
+    diesel::update(tasks::table.find(id))
+        .set((tasks::title.eq(title), tasks::description.eq(description), tasks::updated_at.eq(now)))
+        .execute(conn)?;
     Ok(())
 }

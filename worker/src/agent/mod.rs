@@ -1,1 +1,22 @@
-//! (being written)
+//! An agent process and everything around it that needs no database: how it is called, started, watched,
+//! stopped, found again by another worker, and read.
+//!
+//! Every run is a folder ([`run_dir`]) and one small [`supervise`] process that outlives the worker. Whoever
+//! holds the folder's lock owns the run; the exit record in it is the only truth about how the run ended.
+
+pub mod account;
+pub mod adopt;
+pub mod command;
+pub mod identity;
+pub mod launch;
+pub mod outcome;
+pub mod preflight;
+mod procfs;
+pub mod record;
+pub mod run_dir;
+pub mod supervise;
+pub mod sweep;
+
+pub use identity::Identity;
+pub use record::{ExitReason, ExitRecord, RunSpec, StopReason};
+pub use run_dir::RunDir;

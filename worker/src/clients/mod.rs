@@ -1,1 +1,14 @@
-//! (being written)
+//! The three services Orch talks to: Plane, the forge (Gitea or Forgejo), Telegram. Each client turns wire
+//! answers into small typed values and every failure into an [`ApiError`] that says what the caller can do.
+//! Nothing here decides anything about a task, reads the database, or logs a token or a body.
+
+mod error;
+pub mod gitea;
+mod http;
+mod pace;
+pub mod plane;
+pub mod telegram;
+mod times;
+
+pub use error::ApiError;
+pub use http::Timing;

@@ -1,1 +1,88 @@
-//! (being written)
+//! Stored deliveries -> normalized events. Pure: no IO, no clock, and nothing here believes a delivery more than
+//! its signature says. The wire's oddities (two versions of Plane's webhooks, the forge's overlapping event names)
+//! end here.
+
+mod body;
+pub mod gitea;
+mod html;
+pub mod plane;
+
+pub use gitea::{GiteaChange, GiteaEvent, ReviewKind};
+pub use html::to_text;
+pub use plane::{PlaneChange, PlaneEvent};
+
+use orch_common::named_enum;
+
+named_enum! {
+    /// Who sent a delivery.
+    pub enum Source ("event source") {
+        Plane = "plane",
+        Gitea = "gitea",
+    }
+}
+
+/// A delivery as stored: its body is signed, its headers are not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawEvent<'a> {
+    pub source: Source,
+    /// `X-Plane-Event` or `X-Gitea-Event`.
+    pub event: Option<String>,
+    /// `X-Gitea-Event-Type`, which is unambiguous where `X-Gitea-Event` is not.
+    pub event_type: Option<String>,
+    /// The JSON text.
+    pub body: &'a str,
+}
+
+/// A delivery, understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Parsed<E> {
+    Event(E),
+    /// Nothing that moves a task.
+    Ignored {
+        why: String,
+    },
+}
+
+impl<E> Parsed<E> {
+    fn ignored(why: impl Into<String>) -> Self {
+        Parsed::Ignored { why: why.into() }
+    }
+}
+
+/// An event of either source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    Plane(PlaneEvent),
+    Gitea(GiteaEvent),
+}
+
+/// A delivery that is not what its sender sends. Trying again will not help.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadEvent {
+    #[error("not a JSON object: {why}")]
+    NotJson { why: String },
+    #[error("the field '{field}' is missing")]
+    Missing { field: String },
+    #[error("the field '{field}' is not {expected}")]
+    WrongType { field: String, expected: &'static str },
+}
+
+/// Reads a delivery by its source.
+///
+/// # Errors
+/// [`BadEvent`] names the field that is missing or of another type.
+pub fn parse(raw: &RawEvent<'_>) -> Result<Parsed<Event>, BadEvent> {
+    Ok(match raw.source {
+        Source::Plane => plane::parse(raw)?.map(Event::Plane),
+        Source::Gitea => gitea::parse(raw)?.map(Event::Gitea),
+    })
+}
+
+impl<E> Parsed<E> {
+    fn map<T>(self, into: impl FnOnce(E) -> T) -> Parsed<T> {
+        match self {
+            Parsed::Event(event) => Parsed::Event(into(event)),
+            Parsed::Ignored { why } => Parsed::Ignored { why },
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! Ending a claimed job. Only its owner can, and only once.
 
 use super::rows::Job;
-use crate::domain::job::JobStatus;
+use crate::domain::job::{JobEnd, JobStatus, Spend};
 use crate::store::connection::Conn;
 use crate::store::error::StoreError;
 use crate::store::schema::jobs;
@@ -9,39 +9,6 @@ use diesel::prelude::*;
 
 /// Longest error text kept with a job, in characters.
 const ERROR_CHARS: usize = 4000;
-
-/// How a claimed job ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum JobEnd {
-    Done,
-    /// It will not run again by itself.
-    Failed {
-        error: String,
-    },
-    /// A person no longer wants it.
-    Cancelled {
-        why: String,
-    },
-    /// Back into the queue, not before `at` (ms; `None` = at once).
-    Again {
-        at: Option<i64>,
-        error: String,
-        spend: Spend,
-    },
-}
-
-/// What going back into the queue costs. The attempt was counted at the claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Spend {
-    /// The attempt stays spent.
-    Attempt,
-    /// The attempt is given back, a transient one is counted.
-    Transient,
-    /// The attempt is given back, a recovery is counted.
-    Recovery,
-    /// The attempt is given back (a usage limit, a fault of the installation, infra).
-    Nothing,
-}
 
 /// Ends `job` as its owner; `false` = it was no longer this worker's (nothing is changed then).
 pub fn finish(conn: &mut Conn, job: &Job, end: &JobEnd, now: i64) -> Result<bool, StoreError> {
@@ -51,7 +18,9 @@ pub fn finish(conn: &mut Conn, job: &Job, end: &JobEnd, now: i64) -> Result<bool
         (jobs::status.eq(status), jobs::finished_at.eq(Some(now)), jobs::error.eq(error.map(cut)))
     };
     let changed = match end {
-        JobEnd::Done => diesel::update(target).set(finished(JobStatus::Done, None)).execute(conn)?,
+        JobEnd::Done { note } => diesel::update(target)
+            .set((finished(JobStatus::Done, None), jobs::note.eq(note.as_deref())))
+            .execute(conn)?,
         JobEnd::Failed { error } => {
             diesel::update(target).set(finished(JobStatus::Failed, Some(error))).execute(conn)?
         }

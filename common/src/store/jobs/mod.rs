@@ -9,9 +9,10 @@ mod recover;
 mod rows;
 mod views;
 
+pub use crate::domain::job::{JobEnd, Spend};
 pub use claim::{claim, claim_by_id, next_due};
 pub use enqueue::{NewJob, enqueue};
-pub use finish::{JobEnd, Spend, finish};
+pub use finish::finish;
 pub use operate::{CancelOutcome, cancel, cancel_queued_of_task, retry};
 pub use recover::{orphans, owned_by, requeue_lost, take_over};
 pub use rows::Job;

@@ -1,8 +1,8 @@
 //! Rows whose owner died: taken over by a living worker, then finished or put back by their evidence.
 
-use super::finish::{JobEnd, Spend, finish};
+use super::finish::finish;
 use super::rows::Job;
-use crate::domain::job::JobStatus;
+use crate::domain::job::{JobEnd, JobStatus, Spend};
 use crate::store::connection::Conn;
 use crate::store::error::StoreError;
 use crate::store::schema::{jobs, workers};

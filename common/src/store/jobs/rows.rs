@@ -23,6 +23,8 @@ pub struct Job {
     pub recoveries: i32,
     pub run_id: Option<String>,
     pub error: Option<String>,
+    /// What came of it, for people.
+    pub note: Option<String>,
     pub worker: Option<String>,
     pub dedupe_key: Option<String>,
     pub order_key: Option<String>,

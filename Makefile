@@ -1,0 +1,20 @@
+# What people and the CI run. Every target works from a clean clone.
+.PHONY: help demo run test lint
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## The whole product on this machine, with a scripted agent
+	cargo build --workspace --bins
+	target/debug/orchctl demo
+
+run: ## Both processes with your configuration
+	cargo build --workspace --bins
+	target/debug/orchctl up
+
+test: ## Every test of the workspace
+	cargo test --workspace
+
+lint: ## Formatting and clippy; warnings are errors
+	cargo fmt --all -- --check
+	cargo clippy --workspace --all-targets -- -D warnings

@@ -1,0 +1,184 @@
+//! An agent ended well: the gate of its stage says what that is worth.
+
+use super::rework::Rework;
+use super::{Case, Decision, MergePolicy, Outward};
+use crate::domain::gate::{FailReason, GateOutcome, Waiting};
+use crate::domain::messages::Message;
+use crate::domain::stage::{Role, Stage, TaskState};
+use crate::domain::task::Brief;
+
+/// Characters of a conflict report, a question or an answer that are passed on.
+pub(super) const EXCERPT_CHARS: usize = 500;
+
+impl Case<'_> {
+    pub(super) fn agent_ended(&self, role: Role, log: &str) -> Decision {
+        if self.task.state.is_terminal() {
+            return Decision::nothing("the task has ended");
+        }
+        if self.policy.pipeline.works_in(self.task.stage) != Some(role) {
+            return Decision::nothing(format!("the task stands at '{}', where no {role} works", self.task.stage));
+        }
+        if matches!(self.task.state, TaskState::Paused | TaskState::Blocked) {
+            return Decision::nothing(format!("the task is {}; a person must speak first", self.task.state));
+        }
+        let Some(finding) = self.finding else { return Decision::nothing("the gate was not looked at") };
+        match &finding.outcome {
+            GateOutcome::Pass => self.advance(&format!("{role} ended, gate passed")),
+            GateOutcome::Infra(why) => Decision::TryAgain { why: why.clone() },
+            GateOutcome::Waiting(on) => self.wait(*on, &format!("{role} ended")),
+            GateOutcome::Fail(reason) => self.failed(role, reason, log),
+        }
+    }
+
+    /// The gate waits for somebody.
+    pub(super) fn wait(&self, on: Waiting, because: &str) -> Decision {
+        let Some(finding) = self.finding else { return Decision::nothing("the gate was not looked at") };
+        match on {
+            Waiting::Approval if self.task.state == TaskState::WaitingApproval => {
+                Decision::nothing("approval was asked for already")
+            }
+            Waiting::Approval => {
+                let mut change = self.stay(format!("{because}, a person must approve"));
+                change.state = TaskState::WaitingApproval;
+                let message = Message::ApprovalWanted { key: self.task.key.clone() };
+                change.outward.push(Outward::Comment(message.clone()));
+                change.outward.push(Outward::Chat(message));
+                Decision::Apply(Box::new(change))
+            }
+            Waiting::Merge if self.merges_itself() && self.task.said.as_deref() != Some(&finding.fingerprint) => {
+                let mut change = self.stay(format!("{because}, merging"));
+                change.said = Some(finding.fingerprint.clone());
+                change.outward.push(Outward::Merge);
+                Decision::Apply(Box::new(change))
+            }
+            Waiting::Ci | Waiting::Review | Waiting::Merge => {
+                let Some(gate) = finding.gate else { return Decision::nothing("no gate") };
+                let on = match on {
+                    Waiting::Ci => "the checks at the forge",
+                    Waiting::Review => "a review of the pull request",
+                    Waiting::Merge => "the merge of the pull request",
+                    Waiting::Approval => "a person",
+                };
+                let message = Message::Waiting { gate, on: on.to_owned() };
+                self.say_once(&finding.fingerprint, message, format!("{because}, waiting for {on}"))
+            }
+        }
+    }
+
+    fn merges_itself(&self) -> bool {
+        self.policy.merge == MergePolicy::OnDeploy && self.task.stage == Stage::Deploy
+    }
+
+    fn failed(&self, role: Role, reason: &FailReason, log: &str) -> Decision {
+        match (role, reason) {
+            (Role::Analyst, FailReason::MissingFiles { .. }) => self.analysis_incomplete(log),
+            (Role::Developer, FailReason::TestsRed { tail, .. }) => self.send_back(&tests_red(reason, tail)),
+            (
+                Role::Analyst | Role::Architect | Role::Developer | Role::Reviewer | Role::Tester | Role::Deployer,
+                FailReason::MissingFiles { .. }
+                | FailReason::Conflict { .. }
+                | FailReason::TestsRed { .. }
+                | FailReason::CiFailed { .. }
+                | FailReason::ChangesRequested { .. }
+                | FailReason::NotFound { .. }
+                | FailReason::NoVerdict { .. }
+                | FailReason::NoPullAndNoReview
+                | FailReason::PullRejected { .. }
+                | FailReason::TestsNotPassed { .. },
+            ) => self.failed_by_rule(reason, Some(role)),
+        }
+    }
+
+    /// The rules that hold whoever asked; what has none is said once.
+    pub(super) fn failed_by_rule(&self, reason: &FailReason, ended: Option<Role>) -> Decision {
+        match reason {
+            FailReason::Conflict { file, text } => self.send_back(&conflict(reason, file, text)),
+            FailReason::ChangesRequested { file, .. } => self.send_back(&changes_requested(reason, file)),
+            FailReason::PullRejected { .. } => {
+                let file = self.policy.names.review.first().cloned().unwrap_or_default();
+                self.send_back(&changes_requested(reason, &file))
+            }
+            FailReason::TestsNotPassed { file, .. } => self.send_back(&tests_not_passed(reason, file)),
+            FailReason::NotFound { file } | FailReason::NoVerdict { file, .. } if ended == Some(Role::Tester) => {
+                self.send_back(&tests_not_passed(reason, file))
+            }
+            FailReason::MissingFiles { .. }
+            | FailReason::TestsRed { .. }
+            | FailReason::CiFailed { .. }
+            | FailReason::NotFound { .. }
+            | FailReason::NoVerdict { .. }
+            | FailReason::NoPullAndNoReview => self.no_rule(reason),
+        }
+    }
+
+    fn no_rule(&self, reason: &FailReason) -> Decision {
+        let Some((finding, gate)) = self.finding.and_then(|f| Some((f, f.gate?))) else {
+            return Decision::nothing("the stage has no gate");
+        };
+        let message = Message::GateFailed { gate, reason: reason.to_string() };
+        self.say_once(&finding.fingerprint, message, format!("gate {gate} failed: {reason}"))
+    }
+
+    fn analysis_incomplete(&self, log: &str) -> Decision {
+        if let Some(questions) = self.finding.and_then(|f| f.questions.clone()) {
+            let mut change = self.stay("the analyst has questions");
+            change.state = TaskState::NeedsInput;
+            let message = Message::Questions { text: questions };
+            change.outward.push(Outward::Comment(message.clone()));
+            change.outward.push(Outward::Chat(message));
+            return Decision::Apply(Box::new(change));
+        }
+        let mut change = self.stay("the analyst left no artifacts and no questions");
+        change.state_reason = Some(change.reason.clone());
+        change.outward.push(Outward::Comment(Message::NoArtifacts { log: log.to_owned() }));
+        Decision::Apply(Box::new(change))
+    }
+}
+
+fn tests_red(reason: &FailReason, tail: &str) -> Rework {
+    Rework {
+        role: Role::Developer,
+        reason: reason.to_string(),
+        message: |n, text| Message::TestsRed { attempt: n.attempt, cap: n.cap, tail: text.to_owned() },
+        brief: |n, r| Brief::TestsRed { tail: r.text.clone(), attempt: n.attempt, cap: n.cap },
+        file: String::new(),
+        text: tail.to_owned(),
+    }
+}
+
+fn rework_brief(n: &super::rework::RetryCount, r: &Rework) -> Brief {
+    Brief::Rework { file: r.file.clone(), reason: r.text.clone(), attempt: n.attempt, cap: n.cap }
+}
+
+pub(super) fn changes_requested(reason: &FailReason, file: &str) -> Rework {
+    Rework {
+        role: Role::Developer,
+        reason: reason.to_string(),
+        message: |n, text| Message::ReviewChanges { attempt: n.attempt, cap: n.cap, reason: text.to_owned() },
+        brief: rework_brief,
+        file: file.to_owned(),
+        text: reason.to_string(),
+    }
+}
+
+fn tests_not_passed(reason: &FailReason, file: &str) -> Rework {
+    Rework {
+        role: Role::Developer,
+        reason: reason.to_string(),
+        message: |_, text| Message::TestsFailed { reason: text.to_owned() },
+        brief: rework_brief,
+        file: file.to_owned(),
+        text: reason.to_string(),
+    }
+}
+
+fn conflict(reason: &FailReason, file: &str, text: &str) -> Rework {
+    Rework {
+        role: Role::Analyst,
+        reason: reason.to_string(),
+        message: |_, text| Message::Conflict { excerpt: text.to_owned() },
+        brief: |_, r| Brief::Conflict { file: r.file.clone(), excerpt: r.text.clone() },
+        file: file.to_owned(),
+        text: text.chars().take(EXCERPT_CHARS).collect(),
+    }
+}

@@ -1,0 +1,193 @@
+//! What a decision changes, and the moves that several rules share.
+
+use super::{Case, Decision, MergePolicy};
+use crate::domain::effect::StatusState;
+use crate::domain::messages::Message;
+use crate::domain::stage::{Role, Stage, TaskState};
+use crate::domain::task::Brief;
+
+/// One change of a task; applied whole or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    pub stage: Stage,
+    pub state: TaskState,
+    /// Why it stands where it stands, where that is not plain.
+    pub state_reason: Option<String>,
+    /// A human word: the caps count anew.
+    pub reset_cap: bool,
+    /// A person approved at analysis.
+    pub approved: bool,
+    /// An earlier approval no longer holds.
+    pub unapproved: bool,
+    /// Remember that this finding was told.
+    pub said: Option<String>,
+    /// The agent that works next.
+    pub start: Option<Start>,
+    /// The running agent must end.
+    pub stop_agent: bool,
+    /// The task's queued agent and advance jobs are cancelled.
+    pub drop_jobs: bool,
+    /// What people and the forge get to see, in this order.
+    pub outward: Vec<Outward>,
+    /// For the audit trail.
+    pub reason: String,
+}
+
+/// An agent to be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    pub role: Role,
+    pub brief: Brief,
+}
+
+/// One thing to be shown outside; the executor knows where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outward {
+    /// A comment on the work item.
+    Comment(Message),
+    /// A message to the team's chat.
+    Chat(Message),
+    /// The branch at the forge.
+    Branch,
+    /// The pull request, found or opened.
+    Pull,
+    /// The commit status `orch/<stage>` of the head.
+    Status { stage: Stage, state: StatusState, text: String },
+    /// The merge of the pull request, tied to the head.
+    Merge,
+}
+
+impl Case<'_> {
+    /// A change that leaves the task where it is.
+    pub(super) fn stay(&self, reason: impl Into<String>) -> Change {
+        Change {
+            stage: self.task.stage,
+            state: self.task.state,
+            state_reason: None,
+            reset_cap: false,
+            approved: false,
+            unapproved: false,
+            said: None,
+            start: None,
+            stop_agent: false,
+            drop_jobs: false,
+            outward: Vec::new(),
+            reason: reason.into(),
+        }
+    }
+
+    /// From `created` into the first stage of work.
+    pub(super) fn begin(&self) -> Decision {
+        let Some(Decision::Apply(mut change)) = (self.task.stage == Stage::Created).then(|| self.advance("started"))
+        else {
+            return Decision::nothing("the task has begun already");
+        };
+        let message = Message::AnalystStarted {
+            key: self.task.key.clone(),
+            files: self.policy.names.analysis.clone(),
+            minutes: self.policy.analyst_minutes,
+        };
+        change.outward.insert(0, Outward::Branch);
+        change.outward.insert(1, Outward::Comment(message));
+        Decision::Apply(change)
+    }
+
+    /// To the next stage; the role of the stage left starts there.
+    pub(super) fn advance(&self, reason: &str) -> Decision {
+        let pipeline = &self.policy.pipeline;
+        let from = self.task.stage;
+        let Some(to) = pipeline.next(from) else {
+            return Decision::nothing(format!("'{from}' has no next stage"));
+        };
+        let role = pipeline.started_by_leaving(from);
+        let mut change = self.stay(reason);
+        change.stage = to;
+        change.state = if to == Stage::Done { TaskState::Done } else { TaskState::Active };
+        change.start = role.map(|role| Start { role, brief: Brief::First });
+        change.outward = self.shown_on_advance(from, to, role);
+        Decision::Apply(Box::new(change))
+    }
+
+    fn shown_on_advance(&self, from: Stage, to: Stage, role: Option<Role>) -> Vec<Outward> {
+        let key = self.task.key.clone();
+        let mut shown = Vec::new();
+        if from != Stage::Created {
+            shown.push(Outward::Status { stage: from, state: StatusState::Success, text: format!("{from} done") });
+        }
+        if self.at_or_after_development(from) {
+            shown.push(Outward::Pull);
+        }
+        if from == Stage::Deploy
+            && self.policy.merge == MergePolicy::OnDeploy
+            && self.policy.pipeline.gate(from).is_none()
+        {
+            shown.push(Outward::Merge);
+        }
+        let message = match to {
+            Stage::Done => Message::TaskDone { key, title: self.task.title.clone(), branch: self.task.branch.clone() },
+            Stage::Created
+            | Stage::Analysis
+            | Stage::Architecture
+            | Stage::Development
+            | Stage::Review
+            | Stage::Testing
+            | Stage::Deploy => Message::StageAdvanced { key, from, to, role },
+        };
+        if from != Stage::Created {
+            shown.push(Outward::Comment(message.clone()));
+        }
+        shown.push(Outward::Chat(message));
+        shown
+    }
+
+    /// Whether code is being, or has been, written at a stage, so that it has a pull request.
+    pub(super) fn at_or_after_development(&self, stage: Stage) -> bool {
+        let order = |s: Stage| self.policy.pipeline.steps().iter().position(|step| step.stage == s);
+        match (order(stage), order(Stage::Development)) {
+            (Some(here), Some(development)) => here >= development,
+            _ => false,
+        }
+    }
+
+    /// Stops the task where it stands.
+    pub(super) fn blocked(&self, reason: &str) -> Decision {
+        if self.task.state.is_terminal() {
+            return Decision::nothing("the task has ended");
+        }
+        if self.task.state == TaskState::Paused {
+            return Decision::nothing("the task is paused");
+        }
+        let mut change = self.stay(format!("blocked: {reason}"));
+        self.block_change(&mut change, reason, Message::Blocked { reason: reason.to_owned() });
+        Decision::Apply(Box::new(change))
+    }
+
+    /// Turns a change into one that ends in `blocked`.
+    pub(super) fn block_change(&self, change: &mut Change, reason: &str, message: Message) {
+        change.state = TaskState::Blocked;
+        change.state_reason = Some(reason.to_owned());
+        change.start = None;
+        change.drop_jobs = true;
+        change.outward.push(Outward::Comment(message.clone()));
+        change.outward.push(Outward::Chat(message));
+    }
+
+    /// The one answer to a finding that no rule is for: said once for the same commit and reason.
+    pub(super) fn say_once(&self, fingerprint: &str, message: Message, reason: String) -> Decision {
+        if self.task.said.as_deref() == Some(fingerprint) {
+            return Decision::nothing(format!("said already: {reason}"));
+        }
+        let mut change = self.stay(reason);
+        change.said = Some(fingerprint.to_owned());
+        change.state_reason = Some(change.reason.clone());
+        change.outward.push(Outward::Comment(message));
+        Decision::Apply(Box::new(change))
+    }
+
+    /// A comment that says why a person's command was not followed.
+    pub(super) fn refuse(&self, command: &str, why: &str) -> Decision {
+        let mut change = self.stay(format!("{command} refused: {why}"));
+        change.outward.push(Outward::Comment(Message::Refused { command: command.to_owned(), why: why.to_owned() }));
+        Decision::Apply(Box::new(change))
+    }
+}

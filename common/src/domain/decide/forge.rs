@@ -1,0 +1,55 @@
+//! What the forge or the reconciler saw. While an agent or advance job of the task is under way they are
+//! only recorded: its end looks at them.
+
+use super::agent::changes_requested;
+use super::{Case, Decision, ForgeEvent};
+use crate::domain::gate::{FailReason, GateOutcome};
+use crate::domain::stage::{Stage, TaskState};
+
+impl Case<'_> {
+    pub(super) fn forge(&self, what: &ForgeEvent) -> Decision {
+        if let Some(nothing) = self.must_wait() {
+            return nothing;
+        }
+        if let ForgeEvent::ReviewRejected { reviewer, reason } = what
+            && self.task.stage == Stage::Review
+        {
+            let file = self.policy.names.review.first().cloned().unwrap_or_default();
+            let reason = FailReason::PullRejected { reviewer: reviewer.clone(), reason: reason.clone() };
+            return self.send_back(&changes_requested(&reason, &file));
+        }
+        self.looked("the forge reported a change")
+    }
+
+    pub(super) fn look(&self) -> Decision {
+        self.must_wait().unwrap_or_else(|| self.looked("the gate was looked at"))
+    }
+
+    fn must_wait(&self) -> Option<Decision> {
+        if self.task.state.is_terminal() {
+            return Some(Decision::nothing("the task has ended"));
+        }
+        if self.history.busy {
+            return Some(Decision::nothing("a job of the task is under way; its end looks"));
+        }
+        match self.task.state {
+            TaskState::Active | TaskState::WaitingApproval => None,
+            TaskState::NeedsInput | TaskState::Paused | TaskState::Blocked | TaskState::Cancelled | TaskState::Done => {
+                Some(Decision::nothing(format!("the task is {}", self.task.state)))
+            }
+        }
+    }
+
+    fn looked(&self, because: &str) -> Decision {
+        let Some(finding) = self.finding else { return Decision::nothing("the gate was not looked at") };
+        if finding.gate.is_none() {
+            return Decision::nothing("the stage has no gate: only its agent's end leaves it");
+        }
+        match &finding.outcome {
+            GateOutcome::Pass => self.advance(&format!("{because}, gate passed")),
+            GateOutcome::Infra(why) => Decision::TryAgain { why: why.clone() },
+            GateOutcome::Waiting(on) => self.wait(*on, because),
+            GateOutcome::Fail(reason) => self.failed_by_rule(reason, None),
+        }
+    }
+}

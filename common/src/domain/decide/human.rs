@@ -1,0 +1,193 @@
+//! People's words. Every one of them counts as a human word: the caps count anew.
+
+use super::agent::EXCERPT_CHARS;
+use super::{Case, Decision, Outward, Start, Via};
+use crate::domain::gate::GateOutcome;
+use crate::domain::messages::Message;
+use crate::domain::stage::{Stage, TaskState};
+use crate::domain::task::Brief;
+use crate::domain::words::Command;
+
+impl Case<'_> {
+    pub(super) fn command(&self, command: &Command, via: Via) -> Decision {
+        if self.task.state.is_terminal() {
+            return self.command_after_the_end(command);
+        }
+        match command {
+            Command::Approve => self.approve(),
+            Command::Reject { reason } => self.reject(reason),
+            Command::Retry => self.retry(),
+            Command::Pause => self.pause(),
+            Command::Resume => self.resume(),
+            Command::Cancel => self.cancel(via),
+        }
+    }
+
+    fn command_after_the_end(&self, command: &Command) -> Decision {
+        match command {
+            Command::Reject { .. } => self.refuse("rejected", &format!("the task is {}", self.task.state)),
+            Command::Approve | Command::Retry | Command::Pause | Command::Resume | Command::Cancel => {
+                Decision::nothing(format!("the task is {}", self.task.state))
+            }
+        }
+    }
+
+    fn approve(&self) -> Decision {
+        if self.task.state == TaskState::Paused {
+            return self.refuse("approved", "the task is paused; write :resume: first");
+        }
+        if self.history.busy {
+            return self.refuse("approved", "the work at this stage is still under way; look at its result first");
+        }
+        let Some(finding) = self.finding else { return self.refuse("approved", "there is nothing to approve yet") };
+        match (&finding.outcome, finding.gate) {
+            (GateOutcome::Pass, _) => {
+                let at_analysis = self.task.stage == Stage::Analysis;
+                let mut decision = self.advance("a person approved");
+                if let Decision::Apply(change) = &mut decision {
+                    change.reset_cap = true;
+                    change.approved = at_analysis;
+                    change.outward.insert(0, Outward::Comment(Message::Approved { to: change.stage }));
+                }
+                decision
+            }
+            (GateOutcome::Infra(why), _) => Decision::TryAgain { why: why.clone() },
+            (GateOutcome::Fail(reason), Some(gate)) => {
+                self.refuse("approved", &format!("the gate {gate} does not pass: {reason}"))
+            }
+            (GateOutcome::Waiting(_), Some(gate)) => {
+                self.refuse("approved", &format!("the gate {gate} still waits for something else"))
+            }
+            (GateOutcome::Fail(_) | GateOutcome::Waiting(_), None) => self.refuse("approved", "the gate does not pass"),
+        }
+    }
+
+    fn reject(&self, reason: &str) -> Decision {
+        let place = match self.task.stage {
+            Stage::Created | Stage::Done => {
+                return self.refuse("rejected", &format!("the task stands at '{}'", self.task.stage));
+            }
+            Stage::Analysis => Stage::Analysis,
+            Stage::Architecture | Stage::Development | Stage::Review | Stage::Testing | Stage::Deploy => {
+                match self.policy.pipeline.previous(self.task.stage) {
+                    Some(Stage::Created) | None => self.task.stage,
+                    Some(before) => before,
+                }
+            }
+        };
+        let Some(role) = self.policy.pipeline.works_in(place) else {
+            return self.refuse("rejected", &format!("nobody works at '{place}'"));
+        };
+        let mut change = self.word("a person rejected");
+        change.stage = place;
+        change.unapproved = place == Stage::Analysis;
+        change.stop_agent = self.history.agent_running;
+        change.start = Some(Start { role, brief: Brief::Rejected { reason: reason.to_owned() } });
+        let message = Message::RejectedBack { to: place, reason: reason.to_owned() };
+        change.outward.push(Outward::Comment(message.clone()));
+        change.outward.push(Outward::Chat(message));
+        Decision::Apply(Box::new(change))
+    }
+
+    fn retry(&self) -> Decision {
+        let Some(role) = self.policy.pipeline.works_in(self.task.stage) else {
+            return self.refuse("retry", &format!("nobody works at '{}'", self.task.stage));
+        };
+        if self.task.state == TaskState::Paused {
+            return self.refuse("retry", "the task is paused; write :resume: first");
+        }
+        if self.history.agent_running {
+            return self.refuse("retry", "an agent is at work; write :cancel: or :rejected: to stop it");
+        }
+        let mut change = self.word("a person asked for another try");
+        change.unapproved = self.task.stage == Stage::Analysis;
+        change.start = Some(Start { role, brief: Brief::Again });
+        change.outward.push(Outward::Comment(Message::Retrying { role, stage: self.task.stage }));
+        Decision::Apply(Box::new(change))
+    }
+
+    fn pause(&self) -> Decision {
+        if self.task.state == TaskState::Paused {
+            return Decision::nothing("paused already");
+        }
+        let mut change = self.word("a person paused it");
+        change.state = TaskState::Paused;
+        change.outward.push(Outward::Comment(Message::Paused));
+        Decision::Apply(Box::new(change))
+    }
+
+    fn resume(&self) -> Decision {
+        if self.task.state != TaskState::Paused {
+            return self.refuse("resume", &format!("the task is {}, not paused", self.task.state));
+        }
+        let mut change = self.word("a person resumed it");
+        change.outward.push(Outward::Comment(Message::Resumed));
+        if self.history.agent_running {
+            // It was let work on; its end looks at the gate.
+            return Decision::Apply(Box::new(change));
+        }
+        match self.finding.map(|f| &f.outcome) {
+            Some(GateOutcome::Pass) if self.finding.is_some_and(|f| f.gate.is_some()) => {
+                let mut decision = self.advance("a person resumed it, gate passed");
+                if let Decision::Apply(next) = &mut decision {
+                    next.reset_cap = true;
+                    next.outward.insert(0, Outward::Comment(Message::Resumed));
+                }
+                decision
+            }
+            Some(GateOutcome::Infra(why)) => Decision::TryAgain { why: why.clone() },
+            Some(GateOutcome::Waiting(crate::domain::gate::Waiting::Approval)) => {
+                change.state = TaskState::WaitingApproval;
+                Decision::Apply(Box::new(change))
+            }
+            Some(GateOutcome::Pass | GateOutcome::Fail(_) | GateOutcome::Waiting(_)) | None => {
+                change.start =
+                    self.policy.pipeline.works_in(self.task.stage).map(|role| Start { role, brief: Brief::Again });
+                Decision::Apply(Box::new(change))
+            }
+        }
+    }
+
+    fn cancel(&self, via: Via) -> Decision {
+        let mut change = self.word("a person cancelled it");
+        change.state = TaskState::Cancelled;
+        change.stop_agent = self.history.agent_running;
+        if via != Via::State {
+            change.outward.push(Outward::Comment(Message::Cancelled));
+        }
+        Decision::Apply(Box::new(change))
+    }
+
+    pub(super) fn deleted(&self) -> Decision {
+        if self.task.state.is_terminal() {
+            return Decision::nothing("the task has ended");
+        }
+        let mut change = self.word("the work item was deleted");
+        change.state = TaskState::Cancelled;
+        change.stop_agent = self.history.agent_running;
+        Decision::Apply(Box::new(change))
+    }
+
+    pub(super) fn answered(&self, text: &str) -> Decision {
+        if self.task.state != TaskState::NeedsInput {
+            return Decision::nothing("no questions are open");
+        }
+        let Some(role) = self.policy.pipeline.works_in(self.task.stage) else {
+            return Decision::nothing("nobody works at this stage");
+        };
+        let mut change = self.word("a person answered");
+        let excerpt = text.chars().take(EXCERPT_CHARS).collect();
+        change.start = Some(Start { role, brief: Brief::Answered { text: excerpt } });
+        change.outward.push(Outward::Comment(Message::AnswerTaken));
+        Decision::Apply(Box::new(change))
+    }
+
+    /// A person spoke: the caps count anew, what was queued before gives way, a block is lifted.
+    fn word(&self, reason: &str) -> super::Change {
+        let mut change = self.stay(reason);
+        change.state = TaskState::Active;
+        change.reset_cap = true;
+        change.drop_jobs = true;
+        change
+    }
+}

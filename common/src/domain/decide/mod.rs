@@ -1,0 +1,212 @@
+//! The whole policy of the stage engine, as one pure function: whoever asks - an agent ended, a person
+//! spoke, the forge or the reconciler looked - the same rules answer. The executor applies the answer in one
+//! transaction; nothing here knows of databases, processes or the network.
+
+mod agent;
+mod change;
+mod forge;
+mod human;
+mod rework;
+#[cfg(test)]
+mod tests;
+
+pub use change::{Change, Outward, Start};
+
+use super::gate::{ArtifactNames, Gate, GateOutcome};
+use super::pipeline::Pipeline;
+use super::stage::{Role, Stage, TaskState};
+use super::task::{History, TaskFacts};
+use super::words::Command;
+use crate::named_enum;
+use serde::{Deserialize, Serialize};
+
+named_enum! {
+    /// When the orchestrator merges the branch's pull request.
+    pub enum MergePolicy ("merge policy") {
+        /// Never; the deployer's work is what the project says.
+        Never = "never",
+        /// When the deployer has ended well.
+        OnDeploy = "on_deploy",
+    }
+}
+
+named_enum! {
+    /// How a person's command came.
+    pub enum Via ("way of a command") {
+        Comment = "comment",
+        /// The work item was moved to a state that is mapped to the command.
+        State = "state",
+        Operator = "operator",
+    }
+}
+
+/// What made somebody ask.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "trigger", rename_all = "snake_case")]
+pub enum Trigger {
+    /// A run of this role ended well; `log` names its log for people.
+    AgentEnded { role: Role, log: String },
+    /// A person's command.
+    Command { command: Command, actor: String, via: Via },
+    /// A person's words while questions are open.
+    Answer { text: String, actor: String },
+    /// The work item was deleted.
+    Deleted { actor: String },
+    /// The forge reported something about the task's branch.
+    Forge { what: ForgeEvent },
+    /// The reconciler, or a look that was put off while a job of the task was under way.
+    Look,
+}
+
+/// What the forge reported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum ForgeEvent {
+    Pushed,
+    CiFinished,
+    ReviewApproved,
+    /// Changes requested by a reviewer.
+    ReviewRejected {
+        reviewer: String,
+        reason: String,
+    },
+    PullMerged,
+}
+
+impl Trigger {
+    /// The name in the audit trail.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Trigger::AgentEnded { .. } => "agent_ended",
+            Trigger::Command { command, .. } => match command {
+                Command::Approve => "approve",
+                Command::Reject { .. } => "reject",
+                Command::Retry => "retry",
+                Command::Pause => "pause",
+                Command::Resume => "resume",
+                Command::Cancel => "cancel",
+            },
+            Trigger::Answer { .. } => "answer",
+            Trigger::Deleted { .. } => "deleted",
+            Trigger::Forge { what } => match what {
+                ForgeEvent::Pushed => "push",
+                ForgeEvent::CiFinished => "ci",
+                ForgeEvent::ReviewApproved => "review_approved",
+                ForgeEvent::ReviewRejected { .. } => "review_rejected",
+                ForgeEvent::PullMerged => "pull_merged",
+            },
+            Trigger::Look => "look",
+        }
+    }
+
+    /// Who caused it, where that was a person.
+    pub fn actor(&self) -> Option<&str> {
+        match self {
+            Trigger::Command { actor, .. } | Trigger::Answer { actor, .. } | Trigger::Deleted { actor } => Some(actor),
+            Trigger::Forge { what: ForgeEvent::ReviewRejected { reviewer, .. } } => Some(reviewer),
+            Trigger::AgentEnded { .. } | Trigger::Forge { .. } | Trigger::Look => None,
+        }
+    }
+}
+
+/// The rules that can be configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    pub pipeline: Pipeline,
+    /// Runs of a role since the last human word, the first included.
+    pub role_run_cap: u32,
+    pub merge: MergePolicy,
+    pub names: ArtifactNames,
+    /// How long an analyst usually takes, for the first comment.
+    pub analyst_minutes: u64,
+}
+
+/// What was found when the gate was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub gate: Option<Gate>,
+    /// `Pass` where the stage has no gate.
+    pub outcome: GateOutcome,
+    /// What tells one finding from another: commit and reason.
+    pub fingerprint: String,
+    /// The analyst's open questions, where there are any.
+    pub questions: Option<String>,
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Leave everything as it is.
+    Nothing {
+        why: String,
+    },
+    /// The gate could not be looked at: try the same again, later; nobody is charged.
+    TryAgain {
+        why: String,
+    },
+    Apply(Box<Change>),
+}
+
+impl Decision {
+    pub(crate) fn nothing(why: impl Into<String>) -> Decision {
+        Decision::Nothing { why: why.into() }
+    }
+}
+
+/// Whether the gate of the task's stage must be looked at before [`decide`] can answer.
+pub fn needs_finding(task: &TaskFacts, trigger: &Trigger) -> bool {
+    if task.state.is_terminal() {
+        return false;
+    }
+    match trigger {
+        Trigger::AgentEnded { .. } | Trigger::Forge { .. } | Trigger::Look => task.state != TaskState::Paused,
+        Trigger::Command { command, .. } => match command {
+            Command::Approve => !matches!(task.state, TaskState::Paused) && task.stage != Stage::Created,
+            Command::Resume => task.state == TaskState::Paused && task.stage != Stage::Created,
+            Command::Reject { .. } | Command::Retry | Command::Pause | Command::Cancel => false,
+        },
+        Trigger::Answer { .. } | Trigger::Deleted { .. } => false,
+    }
+}
+
+/// Decides. `finding` must be given where [`needs_finding`] says so.
+pub fn decide(
+    task: &TaskFacts,
+    trigger: &Trigger,
+    finding: Option<&Finding>,
+    history: &History,
+    policy: &Policy,
+) -> Decision {
+    if let Some(Finding { outcome: GateOutcome::Infra(why), .. }) = finding {
+        return Decision::TryAgain { why: why.clone() };
+    }
+    let case = Case { task, finding, history, policy };
+    match trigger {
+        Trigger::AgentEnded { role, log } => case.agent_ended(*role, log),
+        Trigger::Command { command, via, .. } => case.command(command, *via),
+        Trigger::Answer { text, .. } => case.answered(text),
+        Trigger::Deleted { .. } => case.deleted(),
+        Trigger::Forge { what } => case.forge(what),
+        Trigger::Look => case.look(),
+    }
+}
+
+/// The first decision of a task's life: from `created` into the first stage of work.
+pub fn begin(task: &TaskFacts, policy: &Policy) -> Decision {
+    let case = Case { task, finding: None, history: &History::default(), policy };
+    case.begin()
+}
+
+/// Stops a task for a reason of money or repetition; only a person lifts it.
+pub fn block(task: &TaskFacts, policy: &Policy, reason: &str) -> Decision {
+    let case = Case { task, finding: None, history: &History::default(), policy };
+    case.blocked(reason)
+}
+
+/// Everything a rule looks at.
+struct Case<'a> {
+    task: &'a TaskFacts,
+    finding: Option<&'a Finding>,
+    history: &'a History,
+    policy: &'a Policy,
+}

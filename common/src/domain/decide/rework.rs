@@ -1,0 +1,72 @@
+//! Sending work back: to whom, how often, and when to stop.
+
+use super::{Case, Decision, Outward, Start};
+use crate::domain::effect::StatusState;
+use crate::domain::messages::Message;
+use crate::domain::stage::{Role, Stage, TaskState};
+use crate::domain::task::Brief;
+
+/// Work goes back to `role`.
+pub(super) struct Rework {
+    pub role: Role,
+    /// For the audit trail and the cap's message.
+    pub reason: String,
+    /// What the work item's thread is told, given (attempt, cap).
+    pub message: fn(&RetryCount, &str) -> Message,
+    pub brief: fn(&RetryCount, &Rework) -> Brief,
+    /// The file to read, the conflict's text or the tests' output.
+    pub file: String,
+    pub text: String,
+}
+
+/// The attempt that is about to begin, of how many.
+pub(super) struct RetryCount {
+    pub attempt: u32,
+    pub cap: u32,
+}
+
+impl Case<'_> {
+    /// Moves the task to where the role works and starts it there, or blocks it there where the role has had
+    /// its runs.
+    pub(super) fn send_back(&self, rework: &Rework) -> Decision {
+        let Some(place) = self.policy.pipeline.place_of(rework.role) else {
+            return self.blocked(&format!("nobody in this pipeline is a {}: {}", rework.role, rework.reason));
+        };
+        let had = self.history.runs.get(&rework.role).copied().unwrap_or(0);
+        let count = RetryCount { attempt: had.saturating_add(1), cap: self.policy.role_run_cap };
+        let mut change = self.stay(rework.reason.clone());
+        change.stage = place;
+        change.state = TaskState::Active;
+        change.unapproved = place == Stage::Analysis;
+        if place != self.task.stage || self.at_or_after_development(self.task.stage) {
+            let text = format!("{}: {}", self.task.stage, first_line(&rework.reason));
+            change.outward.push(Outward::Status { stage: self.task.stage, state: StatusState::Failure, text });
+        }
+        change.outward.push(Outward::Comment((rework.message)(&count, &rework.text)));
+        if had >= self.policy.role_run_cap {
+            let reason = format!("{} has run {had} times since a person last spoke: {}", rework.role, rework.reason);
+            let message = Message::RoleCapReached {
+                role: rework.role,
+                cap: self.policy.role_run_cap,
+                reason: rework.reason.clone(),
+            };
+            self.block_change(&mut change, &reason, message);
+            change.drop_jobs = false;
+            return Decision::Apply(Box::new(change));
+        }
+        change.start = Some(Start { role: rework.role, brief: (rework.brief)(&count, rework) });
+        if place != self.task.stage {
+            change.outward.push(Outward::Chat(Message::StageAdvanced {
+                key: self.task.key.clone(),
+                from: self.task.stage,
+                to: place,
+                role: Some(rework.role),
+            }));
+        }
+        Decision::Apply(Box::new(change))
+    }
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().chars().take(120).collect()
+}

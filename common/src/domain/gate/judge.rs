@@ -1,0 +1,172 @@
+//! The gate table: what each gate makes of the evidence. Pure, and the only place that says pass or fail.
+
+use super::{
+    ArtifactNames, CiEvidence, Evidence, FailReason, Gate, GateOutcome, PullEvidence, ReviewEvidence, TestEnd, Waiting,
+};
+use crate::domain::front_matter;
+
+/// Longest reason taken from a report or a review, in characters.
+const REASON_MAX: usize = 1_000;
+
+/// The outcome of `gate` on this evidence. Evidence that the gate needs and nobody collected is an infra outcome.
+pub fn judge(gate: Gate, names: &ArtifactNames, ev: &Evidence) -> GateOutcome {
+    match gate {
+        Gate::AnalysisComplete => analysis_complete(names, ev),
+        Gate::AnalysisApproved => match analysis_complete(names, ev) {
+            GateOutcome::Pass if ev.approved => GateOutcome::Pass,
+            GateOutcome::Pass => GateOutcome::Waiting(Waiting::Approval),
+            other @ (GateOutcome::Fail(_) | GateOutcome::Infra(_) | GateOutcome::Waiting(_)) => other,
+        },
+        Gate::ArchitectureDone => architecture_done(names, ev),
+        Gate::TestsLocal => tests_local(ev),
+        Gate::CiGreen => ci_green(ev),
+        Gate::ReviewerVerdict => reviewer_verdict(names, ev),
+        Gate::ReviewApproved => review_approved(names, ev),
+        Gate::TestsPassed => tests_passed(names, ev),
+        Gate::PrMerged => match &ev.pull {
+            Some(pull) if pull.merged => GateOutcome::Pass,
+            Some(_) | None => GateOutcome::Waiting(Waiting::Merge),
+        },
+    }
+}
+
+/// Every file of the analysis exists and holds more than blanks.
+fn analysis_complete(names: &ArtifactNames, ev: &Evidence) -> GateOutcome {
+    let is_missing = |name: &&String| ev.artifacts.get(*name).is_none_or(|text| text.trim().is_empty());
+    let files: Vec<String> = names.analysis.iter().filter(is_missing).cloned().collect();
+    if files.is_empty() { GateOutcome::Pass } else { GateOutcome::Fail(FailReason::MissingFiles { files }) }
+}
+
+/// The decision record exists; a conflict file wins over it.
+fn architecture_done(names: &ArtifactNames, ev: &Evidence) -> GateOutcome {
+    if let Some(text) = ev.artifacts.get(&names.conflict) {
+        return GateOutcome::Fail(FailReason::Conflict { file: names.conflict.clone(), text: text.clone() });
+    }
+    if ev.artifacts.contains_key(&names.architecture) {
+        return GateOutcome::Pass;
+    }
+    GateOutcome::Fail(FailReason::MissingFiles { files: vec![names.architecture.clone()] })
+}
+
+fn tests_local(ev: &Evidence) -> GateOutcome {
+    let Some(tests) = &ev.tests else {
+        return GateOutcome::Infra("the project's tests were not run".to_owned());
+    };
+    match &tests.end {
+        TestEnd::Exited { code: 0 } => GateOutcome::Pass,
+        TestEnd::Exited { code } => {
+            GateOutcome::Fail(FailReason::TestsRed { exit_code: *code, tail: tests.tail.clone() })
+        }
+        TestEnd::Infra { why } => GateOutcome::Infra(why.clone()),
+    }
+}
+
+fn ci_green(ev: &Evidence) -> GateOutcome {
+    match &ev.ci {
+        Some(CiEvidence::Success) => GateOutcome::Pass,
+        Some(CiEvidence::Pending) => GateOutcome::Waiting(Waiting::Ci),
+        Some(CiEvidence::Failure { detail }) => GateOutcome::Fail(FailReason::CiFailed { detail: detail.clone() }),
+        Some(CiEvidence::Unavailable { why }) => GateOutcome::Infra(why.clone()),
+        None => GateOutcome::Infra("the forge's status was not asked for".to_owned()),
+    }
+}
+
+/// The front matter of the first review file that exists.
+fn reviewer_verdict(names: &ArtifactNames, ev: &Evidence) -> GateOutcome {
+    let Some((file, text)) = names.review.iter().find_map(|name| ev.artifacts.get_key_value(name)) else {
+        let file = names.review.first().cloned().unwrap_or_default();
+        return GateOutcome::Fail(FailReason::NotFound { file });
+    };
+    let report = match Report::read(file, text, "verdict") {
+        Ok(report) => report,
+        Err(reason) => return GateOutcome::Fail(reason),
+    };
+    if report.says("APPROVED") {
+        return GateOutcome::Pass;
+    }
+    if report.says("REQUEST_CHANGES") {
+        let reason = report.reason;
+        return GateOutcome::Fail(FailReason::ChangesRequested { file: file.clone(), reason });
+    }
+    let detail = format!("verdict is '{}', allowed: APPROVED, REQUEST_CHANGES", cut(&report.value, 80));
+    GateOutcome::Fail(FailReason::NoVerdict { file: file.clone(), detail })
+}
+
+/// The open pull request's reviews; without one, the review file.
+fn review_approved(names: &ArtifactNames, ev: &Evidence) -> GateOutcome {
+    match &ev.pull {
+        Some(pull) if pull.open => pull_approved(pull),
+        Some(_) | None if names.review.iter().any(|name| ev.artifacts.contains_key(name)) => {
+            reviewer_verdict(names, ev)
+        }
+        Some(_) | None => GateOutcome::Fail(FailReason::NoPullAndNoReview),
+    }
+}
+
+/// An approval counts unless a rejection came at the same time or later.
+fn pull_approved(pull: &PullEvidence) -> GateOutcome {
+    let latest = |approved: bool| {
+        pull.reviews.iter().filter(move |review| review.approved == approved).max_by_key(|review| review.submitted_at)
+    };
+    match (latest(true), latest(false)) {
+        (None, None) => GateOutcome::Waiting(Waiting::Review),
+        (Some(_), None) => GateOutcome::Pass,
+        (Some(yes), Some(no)) if yes.submitted_at > no.submitted_at => GateOutcome::Pass,
+        (_, Some(ReviewEvidence { reviewer, body, .. })) => {
+            let (reviewer, reason) = (reviewer.clone(), cut(body.trim(), REASON_MAX));
+            GateOutcome::Fail(FailReason::PullRejected { reviewer, reason })
+        }
+    }
+}
+
+fn tests_passed(names: &ArtifactNames, ev: &Evidence) -> GateOutcome {
+    let file = &names.test_report;
+    let Some(text) = ev.artifacts.get(file) else {
+        return GateOutcome::Fail(FailReason::NotFound { file: file.clone() });
+    };
+    match Report::read(file, text, "result") {
+        Ok(report) if report.says("PASS") => GateOutcome::Pass,
+        Ok(report) => {
+            let reason = if report.reason.is_empty() { format!("result: {}", report.value) } else { report.reason };
+            GateOutcome::Fail(FailReason::TestsNotPassed { file: file.clone(), reason })
+        }
+        Err(reason) => GateOutcome::Fail(reason),
+    }
+}
+
+/// What an agent's report says in its front matter.
+struct Report {
+    /// The value of the key that decides.
+    value: String,
+    /// `reason` or `summary`, else the start of the text below; for people only.
+    reason: String,
+}
+
+impl Report {
+    fn read(file: &str, text: &str, key: &str) -> Result<Report, FailReason> {
+        let no_verdict = |detail: String| FailReason::NoVerdict { file: file.to_owned(), detail };
+        let front = front_matter::parse(text).map_err(|err| no_verdict(err.to_string()))?;
+        let value = front.get_str(key).filter(|value| !value.is_empty());
+        let value = value.ok_or_else(|| no_verdict(format!("no '{key}' in the front matter")))?;
+        let stated =
+            ["reason", "summary"].into_iter().filter_map(|key| front.get_str(key)).find(|text| !text.is_empty());
+        let reason = cut(stated.unwrap_or_else(|| front.body().trim()), REASON_MAX);
+        Ok(Report { value: cut(value, 80), reason })
+    }
+
+    fn says(&self, value: &str) -> bool {
+        self.value.eq_ignore_ascii_case(value)
+    }
+}
+
+/// At most `max` characters, with an ellipsis where something was cut off.
+fn cut(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default().trim_end()),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,205 @@
+use super::*;
+use crate::domain::gate::TestEvidence;
+use proptest::prelude::*;
+
+fn evidence(files: &[(&str, &str)]) -> Evidence {
+    Evidence {
+        head: "a".repeat(40).parse().unwrap(),
+        artifacts: files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(),
+        tests: None,
+        ci: None,
+        pull: None,
+        approved: false,
+    }
+}
+
+fn ask(gate: Gate, ev: &Evidence) -> GateOutcome {
+    judge(gate, &ArtifactNames::default(), ev)
+}
+
+fn missing(files: &[&str]) -> GateOutcome {
+    GateOutcome::Fail(FailReason::MissingFiles { files: files.iter().map(|f| (*f).to_owned()).collect() })
+}
+
+const ANALYSIS: [(&str, &str); 4] =
+    [("01-brd.md", "x"), ("02-trz.md", "x"), ("03-acceptance-criteria.md", "x"), ("04-test-plan.md", "x")];
+
+#[test]
+fn analysis_names_what_is_missing() {
+    assert_eq!(ask(Gate::AnalysisComplete, &evidence(&ANALYSIS)), GateOutcome::Pass);
+    let mut files = ANALYSIS;
+    files[1].1 = " \r\n\t";
+    assert_eq!(ask(Gate::AnalysisComplete, &evidence(&files)), missing(&["02-trz.md"]));
+    assert_eq!(
+        ask(Gate::AnalysisComplete, &evidence(&files[..2])),
+        missing(&["02-trz.md", "03-acceptance-criteria.md", "04-test-plan.md"])
+    );
+}
+
+#[test]
+fn analysis_needs_a_person() {
+    let mut ev = evidence(&ANALYSIS);
+    assert_eq!(ask(Gate::AnalysisApproved, &ev), GateOutcome::Waiting(Waiting::Approval));
+    ev.approved = true;
+    assert_eq!(ask(Gate::AnalysisApproved, &ev), GateOutcome::Pass);
+    ev.artifacts.remove("01-brd.md");
+    assert_eq!(ask(Gate::AnalysisApproved, &ev), missing(&["01-brd.md"]));
+}
+
+#[test]
+fn architecture_needs_the_record_and_no_conflict() {
+    let conflict =
+        |text: &str| GateOutcome::Fail(FailReason::Conflict { file: "10-conflict.md".into(), text: text.into() });
+    let gate = Gate::ArchitectureDone;
+    assert_eq!(ask(gate, &evidence(&[("06-adr.md", "x")])), GateOutcome::Pass);
+    assert_eq!(ask(gate, &evidence(&[])), missing(&["06-adr.md"]));
+    assert_eq!(ask(gate, &evidence(&[("06-adr.md", "x"), ("10-conflict.md", "A and B")])), conflict("A and B"));
+    assert_eq!(ask(gate, &evidence(&[("10-conflict.md", "")])), conflict(""));
+}
+
+#[test]
+fn local_tests() {
+    let ran = |end: TestEnd| {
+        let tests = TestEvidence { command: "cargo test".into(), duration_ms: 1, end, tail: "the end".into() };
+        ask(Gate::TestsLocal, &Evidence { tests: Some(tests), ..evidence(&[]) })
+    };
+    assert_eq!(ran(TestEnd::Exited { code: 0 }), GateOutcome::Pass);
+    let red = FailReason::TestsRed { exit_code: 101, tail: "the end".into() };
+    assert_eq!(ran(TestEnd::Exited { code: 101 }), GateOutcome::Fail(red));
+    assert_eq!(ran(TestEnd::Infra { why: "timeout".into() }), GateOutcome::Infra("timeout".into()));
+    assert!(matches!(ask(Gate::TestsLocal, &evidence(&[])), GateOutcome::Infra(_)));
+}
+
+#[test]
+fn the_forges_status() {
+    let said = |ci: Option<CiEvidence>| ask(Gate::CiGreen, &Evidence { ci, ..evidence(&[]) });
+    assert_eq!(said(Some(CiEvidence::Success)), GateOutcome::Pass);
+    assert_eq!(said(Some(CiEvidence::Pending)), GateOutcome::Waiting(Waiting::Ci));
+    let failed = GateOutcome::Fail(FailReason::CiFailed { detail: "lint".into() });
+    assert_eq!(said(Some(CiEvidence::Failure { detail: "lint".into() })), failed);
+    assert_eq!(said(Some(CiEvidence::Unavailable { why: "502".into() })), GateOutcome::Infra("502".into()));
+    assert!(matches!(said(None), GateOutcome::Infra(_)));
+}
+
+fn changes(file: &str, reason: &str) -> GateOutcome {
+    GateOutcome::Fail(FailReason::ChangesRequested { file: file.into(), reason: reason.into() })
+}
+
+#[test]
+fn the_verdict_is_in_the_front_matter_alone() {
+    let review = |text: &str| ask(Gate::ReviewerVerdict, &evidence(&[("12-review.md", text)]));
+    for text in ["---\nverdict: APPROVED\n---\n", "---\nverdict: ' approved '\n---\nverdict: REQUEST_CHANGES"] {
+        assert_eq!(review(text), GateOutcome::Pass, "{text:?}");
+    }
+    let rows = [
+        ("---\nverdict: REQUEST_CHANGES\nreason: no tests\n---\nAPPROVED", "no tests"),
+        ("---\nverdict: request_changes\nsummary: thin\nreason: ''\n---\n", "thin"),
+        ("---\nverdict: REQUEST_CHANGES\n---\n\nThe lock is missing.\n", "The lock is missing."),
+        ("---\nverdict: REQUEST_CHANGES\n---\n", ""),
+    ];
+    for (text, reason) in rows {
+        assert_eq!(review(text), changes("12-review.md", reason), "{text:?}");
+    }
+}
+
+#[test]
+fn no_verdict_is_a_failure() {
+    let rows = [
+        "verdict: APPROVED",
+        "# Review\n\n---\nverdict: APPROVED\n---\n",
+        "---\nsummary: 'verdict: APPROVED'\n---\nverdict: APPROVED\n",
+        "---\nverdict: MAYBE\n---\n",
+        "---\nverdict: [APPROVED]\n---\n",
+        "---\nverdict: APPROVED\nverdict: REQUEST_CHANGES\n---\n",
+        "---\nverdict:\n---\n",
+        "---\nverdict: APPROVED\n",
+        "",
+    ];
+    for text in rows {
+        let outcome = ask(Gate::ReviewerVerdict, &evidence(&[("12-review.md", text)]));
+        assert!(matches!(outcome, GateOutcome::Fail(FailReason::NoVerdict { .. })), "{text:?}: {outcome}");
+    }
+    let none = GateOutcome::Fail(FailReason::NotFound { file: "12-review.md".into() });
+    assert_eq!(ask(Gate::ReviewerVerdict, &evidence(&[])), none);
+}
+
+#[test]
+fn the_first_review_file_counts() {
+    let (yes, no) = ("---\nverdict: APPROVED\n---\n", "---\nverdict: REQUEST_CHANGES\nreason: old\n---\n");
+    let ask = |files: &[(&str, &str)]| ask(Gate::ReviewerVerdict, &evidence(files));
+    assert_eq!(ask(&[("09-review.md", yes)]), GateOutcome::Pass);
+    assert_eq!(ask(&[("09-review.md", no), ("12-review.md", yes)]), GateOutcome::Pass);
+    assert_eq!(ask(&[("09-review.md", no)]), changes("09-review.md", "old"));
+    let broken = ask(&[("09-review.md", yes), ("12-review.md", "prose")]);
+    assert!(matches!(broken, GateOutcome::Fail(FailReason::NoVerdict { .. })), "no way around a broken newer file");
+}
+
+fn pull(open: bool, reviews: &[(&str, bool, i64)]) -> Option<PullEvidence> {
+    let review = |(reviewer, approved, submitted_at): &(&str, bool, i64)| ReviewEvidence {
+        reviewer: (*reviewer).to_owned(),
+        approved: *approved,
+        body: format!(" from {reviewer} "),
+        submitted_at: *submitted_at,
+    };
+    Some(PullEvidence { number: 1, merged: false, open, reviews: reviews.iter().map(review).collect() })
+}
+
+#[test]
+fn reviews_of_the_pull_request() {
+    let ask = |pull, files: &[(&str, &str)]| ask(Gate::ReviewApproved, &Evidence { pull, ..evidence(files) });
+    let rejected =
+        |by: &str| GateOutcome::Fail(FailReason::PullRejected { reviewer: by.into(), reason: format!("from {by}") });
+    let rows: [(&[(&str, bool, i64)], GateOutcome); 7] = [
+        (&[], GateOutcome::Waiting(Waiting::Review)),
+        (&[("ann", true, 5)], GateOutcome::Pass),
+        (&[("ann", false, 5)], rejected("ann")),
+        (&[("ann", true, 5), ("bob", false, 6)], rejected("bob")),
+        (&[("ann", true, 5), ("bob", false, 5)], rejected("bob")),
+        (&[("ann", true, 7), ("bob", false, 6)], GateOutcome::Pass),
+        (&[("ann", true, 1), ("bob", false, 6), ("eve", true, 9)], GateOutcome::Pass),
+    ];
+    for (reviews, want) in rows {
+        assert_eq!(ask(pull(true, reviews), &[]), want, "{reviews:?}");
+    }
+
+    let file: &[(&str, &str)] = &[("09-review.md", "---\nverdict: APPROVED\n---\n")];
+    assert_eq!(ask(None, file), GateOutcome::Pass);
+    assert_eq!(ask(pull(false, &[]), file), GateOutcome::Pass, "a closed pull request is none");
+    assert_eq!(ask(pull(true, &[]), file), GateOutcome::Waiting(Waiting::Review), "an open one is what counts");
+    assert_eq!(ask(None, &[]), GateOutcome::Fail(FailReason::NoPullAndNoReview));
+    assert_eq!(ask(pull(false, &[("ann", true, 5)]), &[]), GateOutcome::Fail(FailReason::NoPullAndNoReview));
+}
+
+#[test]
+fn the_testers_report() {
+    let report = |text: &str| ask(Gate::TestsPassed, &evidence(&[("13-test-report.md", text)]));
+    let failed = |reason: &str| {
+        GateOutcome::Fail(FailReason::TestsNotPassed { file: "13-test-report.md".into(), reason: reason.into() })
+    };
+    assert_eq!(report("---\nresult: pass\n---\n"), GateOutcome::Pass);
+    assert_eq!(report("---\nresult: FAIL\nreason: login broken\n---\nresult: PASS"), failed("login broken"));
+    assert_eq!(report("---\nresult: FAIL\n---\n"), failed("result: FAIL"));
+    assert_eq!(report("---\nresult: PASSED?\n---\n"), failed("result: PASSED?"));
+    assert!(matches!(report("result: PASS"), GateOutcome::Fail(FailReason::NoVerdict { .. })));
+    let none = GateOutcome::Fail(FailReason::NotFound { file: "13-test-report.md".into() });
+    assert_eq!(ask(Gate::TestsPassed, &evidence(&[])), none);
+}
+
+#[test]
+fn the_merge() {
+    let ask = |pull| ask(Gate::PrMerged, &Evidence { pull, ..evidence(&[]) });
+    let merged = pull(false, &[]).map(|pull| PullEvidence { merged: true, ..pull });
+    assert_eq!(ask(merged), GateOutcome::Pass);
+    for open in [pull(true, &[]), pull(false, &[]), None] {
+        assert_eq!(ask(open), GateOutcome::Waiting(Waiting::Merge));
+    }
+}
+
+proptest! {
+    #[test]
+    fn prose_never_passes_a_review(prose in "[ a-zA-Z:\n-]{0,200}") {
+        prop_assume!(!prose.starts_with("---"));
+        let ev = evidence(&[("12-review.md", &format!("{prose}\nverdict: APPROVED\n---\nverdict: APPROVED\n---\n"))]);
+        prop_assert!(matches!(ask(Gate::ReviewerVerdict, &ev), GateOutcome::Fail(_)));
+    }
+}

@@ -1,0 +1,49 @@
+//! Branches.
+
+use super::{Branch, GiteaClient};
+use crate::clients::error::ApiError;
+use crate::clients::http::Call;
+use reqwest::Method;
+use serde_json::json;
+
+/// What a create-if-missing did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    Now,
+    Before,
+}
+
+impl GiteaClient {
+    /// The branch, if it is there.
+    pub async fn branch(&self, repo: &str, branch: &str) -> Result<Option<Branch>, ApiError> {
+        self.read_if_there(&Call::get(self.branch_path(repo, branch))).await
+    }
+
+    /// The branch from the tip of `base`; one that is there is left as it is. (An unknown base is a 500 at the
+    /// forge, hence [`ApiError::Unavailable`].)
+    pub async fn create_branch(&self, repo: &str, branch: &str, base: &str) -> Result<Created, ApiError> {
+        let body = json!({ "new_branch_name": branch, "old_ref_name": base });
+        let call = Call::post(self.path(repo, &["branches"]), body).repeatable();
+        match self.http.send(&call).await {
+            Ok(_) => Ok(Created::Now),
+            Err(ApiError::Conflict { .. }) => Ok(Created::Before),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Deletes the branch; `false`: it was gone.
+    pub async fn delete_branch(&self, repo: &str, branch: &str) -> Result<bool, ApiError> {
+        match self.http.send(&Call::new(Method::DELETE, self.branch_path(repo, branch))).await {
+            Ok(_) => Ok(true),
+            Err(ApiError::NotFound) => Ok(false),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// The route takes the slashes of the name as they are.
+    fn branch_path(&self, repo: &str, branch: &str) -> Vec<String> {
+        let mut path = self.path(repo, &["branches"]);
+        path.extend(branch.split('/').map(str::to_owned));
+        path
+    }
+}

@@ -1,0 +1,43 @@
+//! Comments on a pull request, each there once: a hidden marker in the text names it.
+
+use super::{Comment, GiteaClient};
+use crate::clients::error::ApiError;
+use crate::clients::http::Call;
+use serde_json::json;
+
+/// The marker of `key`: an HTML comment, invisible in rendered Markdown. What could end it early is left out.
+pub fn marker(key: &str) -> String {
+    let safe: String = key.chars().filter(|c| c.is_ascii_alphanumeric() || "-_:./".contains(*c)).collect();
+    format!("<!-- orch:{safe} -->")
+}
+
+impl GiteaClient {
+    /// The comments of a pull request (or issue), oldest first. The route has no pages.
+    pub async fn comments(&self, repo: &str, number: i64) -> Result<Vec<Comment>, ApiError> {
+        self.read(&Call::get(self.path(repo, &["issues", &number.to_string(), "comments"]))).await
+    }
+
+    /// A comment that is there once under `key`; `false`: it was there. Only our own comments are looked at, since
+    /// anybody can write a marker.
+    pub async fn post_comment_once(&self, repo: &str, number: i64, key: &str, text: &str) -> Result<bool, ApiError> {
+        let (me, mark) = (self.me().await?.id, marker(key));
+        let there = self.comments(repo, number).await?;
+        if there.iter().any(|c| c.user.as_ref().is_some_and(|user| user.id == me) && c.body.contains(&mark)) {
+            return Ok(false);
+        }
+        let path = self.path(repo, &["issues", &number.to_string(), "comments"]);
+        let body = json!({ "body": format!("{text}\n\n{mark}") });
+        self.http.send(&Call::post(path, body)).await.map(|_| true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_marker_cannot_be_ended_from_inside() {
+        assert_eq!(marker("task-7:review/2"), "<!-- orch:task-7:review/2 -->");
+        assert_eq!(marker("a--> <b>"), "<!-- orch:a--b -->");
+    }
+}

@@ -1,0 +1,119 @@
+//! Pull requests: finding and opening.
+
+use super::{GiteaClient, MOST_PAGES, Pull, message, paged};
+use crate::clients::error::ApiError;
+use crate::clients::http::Call;
+use serde_json::json;
+use std::collections::HashSet;
+
+/// Which pull requests to look through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PullFilter {
+    Open,
+    All,
+}
+
+impl PullFilter {
+    const fn as_str(self) -> &'static str {
+        match self {
+            PullFilter::Open => "open",
+            PullFilter::All => "all",
+        }
+    }
+}
+
+/// A pull request to open, both branches in the same repository.
+#[derive(Debug, Clone, Copy)]
+pub struct NewPull<'a> {
+    pub branch: &'a str,
+    pub base: &'a str,
+    pub title: &'a str,
+    pub body: &'a str,
+}
+
+/// An opened pull request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    pub number: i64,
+    /// For people; empty where an existing one was named by number only.
+    pub html_url: String,
+    pub existed: bool,
+}
+
+impl GiteaClient {
+    pub async fn pull(&self, repo: &str, number: i64) -> Result<Option<Pull>, ApiError> {
+        self.read_if_there(&Call::get(self.path(repo, &["pulls", &number.to_string()]))).await
+    }
+
+    /// The open pull request that comes from `branch` of this repository. The forge has no filter by head, and its
+    /// lookup by base and head may answer an old closed one: the open ones are listed.
+    pub async fn open_pull_for(&self, repo: &str, branch: &str) -> Result<Option<Pull>, ApiError> {
+        Ok(self.pulls_for(repo, branch, PullFilter::Open).await?.into_iter().next())
+    }
+
+    /// The pull requests from `branch`, newest first.
+    pub async fn pulls_for(&self, repo: &str, branch: &str, filter: PullFilter) -> Result<Vec<Pull>, ApiError> {
+        let mut pulls = self.pulls(repo, filter).await?;
+        pulls.retain(|pull| pull.branch() == branch && pull.head.repo_id == pull.base.repo_id);
+        pulls.sort_by_key(|pull| std::cmp::Reverse(pull.number));
+        Ok(pulls)
+    }
+
+    /// All pull requests of the repository. A list that changes while it is read can show one twice: it is kept once.
+    pub async fn pulls(&self, repo: &str, filter: PullFilter) -> Result<Vec<Pull>, ApiError> {
+        let first = Call::get(self.path(repo, &["pulls"])).query("state", filter.as_str());
+        let mut seen = HashSet::new();
+        let mut pulls: Vec<Pull> = self.all_pages(first).await?;
+        pulls.retain(|pull| seen.insert(pull.number));
+        Ok(pulls)
+    }
+
+    /// The pull requests changed at or after `since_ms` (epoch milliseconds), newest change first.
+    pub async fn pulls_updated_since(&self, repo: &str, since_ms: i64) -> Result<Vec<Pull>, ApiError> {
+        let first = Call::get(self.path(repo, &["pulls"])).query("state", "all").query("sort", "recentupdate");
+        let mut fresh: Vec<Pull> = Vec::new();
+        for page in 1..=MOST_PAGES {
+            let pulls: Vec<Pull> = self.read(&paged(&first, page)).await?;
+            let more = !pulls.is_empty() && pulls.iter().all(|pull| pull.updated_at >= since_ms);
+            fresh.extend(pulls.into_iter().filter(|pull| pull.updated_at >= since_ms));
+            if !more {
+                break;
+            }
+        }
+        Ok(fresh)
+    }
+
+    /// Opens it; where one from this branch to this base is open, names that one.
+    pub async fn create_pull(&self, repo: &str, new: NewPull<'_>) -> Result<Opened, ApiError> {
+        let NewPull { branch, base, title, body } = new;
+        let fields = json!({ "head": branch, "base": base, "title": title, "body": body });
+        let answer = self.http.exchange(&Call::post(self.path(repo, &["pulls"]), fields)).await?;
+        let there = (answer.status == 409).then(|| number_in_conflict(&message(&self.http, &answer))).flatten();
+        if let Some(number) = there {
+            return Ok(Opened { number, html_url: String::new(), existed: true });
+        }
+        let pull: Pull = self.http.check(answer)?.json()?;
+        Ok(Opened { number: pull.number, html_url: pull.html_url, existed: false })
+    }
+}
+
+/// `pull request already exists for these targets [id: 401, issue_id: 42, ...]` -> 42: the issue's id in that text
+/// is the number people see.
+fn number_in_conflict(text: &str) -> Option<i64> {
+    let (_, rest) = text.split_once("issue_id:")?;
+    let digits: String = rest.trim_start().chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_the_existing_one_is_found() {
+        let text = "pull request already exists for these targets [id: 401, issue_id: 42, head_repo_id: 11, base_branch: main]";
+        assert_eq!(number_in_conflict(text), Some(42));
+        assert_eq!(number_in_conflict("[id: 401]"), None);
+        assert_eq!(number_in_conflict("issue_id: x"), None);
+    }
+}

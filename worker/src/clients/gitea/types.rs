@@ -1,0 +1,240 @@
+//! What the forge answers, cut to the fields Orch uses. Everything that some version leaves out is optional.
+
+use crate::clients::times;
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+pub(super) struct WireVersion {
+    pub version: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct WireMessage {
+    #[serde(default)]
+    pub message: String,
+}
+
+/// The kind and age of the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForgeVersion {
+    /// As the server says it.
+    pub raw: String,
+    pub forgejo: bool,
+    /// Major and minor of the Gitea it is, or says it is compatible with; `None` where that cannot be read.
+    pub gitea: Option<(u32, u32)>,
+}
+
+impl ForgeVersion {
+    /// `1.26.3`, or Forgejo's `11.0.0-...+gitea-1.22.0`.
+    pub fn parse(raw: &str) -> Self {
+        let (forgejo, gitea) = match raw.split_once("+gitea-") {
+            Some((_, compatible)) => (true, compatible),
+            None => (false, raw),
+        };
+        let mut parts = gitea.split(['.', '-', '+']).map(str::parse::<u32>);
+        let gitea = match (parts.next(), parts.next()) {
+            (Some(Ok(major)), Some(Ok(minor))) => Some((major, minor)),
+            _ => None,
+        };
+        ForgeVersion { raw: raw.to_owned(), forgejo, gitea }
+    }
+
+    /// Whether it tells of commit statuses by webhook: Gitea since 1.23, no Forgejo. Else they must be polled.
+    pub fn sends_status_events(&self) -> bool {
+        !self.forgejo && self.gitea.is_some_and(|version| version >= (1, 23))
+    }
+}
+
+/// A user of the forge.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Account {
+    pub id: i64,
+    pub login: String,
+}
+
+/// A repository.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Repo {
+    pub name: String,
+    /// `owner/name`.
+    pub full_name: String,
+    #[serde(default)]
+    pub default_branch: String,
+    /// Nothing can be written.
+    #[serde(default)]
+    pub archived: bool,
+    #[serde(default)]
+    pub html_url: String,
+    #[serde(default)]
+    pub clone_url: String,
+    #[serde(default)]
+    pub permissions: Permissions,
+    /// The style the repository prefers, e.g. `squash`; empty on old servers.
+    #[serde(default)]
+    pub default_merge_style: String,
+    #[serde(default)]
+    pub default_delete_branch_after_merge: bool,
+}
+
+/// What an account may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+pub struct Permissions {
+    #[serde(default)]
+    pub admin: bool,
+    #[serde(default)]
+    pub push: bool,
+    #[serde(default)]
+    pub pull: bool,
+}
+
+/// A branch and its tip.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Branch {
+    pub name: String,
+    pub commit: BranchTip,
+}
+
+/// The commit a branch points to.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct BranchTip {
+    /// Hex digits.
+    pub id: String,
+}
+
+impl Branch {
+    /// The tip's hex digits.
+    pub fn head(&self) -> &str {
+        &self.commit.id
+    }
+}
+
+/// A pull request.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Pull {
+    pub number: i64,
+    #[serde(default)]
+    pub title: String,
+    /// `open` or `closed`.
+    pub state: String,
+    #[serde(default)]
+    pub merged: bool,
+    /// Also `false` while the server is still looking.
+    #[serde(default)]
+    pub mergeable: bool,
+    #[serde(default)]
+    pub draft: bool,
+    #[serde(default)]
+    pub html_url: String,
+    pub head: PullEnd,
+    pub base: PullEnd,
+    #[serde(default)]
+    pub merge_commit_sha: Option<String>,
+    /// Milliseconds since the epoch.
+    #[serde(deserialize_with = "times::millis")]
+    pub updated_at: i64,
+}
+
+impl Pull {
+    pub fn is_open(&self) -> bool {
+        self.state == "open"
+    }
+
+    /// The branch it comes from, in this repository. The label keeps the name after the branch is gone, the ref
+    /// does not (`refs/pull/N/head`).
+    pub fn branch(&self) -> &str {
+        if self.head.label.is_empty() { &self.head.r#ref } else { &self.head.label }
+    }
+}
+
+/// One end of a pull request.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct PullEnd {
+    #[serde(default)]
+    pub label: String,
+    #[serde(default)]
+    pub r#ref: String,
+    #[serde(default)]
+    pub sha: String,
+    #[serde(default)]
+    pub repo_id: i64,
+}
+
+/// A review as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Review {
+    pub id: i64,
+    /// `None`: a deleted account.
+    pub user: Option<Account>,
+    /// `APPROVED REQUEST_CHANGES COMMENT PENDING REQUEST_REVIEW`.
+    pub state: String,
+    #[serde(default)]
+    pub body: String,
+    /// The commit that was looked at.
+    #[serde(default)]
+    pub commit_id: String,
+    /// Commits came after it.
+    #[serde(default)]
+    pub stale: bool,
+    /// By somebody whose word counts for the branch's protection.
+    #[serde(default)]
+    pub official: bool,
+    #[serde(default)]
+    pub dismissed: bool,
+    /// Milliseconds since the epoch.
+    #[serde(deserialize_with = "times::millis")]
+    pub submitted_at: i64,
+}
+
+/// A comment on an issue or a pull request.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Comment {
+    pub id: i64,
+    pub user: Option<Account>,
+    #[serde(default)]
+    pub body: String,
+    /// Milliseconds since the epoch.
+    #[serde(deserialize_with = "times::millis")]
+    pub created_at: i64,
+}
+
+/// A webhook of a repository. The secret is never shown by the server.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Hook {
+    pub id: i64,
+    #[serde(default)]
+    pub active: bool,
+    /// In no order; the word `pull_request` comes back as all of its parts.
+    #[serde(default)]
+    pub events: Vec<String>,
+    pub config: HookConfig,
+}
+
+/// Where a webhook goes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct HookConfig {
+    #[serde(default)]
+    pub url: String,
+    #[serde(default)]
+    pub content_type: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_both_forges_are_read() {
+        let table = [
+            ("1.26.3", false, Some((1, 26)), true),
+            ("1.22.0", false, Some((1, 22)), false),
+            ("1.23.0+dev-608-gec2d1593c2", false, Some((1, 23)), true),
+            ("11.0.0-dev-617-1d1e0ced3e+gitea-1.22.0", true, Some((1, 22)), false),
+            ("unknown", false, None, false),
+        ];
+        for (raw, forgejo, gitea, status) in table {
+            let version = ForgeVersion::parse(raw);
+            assert_eq!((version.forgejo, version.gitea), (forgejo, gitea), "{raw}");
+            assert_eq!(version.sends_status_events(), status, "{raw}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Outbound pace: how fast this process may call a service, and when a service has said to stop. Shared by all
+//! callers of one client. Says [`ApiError::RateLimited`] rather than keep a lane waiting for long.
+
+use super::error::ApiError;
+use super::times::now_millis;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+/// Longest time a caller is held back before it is told to come again.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// The pace of one client.
+#[derive(Debug)]
+pub struct Pace {
+    limits: Vec<DefaultDirectRateLimiter>,
+    /// Milliseconds since the epoch; 0 = not limited.
+    limited_until_ms: AtomicI64,
+}
+
+impl Pace {
+    /// All of `quotas` hold at once.
+    pub fn new(quotas: impl IntoIterator<Item = Quota>) -> Self {
+        let limits = quotas.into_iter().map(RateLimiter::direct).collect();
+        Pace { limits, limited_until_ms: AtomicI64::new(0) }
+    }
+
+    /// At most `per_minute` calls in any 60 seconds. A bucket of size b refilled at rate r lets b + 60r calls
+    /// through in a minute, so half of the allowance is the burst and half is the refill.
+    pub fn window_of_a_minute(per_minute: u32) -> Quota {
+        let half = NonZeroU32::new(per_minute / 2).unwrap_or(NonZeroU32::MIN);
+        Quota::per_minute(half)
+    }
+
+    /// Waits for a turn.
+    ///
+    /// # Errors
+    /// [`ApiError::RateLimited`] while the service's own limit lasts, or when the turn is further away than 10 s.
+    pub async fn turn(&self) -> Result<(), ApiError> {
+        if let Some(retry_after_s) = self.seconds_left() {
+            return Err(ApiError::RateLimited { retry_after_s });
+        }
+        let all = async {
+            for limit in &self.limits {
+                limit.until_ready().await;
+            }
+        };
+        let late = |_| ApiError::RateLimited { retry_after_s: LONGEST_WAIT.as_secs() };
+        tokio::time::timeout(LONGEST_WAIT, all).await.map_err(late)
+    }
+
+    /// The service allows no call before `until_ms` (epoch milliseconds): seen here, or by another worker.
+    pub fn note_limited(&self, until_ms: i64) {
+        self.limited_until_ms.fetch_max(until_ms, Ordering::Relaxed);
+    }
+
+    /// Remembers the limit an answer carried, and passes the answer on.
+    pub fn noting<T>(&self, result: Result<T, ApiError>) -> Result<T, ApiError> {
+        if let Err(ApiError::RateLimited { retry_after_s }) = &result {
+            let wait_ms = i64::try_from(*retry_after_s).unwrap_or(i64::MAX).saturating_mul(1000);
+            self.note_limited(now_millis().saturating_add(wait_ms));
+        }
+        result
+    }
+
+    /// Until when the service allows no call, if that is still to come.
+    pub fn limited_until_ms(&self) -> Option<i64> {
+        Some(self.limited_until_ms.load(Ordering::Relaxed)).filter(|until| *until > now_millis())
+    }
+
+    fn seconds_left(&self) -> Option<u64> {
+        let left_ms = self.limited_until_ms()? - now_millis();
+        Some(u64::try_from(left_ms).unwrap_or(0).div_ceil(1000).max(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_noted_limit_holds_every_caller_back() {
+        let pace = Pace::new([]);
+        assert!(pace.turn().await.is_ok());
+        pace.note_limited(now_millis() + 60_000);
+        pace.note_limited(now_millis() + 5_000);
+        let wait = pace.turn().await.unwrap_err().retry_after().unwrap();
+        assert!((58..=60).contains(&wait), "the longer limit wins: {wait}");
+    }
+
+    #[tokio::test]
+    async fn a_limit_in_an_answer_is_remembered() {
+        let pace = Pace::new([]);
+        let answer: Result<(), _> = pace.noting(Err(ApiError::RateLimited { retry_after_s: 57 }));
+        assert!(answer.is_err() && pace.turn().await.is_err());
+        pace.noting(Ok(())).unwrap();
+        assert!(pace.limited_until_ms().is_some());
+    }
+
+    #[test]
+    fn a_minute_never_lets_more_through_than_allowed() {
+        let quota = Pace::window_of_a_minute(60);
+        let refill = 60.0 / quota.replenish_interval().as_secs_f64();
+        assert!(f64::from(quota.burst_size().get()) + refill <= 60.0 + f64::EPSILON);
+    }
+}

@@ -1,0 +1,180 @@
+//! What Plane answers, cut to the fields Orch uses. Unknown fields are dropped: releases add them freely.
+
+use crate::clients::times;
+use serde::Deserialize;
+
+/// One page of a list.
+#[derive(Debug, Deserialize)]
+pub(super) struct Page<T> {
+    pub results: Vec<T>,
+    #[serde(default)]
+    pub next_cursor: Option<String>,
+    #[serde(default)]
+    pub next_page_results: bool,
+}
+
+/// A user, or a member of a project.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Person {
+    /// UUID text.
+    pub id: String,
+    #[serde(default)]
+    pub display_name: String,
+    #[serde(default)]
+    pub email: Option<String>,
+}
+
+/// A project.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Project {
+    /// UUID text.
+    pub id: String,
+    pub name: String,
+    /// The prefix of its work items' numbers. May hold blanks, slashes and non-ASCII letters.
+    pub identifier: String,
+}
+
+/// A state a work item can have.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct State {
+    /// UUID text.
+    pub id: String,
+    pub name: String,
+    /// `backlog unstarted started completed cancelled`, or a word of a later release.
+    pub group: String,
+    #[serde(default)]
+    pub default: bool,
+}
+
+/// A label of a project.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Label {
+    /// UUID text.
+    pub id: String,
+    pub name: String,
+}
+
+/// Something an item points to: only its id, or the thing itself where Plane was asked to expand it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "WireReference")]
+pub struct Reference {
+    /// UUID text.
+    pub id: String,
+    pub name: Option<String>,
+    /// Of a state.
+    pub group: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WireReference {
+    Id(String),
+    Expanded {
+        id: String,
+        #[serde(default)]
+        name: Option<String>,
+        #[serde(default)]
+        group: Option<String>,
+    },
+}
+
+impl From<WireReference> for Reference {
+    fn from(wire: WireReference) -> Self {
+        match wire {
+            WireReference::Id(id) => Reference { id, name: None, group: None },
+            WireReference::Expanded { id, name, group } => Reference { id, name, group },
+        }
+    }
+}
+
+/// A work item.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct WorkItem {
+    /// UUID text.
+    pub id: String,
+    /// The title.
+    pub name: String,
+    /// The number people see, after the project's identifier.
+    pub sequence_id: i64,
+    #[serde(default)]
+    pub description_html: Option<String>,
+    pub state: Reference,
+    #[serde(default)]
+    pub labels: Vec<Reference>,
+    #[serde(default)]
+    pub created_by: Option<String>,
+    #[serde(default)]
+    pub updated_by: Option<String>,
+    #[serde(default)]
+    pub external_source: Option<String>,
+    #[serde(default)]
+    pub external_id: Option<String>,
+    #[serde(default)]
+    pub archived_at: Option<String>,
+    /// Milliseconds since the epoch.
+    #[serde(deserialize_with = "times::millis")]
+    pub created_at: i64,
+    /// Milliseconds since the epoch.
+    #[serde(deserialize_with = "times::millis")]
+    pub updated_at: i64,
+}
+
+/// A comment on a work item.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Comment {
+    /// UUID text.
+    pub id: String,
+    /// The account that wrote it; unlike `created_by` it cannot be given by the writer.
+    #[serde(default)]
+    pub actor: Option<String>,
+    #[serde(default)]
+    pub created_by: Option<String>,
+    /// The account that last changed it: any member can change anyone's comment.
+    #[serde(default)]
+    pub updated_by: Option<String>,
+    #[serde(default)]
+    pub comment_html: String,
+    #[serde(default)]
+    pub external_source: Option<String>,
+    #[serde(default)]
+    pub external_id: Option<String>,
+    /// Milliseconds since the epoch.
+    #[serde(deserialize_with = "times::millis")]
+    pub created_at: i64,
+    /// Milliseconds since the epoch.
+    #[serde(deserialize_with = "times::millis")]
+    pub updated_at: i64,
+}
+
+/// One line of a work item's history.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Activity {
+    /// UUID text.
+    pub id: String,
+    /// `created`, `updated`, `deleted`.
+    pub verb: String,
+    #[serde(default)]
+    pub field: Option<String>,
+    /// For people: names, not ids.
+    #[serde(default)]
+    pub old_value: Option<String>,
+    #[serde(default)]
+    pub new_value: Option<String>,
+    /// The id behind `new_value`, where it has one.
+    #[serde(default)]
+    pub new_identifier: Option<String>,
+    #[serde(default)]
+    pub actor: Option<String>,
+    /// Milliseconds since the epoch.
+    #[serde(deserialize_with = "times::millis")]
+    pub created_at: i64,
+}
+
+/// A write that is made once under its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Posted {
+    /// Of the new thing, or of the one that is there; empty where the service does not say.
+    pub id: String,
+    /// It was there already.
+    pub existed: bool,
+}

@@ -1,0 +1,352 @@
+//! Sends one [`Effect`]. Reads first, writes only what is missing, and says which of the two it was; whether the
+//! task still wants the effect has been checked by the caller.
+
+use super::text;
+use crate::clients::ApiError;
+use crate::clients::gitea::{
+    Created, GiteaClient, MergeOutcome, MergeStyle, NewMerge, NewPull, NewStatus, Pull, PullFilter, Repo,
+};
+use crate::clients::plane::{PlaneClient, State};
+use crate::clients::telegram::TelegramClient;
+use orch_common::domain::effect::{Effect, PlaneTarget, StateGroup, StatusState};
+use orch_common::domain::stage::CommitId;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long the ids of a project's states are believed.
+const STATES_TTL: Duration = Duration::from_secs(300);
+
+/// What a send did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sent {
+    Done {
+        detail: String,
+    },
+    /// The outside was already so.
+    AlreadyThere {
+        detail: String,
+    },
+    /// There is nowhere to send it to.
+    Skipped {
+        why: String,
+    },
+}
+
+/// Why a send did not happen.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    #[error("{why}")]
+    Transient {
+        why: String,
+        /// What the service asked for.
+        retry_after_s: Option<u64>,
+    },
+    /// The same effect will fail again; a person must look.
+    #[error("{why}")]
+    Permanent { why: String },
+}
+
+impl From<ApiError> for SendError {
+    fn from(error: ApiError) -> Self {
+        let (why, retry_after_s) = (error.to_string(), error.retry_after());
+        if error.is_transient() { SendError::Transient { why, retry_after_s } } else { SendError::Permanent { why } }
+    }
+}
+
+/// Why nothing was written.
+enum Stop {
+    NotConfigured(&'static str),
+    Failed(SendError),
+}
+
+impl From<SendError> for Stop {
+    fn from(error: SendError) -> Self {
+        Stop::Failed(error)
+    }
+}
+
+impl From<ApiError> for Stop {
+    fn from(error: ApiError) -> Self {
+        Stop::Failed(error.into())
+    }
+}
+
+/// The services that are configured.
+#[derive(Debug, Default)]
+pub struct Outside {
+    pub plane: Option<Arc<PlaneClient>>,
+    pub gitea: Option<Arc<GiteaClient>>,
+    pub telegram: Option<Arc<TelegramClient>>,
+    states: Mutex<HashMap<String, (Instant, Vec<State>)>>,
+    /// Repo -> who merges in it: two merges side by side would each be checked against a base that the other moves.
+    merging: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// A Plane state by name, with the group it is made in where it is missing.
+#[derive(Clone, Copy)]
+struct WantedState<'a> {
+    name: &'a str,
+    group: StateGroup,
+}
+
+impl Outside {
+    pub fn new(
+        plane: Option<Arc<PlaneClient>>,
+        gitea: Option<Arc<GiteaClient>>,
+        telegram: Option<Arc<TelegramClient>>,
+    ) -> Self {
+        Outside { plane, gitea, telegram, ..Outside::default() }
+    }
+
+    /// Sends `effect`.
+    ///
+    /// # Errors
+    /// [`SendError::Transient`] where the same effect may work later, [`SendError::Permanent`] where it will not.
+    pub async fn send(&self, effect: &Effect) -> Result<Sent, SendError> {
+        match self.write(effect).await {
+            Ok(sent) => Ok(sent),
+            Err(Stop::NotConfigured(service)) => Ok(Sent::Skipped { why: format!("{service} is not configured") }),
+            Err(Stop::Failed(error)) => Err(error),
+        }
+    }
+
+    async fn write(&self, effect: &Effect) -> Result<Sent, Stop> {
+        match effect {
+            Effect::PlaneComment { project, work_item, key, text } => {
+                let posted = self.plane()?.post_comment(project, work_item, &text::plane_html(text), key).await?;
+                Ok(once(!posted.existed, format!("comment {}", posted.id)))
+            }
+            Effect::PlaneState { project, work_item, name, group } => {
+                let target = PlaneTarget { project: project.clone(), work_item: work_item.clone() };
+                Ok(self.set_state(self.plane()?, &target, WantedState { name, group: *group }).await?)
+            }
+            Effect::PlaneLink { project, work_item, url, title } => {
+                let new = self.plane()?.add_link(project, work_item, url, title).await?;
+                Ok(once(new, format!("link {url}")))
+            }
+            Effect::GiteaBranch { repo, branch, base } => {
+                let created = self.gitea()?.create_branch(repo, branch, base).await?;
+                Ok(once(created == Created::Now, format!("branch {branch}")))
+            }
+            Effect::GiteaPull { repo, branch, base, title, body, link } => {
+                Ok(self.open_pull(self.gitea()?, repo, NewPull { branch, base, title, body }, link.as_ref()).await?)
+            }
+            Effect::GiteaComment { repo, branch, key, text } => {
+                Ok(comment(self.gitea()?, repo, branch, key, text).await?)
+            }
+            Effect::GiteaStatus { repo, head, context, state, description } => {
+                Ok(set_status(self.gitea()?, repo, head, NewStatus { context, state: *state, description }).await?)
+            }
+            Effect::GiteaMerge { repo, branch, head, title } => {
+                Ok(self.merge(self.gitea()?, repo, branch, head, title).await?)
+            }
+            Effect::Telegram { text } => {
+                let telegram = self.telegram.as_deref().ok_or(Stop::NotConfigured("Telegram"))?;
+                Ok(tell(telegram, text).await?)
+            }
+        }
+    }
+
+    fn plane(&self) -> Result<&PlaneClient, Stop> {
+        self.plane.as_deref().ok_or(Stop::NotConfigured("Plane"))
+    }
+
+    fn gitea(&self) -> Result<&GiteaClient, Stop> {
+        self.gitea.as_deref().ok_or(Stop::NotConfigured("Gitea"))
+    }
+
+    async fn set_state(&self, plane: &PlaneClient, on: &PlaneTarget, to: WantedState<'_>) -> Result<Sent, SendError> {
+        let PlaneTarget { project, work_item } = on;
+        let state_id = self.state_id(plane, project, to).await?;
+        let detail = format!("state {}", to.name);
+        if plane.work_item(project, work_item).await?.state.id == state_id {
+            return Ok(Sent::AlreadyThere { detail });
+        }
+        match plane.set_state(project, work_item, &state_id).await {
+            Ok(()) => Ok(Sent::Done { detail }),
+            // The remembered state may have been deleted: once more, with fresh ones.
+            Err(ApiError::Refused { status: 400, .. }) => {
+                self.forget_states(project);
+                let state_id = self.state_id(plane, project, to).await?;
+                plane.set_state(project, work_item, &state_id).await?;
+                Ok(Sent::Done { detail })
+            }
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    /// The id of a state by name: exactly, else without regard to case; created where the project has none.
+    async fn state_id(&self, plane: &PlaneClient, project: &str, wanted: WantedState<'_>) -> Result<String, ApiError> {
+        if let Some(id) = self.remembered_state(project, wanted.name) {
+            return Ok(id);
+        }
+        let states = plane.states(project).await?;
+        let found = find_state(&states, wanted.name).map(|s| s.id.clone());
+        self.states_of_all().insert(project.to_owned(), (Instant::now(), states));
+        if let Some(id) = found {
+            return Ok(id);
+        }
+        let created = plane.create_state(project, wanted.name, wanted.group).await?;
+        self.forget_states(project);
+        Ok(created.id)
+    }
+
+    fn remembered_state(&self, project: &str, name: &str) -> Option<String> {
+        let all = self.states_of_all();
+        let (read_at, states) = all.get(project)?;
+        (read_at.elapsed() < STATES_TTL).then(|| find_state(states, name).map(|s| s.id.clone())).flatten()
+    }
+
+    fn forget_states(&self, project: &str) {
+        self.states_of_all().remove(project);
+    }
+
+    fn states_of_all(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Instant, Vec<State>)>> {
+        self.states.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn open_pull(
+        &self,
+        gitea: &GiteaClient,
+        repo: &str,
+        new: NewPull<'_>,
+        link: Option<&PlaneTarget>,
+    ) -> Result<Sent, SendError> {
+        let open = gitea.pulls_for(repo, new.branch, PullFilter::Open).await?;
+        let (number, url, existed) = match open.into_iter().find(|pull| pull.base.label == new.base) {
+            Some(pull) => (pull.number, pull.html_url, true),
+            None => {
+                let opened = gitea.create_pull(repo, new).await?;
+                (opened.number, opened.html_url, opened.existed)
+            }
+        };
+        if let (Some(plane), Some(target), false) = (&self.plane, link, url.is_empty()) {
+            plane.add_link(&target.project, &target.work_item, &url, &format!("PR #{number}")).await?;
+        }
+        Ok(once(!existed, format!("pull request #{number}")))
+    }
+
+    async fn merge(
+        &self,
+        gitea: &GiteaClient,
+        repo: &str,
+        branch: &str,
+        head: &CommitId,
+        title: &str,
+    ) -> Result<Sent, SendError> {
+        let lease = self.lease(repo);
+        let _alone = lease.lock().await;
+        let Some(pull) = pull_of(gitea, repo, branch).await? else {
+            return Err(SendError::Permanent { why: format!("{branch} has no pull request to merge") });
+        };
+        let detail = format!("pull request #{}", pull.number);
+        if pull.merged {
+            return Ok(Sent::AlreadyThere { detail });
+        }
+        let settings = gitea.repo(repo).await?;
+        let delete_branch = settings.default_delete_branch_after_merge;
+        let new = NewMerge { style: style_of(&settings), head, title, message: "", delete_branch };
+        outcome(gitea.merge(repo, pull.number, new).await?, detail)
+    }
+
+    fn lease(&self, repo: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut merging = self.merging.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(merging.entry(repo.to_owned()).or_default())
+    }
+}
+
+fn outcome(outcome: MergeOutcome, detail: String) -> Result<Sent, SendError> {
+    let never = |why: &str| Err(SendError::Permanent { why: format!("{detail}: {why}") });
+    match outcome {
+        MergeOutcome::Merged => Ok(Sent::Done { detail }),
+        MergeOutcome::AlreadyMerged => Ok(Sent::AlreadyThere { detail }),
+        MergeOutcome::HeadMoved => never("commits came after the one that was judged"),
+        MergeOutcome::Conflicts => never("it conflicts with its base"),
+        MergeOutcome::Forbidden(words) => never(&words),
+        MergeOutcome::NotReady => {
+            Err(SendError::Transient { why: format!("{detail}: the forge is still checking it"), retry_after_s: None })
+        }
+    }
+}
+
+/// The style the repository prefers; a merge commit where it names none.
+fn style_of(repo: &Repo) -> MergeStyle {
+    repo.default_merge_style.parse().unwrap_or(MergeStyle::Merge)
+}
+
+/// The branch's open pull request, else its newest one.
+async fn pull_of(gitea: &GiteaClient, repo: &str, branch: &str) -> Result<Option<Pull>, ApiError> {
+    match gitea.open_pull_for(repo, branch).await? {
+        Some(open) => Ok(Some(open)),
+        None => Ok(gitea.pulls_for(repo, branch, PullFilter::All).await?.into_iter().next()),
+    }
+}
+
+async fn comment(gitea: &GiteaClient, repo: &str, branch: &str, key: &str, text: &str) -> Result<Sent, SendError> {
+    let Some(pull) = pull_of(gitea, repo, branch).await? else {
+        return Ok(Sent::Skipped { why: format!("{branch} has no pull request") });
+    };
+    let new = gitea.post_comment_once(repo, pull.number, key, text).await?;
+    Ok(once(new, format!("comment on #{}", pull.number)))
+}
+
+async fn set_status(gitea: &GiteaClient, repo: &str, head: &CommitId, new: NewStatus<'_>) -> Result<Sent, SendError> {
+    let known = gitea.combined_status(repo, head.as_str()).await?;
+    let detail = format!("{} {} on {}", new.context, new.state, head.short());
+    let same = |state: StatusState| {
+        let newest = known.contexts.iter().find(|c| c.context == new.context);
+        newest.is_some_and(|c| c.state == state.as_str() && c.description == new.description)
+    };
+    if same(new.state) {
+        return Ok(Sent::AlreadyThere { detail });
+    }
+    gitea.set_status(repo, head.as_str(), new).await?;
+    Ok(Sent::Done { detail })
+}
+
+async fn tell(telegram: &TelegramClient, words: &str) -> Result<Sent, SendError> {
+    let told = telegram.send_message(&text::telegram_html(words), &text::telegram_plain(words)).await?;
+    if let Some(chat) = &told.migrated_to {
+        tracing::warn!(new_chat_id = %chat, "the Telegram chat has moved: change its id in the configuration");
+    }
+    Ok(Sent::Done { detail: format!("message {}", told.message_id) })
+}
+
+fn find_state<'a>(states: &'a [State], name: &str) -> Option<&'a State> {
+    let exact = states.iter().find(|s| s.name == name);
+    exact.or_else(|| states.iter().find(|s| s.name.to_lowercase() == name.to_lowercase()))
+}
+
+fn once(new: bool, detail: String) -> Sent {
+    if new { Sent::Done { detail } } else { Sent::AlreadyThere { detail } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn without_a_service_its_effects_are_skipped() {
+        let outside = Outside::default();
+        let sent = outside.send(&Effect::Telegram { text: "x".into() }).await.unwrap();
+        assert_eq!(sent, Sent::Skipped { why: "Telegram is not configured".into() });
+    }
+
+    #[test]
+    fn a_send_can_run_on_any_thread() {
+        fn check<T: Send>(_: T) {}
+        let (outside, effect) = (Outside::default(), Effect::Telegram { text: String::new() });
+        check(outside.send(&effect));
+    }
+
+    #[test]
+    fn a_state_is_found_by_its_exact_name_first() {
+        let state =
+            |id: &str, name: &str| State { id: id.into(), name: name.into(), group: String::new(), default: false };
+        let states = [state("1", "in review"), state("2", "In Review")];
+        assert_eq!(find_state(&states, "In Review").unwrap().id, "2");
+        assert_eq!(find_state(&states, "IN REVIEW").unwrap().id, "1");
+        assert!(find_state(&states, "Done").is_none());
+    }
+}

@@ -1,0 +1,192 @@
+//! Webhooks of Gitea and Forgejo. Routed by `X-Gitea-Event-Type`, since `X-Gitea-Event` gives two meanings to
+//! `pull_request_comment`. A verdict or a status read here is a hint to look, not evidence.
+
+use super::body::{Body, missing};
+use super::{BadEvent, Parsed, RawEvent};
+
+/// Something that happened in a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GiteaEvent {
+    /// The user or organisation the repository belongs to.
+    pub owner: String,
+    /// Its name, without the owner.
+    pub repo: String,
+    pub sender_id: i64,
+    pub sender_login: String,
+    pub what: GiteaChange,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GiteaChange {
+    /// Commits; `ping`: nothing moved, somebody tests the webhook.
+    Push {
+        branch: String,
+        before: String,
+        after: String,
+        ping: bool,
+    },
+    BranchCreated {
+        branch: String,
+    },
+    BranchDeleted {
+        branch: String,
+    },
+    /// `action` is the forge's: `opened closed reopened edited synchronized ...`.
+    Pull {
+        action: String,
+        number: i64,
+        branch: String,
+        head_sha: String,
+        merged: bool,
+    },
+    /// `text` is the reviewer's word.
+    Review {
+        number: i64,
+        branch: String,
+        head_sha: String,
+        kind: ReviewKind,
+        text: String,
+    },
+    Status {
+        sha: String,
+        state: String,
+        context: String,
+    },
+    /// A run of the forge's own CI; `done`: whether it went well, once it has ended.
+    Workflow {
+        branch: String,
+        sha: String,
+        done: Option<bool>,
+    },
+    /// `action`: `created edited deleted`.
+    Comment {
+        number: i64,
+        is_pull: bool,
+        text: String,
+        action: String,
+    },
+}
+
+/// What a review says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReviewKind {
+    Approved,
+    Rejected,
+    Commented,
+}
+
+/// Reads a delivery of the forge.
+///
+/// # Errors
+/// [`BadEvent`] names the field.
+pub fn parse(raw: &RawEvent<'_>) -> Result<Parsed<GiteaEvent>, BadEvent> {
+    let body = Body::parse(raw.body)?;
+    let named = |name: &Option<String>| name.clone().filter(|n| !n.is_empty());
+    let word = named(&raw.event_type).or_else(|| named(&raw.event)).ok_or_else(|| missing("X-Gitea-Event"))?;
+    let what = match word.as_str() {
+        "push" => push(&body)?,
+        "create" | "delete" => branch(&body, word == "create")?,
+        // As `X-Gitea-Event` alone this is a review, and has one.
+        "pull_request_comment" if body.has("review") => Some(review(&body, ReviewKind::Commented)?),
+        "issue_comment" | "pull_request_comment" => Some(comment(&body)?),
+        "pull_request_review_approved" | "pull_request_approved" => Some(review(&body, ReviewKind::Approved)?),
+        "pull_request_review_rejected" | "pull_request_rejected" => Some(review(&body, ReviewKind::Rejected)?),
+        "pull_request_review_comment" => Some(review(&body, ReviewKind::Commented)?),
+        "status" => Some(status(&body)?),
+        "workflow_run" | "workflow_job" => Some(workflow(&body, &word)?),
+        other if other.starts_with("pull_request") => Some(pull(&body)?),
+        other => return Ok(Parsed::ignored(format!("{other} events move nothing"))),
+    };
+    match what {
+        Some(what) => within(&body, what).map(Parsed::Event),
+        None => Ok(Parsed::ignored("tags move nothing")),
+    }
+}
+
+fn within(body: &Body, what: GiteaChange) -> Result<GiteaEvent, BadEvent> {
+    let full_name = body.text("repository.full_name")?;
+    let wrong = || BadEvent::WrongType { field: "repository.full_name".into(), expected: "owner/name" };
+    let (owner, repo) = full_name.split_once('/').ok_or_else(wrong)?;
+    Ok(GiteaEvent {
+        owner: owner.to_owned(),
+        repo: repo.to_owned(),
+        sender_id: body.integer("sender.id")?,
+        sender_login: body.text("sender.login")?,
+        what,
+    })
+}
+
+fn push(body: &Body) -> Result<Option<GiteaChange>, BadEvent> {
+    let (reference, before, after) = (body.text("ref")?, body.text("before")?, body.text("after")?);
+    let Some(branch) = reference.strip_prefix("refs/heads/").map(str::to_owned) else {
+        return Ok(None);
+    };
+    if after.bytes().all(|b| b == b'0') {
+        return Ok(Some(GiteaChange::BranchDeleted { branch }));
+    }
+    let ping = before == after;
+    Ok(Some(GiteaChange::Push { branch, before, after, ping }))
+}
+
+fn branch(body: &Body, created: bool) -> Result<Option<GiteaChange>, BadEvent> {
+    let (branch, kind) = (body.text("ref")?, body.text("ref_type")?);
+    Ok(match (kind.as_str(), created) {
+        ("branch", true) => Some(GiteaChange::BranchCreated { branch }),
+        ("branch", false) => Some(GiteaChange::BranchDeleted { branch }),
+        _ => None,
+    })
+}
+
+/// The label keeps the branch's name after the branch is gone; the ref does not. AGit requests have no label.
+fn head_branch(body: &Body) -> Result<String, BadEvent> {
+    let label = body.opt_text("pull_request.head.label")?.filter(|l| !l.is_empty());
+    label.map_or_else(|| body.text("pull_request.head.ref"), Ok)
+}
+
+fn pull(body: &Body) -> Result<GiteaChange, BadEvent> {
+    Ok(GiteaChange::Pull {
+        action: body.text("action")?,
+        number: body.integer("number")?,
+        branch: head_branch(body)?,
+        head_sha: body.text("pull_request.head.sha")?,
+        merged: body.flag("pull_request.merged"),
+    })
+}
+
+fn review(body: &Body, kind: ReviewKind) -> Result<GiteaChange, BadEvent> {
+    Ok(GiteaChange::Review {
+        number: body.integer("number")?,
+        branch: head_branch(body)?,
+        head_sha: body.text("pull_request.head.sha")?,
+        kind,
+        text: body.opt_text("review.content")?.unwrap_or_default(),
+    })
+}
+
+fn comment(body: &Body) -> Result<GiteaChange, BadEvent> {
+    Ok(GiteaChange::Comment {
+        number: body.integer("issue.number")?,
+        is_pull: body.flag("is_pull") || body.has("issue.pull_request"),
+        text: body.text("comment.body")?,
+        action: body.text("action")?,
+    })
+}
+
+fn status(body: &Body) -> Result<GiteaChange, BadEvent> {
+    Ok(GiteaChange::Status { sha: body.text("sha")?, state: body.text("state")?, context: body.text("context")? })
+}
+
+fn workflow(body: &Body, word: &str) -> Result<GiteaChange, BadEvent> {
+    let at = |field: &str| format!("{word}.{field}");
+    let done = match body.text(&at("status"))?.as_str() {
+        "completed" => Some(matches!(body.text(&at("conclusion"))?.as_str(), "success" | "skipped" | "neutral")),
+        _ => None,
+    };
+    let branch = body.opt_text(&at("head_branch"))?.unwrap_or_default();
+    Ok(GiteaChange::Workflow { branch, sha: body.text(&at("head_sha"))?, done })
+}
+
+#[cfg(test)]
+#[path = "gitea_tests.rs"]
+mod tests;
