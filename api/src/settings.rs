@@ -49,7 +49,8 @@ impl Settings {
 
 impl From<&Config> for Settings {
     fn from(config: &Config) -> Self {
-        let key = |secret: &Option<orch_common::config::Secret>| secret.as_ref().and_then(|s| SigningKey::new(s.expose()));
+        let key =
+            |secret: &Option<orch_common::config::Secret>| secret.as_ref().and_then(|s| SigningKey::new(s.expose()));
         Settings {
             database: config.database.path.clone(),
             plane_key: key(&config.plane.webhook_secret),

@@ -5,6 +5,7 @@ mod phase;
 mod writer;
 
 pub use phase::{Phase, Standing};
+pub use writer::LOCK_ATTEMPT;
 
 use crate::limits::Held;
 use orch_common::store::StoreOptions;

@@ -21,7 +21,7 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 const LOCK_PATIENCE: Duration = Duration::from_secs(20);
 
 /// One attempt of that wait; between two the phase says what is going on.
-pub(super) const LOCK_ATTEMPT: Duration = Duration::from_millis(500);
+pub const LOCK_ATTEMPT: Duration = Duration::from_millis(500);
 
 /// How often a database that is not ready is looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -79,16 +79,13 @@ fn open(options: &StoreOptions) -> Result<Store, StoreError> {
     Ok(store)
 }
 
+/// Commits batch after batch.
 fn serve(messages: &Receiver<Message>, store: &Store, standing: &Standing) -> End {
     loop {
-        let mut stop = false;
-        let mut batch = Vec::with_capacity(16);
-        match messages.recv() {
-            Ok(Message::Deliver(first)) => stop = gather(messages, *first, &mut batch),
-            Ok(Message::Stop) | Err(_) => return End::Stop,
-        }
+        let Ok(Message::Deliver(first)) = messages.recv() else { return End::Stop };
+        let (batch, told_to_stop) = gather(messages, *first);
         let end = commit(store, batch, standing);
-        if stop {
+        if told_to_stop {
             return End::Stop;
         }
         if let Some(end) = end {
@@ -97,21 +94,21 @@ fn serve(messages: &Receiver<Message>, store: &Store, standing: &Standing) -> En
     }
 }
 
-/// Adds what waits already, without waiting for more; `true` = the last message was to stop.
-fn gather(messages: &Receiver<Message>, first: Item, batch: &mut Vec<Item>) -> bool {
+/// Takes what waits already, without waiting for more; `true` = the last message was to stop.
+fn gather(messages: &Receiver<Message>, first: Item) -> (Vec<Item>, bool) {
     let mut bytes = first.new.payload.len();
-    batch.push(first);
+    let mut batch = vec![first];
     while batch.len() < BATCH && bytes < BATCH_BYTES {
         match messages.try_recv() {
             Ok(Message::Deliver(next)) => {
                 bytes += next.new.payload.len();
                 batch.push(*next);
             }
-            Ok(Message::Stop) => return true,
+            Ok(Message::Stop) => return (batch, true),
             Err(_) => break,
         }
     }
-    false
+    (batch, false)
 }
 
 /// Commits a batch and answers each of its senders.
@@ -121,7 +118,6 @@ fn commit(store: &Store, batch: Vec<Item>, standing: &Standing) -> Option<End> {
             for (item, outcome) in batch.into_iter().zip(committed) {
                 item.say(Ok(outcome));
             }
-            recovered(standing);
             None
         }
         Err(error) if error.is_constraint() => {
@@ -164,7 +160,12 @@ fn patiently<T>(standing: &Standing, mut attempt: impl FnMut() -> Result<T, Stor
                     tracing::warn!("another process holds the database's write lock; deliveries wait");
                 }
             }
-            other => return other,
+            other => {
+                if other.as_ref().err().is_none_or(StoreError::is_constraint) {
+                    recovered(standing);
+                }
+                return other;
+            }
         }
     }
 }

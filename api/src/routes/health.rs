@@ -10,7 +10,8 @@ use orch_common::store::workers;
 
 /// 200 while the process lives; with `?ready=1`, as [`show_ready`].
 pub async fn show(request: HttpRequest, app: web::Data<App>) -> HttpResponse {
-    let asks_for_readiness = request.query_string().split('&').any(|pair| matches!(pair, "ready" | "ready=1" | "ready=true"));
+    let asks_for_readiness =
+        request.query_string().split('&').any(|pair| matches!(pair, "ready" | "ready=1" | "ready=true"));
     let health = look(&app).await;
     answer(&health, !asks_for_readiness || health.is_ready())
 }

@@ -15,8 +15,12 @@ use actix_web::{Resource, ResponseError, guard, web};
 pub fn configure(routes: &mut web::ServiceConfig) {
     // With and without the slash: people paste addresses, and a 404 would lose deliveries in silence.
     routes
-        .service(only_post(web::resource(["/webhook/plane", "/webhook/plane/"])).route(webhook::route::<plane::Plane>()))
-        .service(only_post(web::resource(["/webhook/gitea", "/webhook/gitea/"])).route(webhook::route::<gitea::Gitea>()))
+        .service(
+            only_post(web::resource(["/webhook/plane", "/webhook/plane/"])).route(webhook::route::<plane::Plane>()),
+        )
+        .service(
+            only_post(web::resource(["/webhook/gitea", "/webhook/gitea/"])).route(webhook::route::<gitea::Gitea>()),
+        )
         .service(only_get(web::resource("/health")).route(readable().to(health::show)))
         .service(only_get(web::resource("/health/ready")).route(readable().to(health::show_ready)))
         .service(only_get(web::resource("/status")).route(readable().to(status::show)))

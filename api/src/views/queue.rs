@@ -86,6 +86,8 @@ pub struct JobView {
     pub recoveries: i32,
     pub run_id: Option<String>,
     pub error: Option<String>,
+    /// What came of it, for people.
+    pub note: Option<String>,
     pub worker: Option<String>,
     pub available_at: Option<String>,
     pub created_at: Option<String>,
@@ -186,6 +188,7 @@ impl From<Job> for JobView {
             created_at,
             started_at,
             finished_at,
+            note,
         } = job;
         JobView {
             id,
@@ -200,6 +203,7 @@ impl From<Job> for JobView {
             recoveries,
             run_id,
             error,
+            note,
             worker,
             available_at: available_at.and_then(time),
             created_at: time(created_at),

@@ -48,6 +48,7 @@ impl From<Task> for TaskView {
             work_item,
             key,
             title,
+            description: _,
             repo,
             branch,
             base,

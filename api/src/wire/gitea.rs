@@ -7,8 +7,7 @@ use serde::Deserialize;
 use std::collections::HashSet;
 
 const EVENT: &[&str] = &["x-gitea-event", "x-forgejo-event", "x-github-event", "x-gogs-event"];
-const EVENT_TYPE: &[&str] =
-    &["x-gitea-event-type", "x-forgejo-event-type", "x-github-event-type", "x-gogs-event-type"];
+const EVENT_TYPE: &[&str] = &["x-gitea-event-type", "x-forgejo-event-type", "x-github-event-type", "x-gogs-event-type"];
 const DELIVERY: &[&str] = &["x-gitea-delivery", "x-forgejo-delivery", "x-github-delivery", "x-gogs-delivery"];
 
 #[derive(Debug, Deserialize)]
@@ -67,8 +66,5 @@ fn is_handled(event: &str) -> bool {
             | "status"
             | "workflow_run"
             | "workflow_job"
-            | "action_run_failure"
-            | "action_run_recover"
-            | "action_run_success"
     )
 }

@@ -172,10 +172,7 @@ pub(crate) mod tests {
     fn reasons_keep_their_names_on_disk() {
         let json = |r: &ExitReason| serde_json::to_string(r).unwrap();
         assert_eq!(json(&ExitReason::TimedOut), r#"{"kind":"timed_out"}"#);
-        assert_eq!(
-            json(&ExitReason::Stopped { why: StopReason::Drain }),
-            r#"{"kind":"stopped","why":"drain"}"#
-        );
+        assert_eq!(json(&ExitReason::Stopped { why: StopReason::Drain }), r#"{"kind":"stopped","why":"drain"}"#);
         let failed = ExitReason::SpawnFailed { error: "no".into() };
         assert_eq!(serde_json::from_str::<ExitReason>(&json(&failed)).unwrap(), failed);
     }

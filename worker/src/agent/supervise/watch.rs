@@ -79,7 +79,9 @@ pub(super) fn until_ended(
         }
         reap_orphans(leader);
         watch.look_at_logs(now);
-        if ending.is_none() && let Some(reason) = watch.reason_to_end(now, dir, signals) {
+        if ending.is_none()
+            && let Some(reason) = watch.reason_to_end(now, dir, signals)
+        {
             if let Some(status) = status_of(leader) {
                 return Ended { reason: ExitReason::Exited, status: Some(status) };
             }
