@@ -137,7 +137,10 @@ impl Context {
             (Some(token), true) => Some(AuthHeader::token(token.expose())?),
             _ => None,
         };
-        Remote::new(url.as_str(), auth)
+        // Git takes a bare path for a file of bundles too; a URL says what is meant.
+        let local = url.as_str().starts_with('/');
+        let address = if local { format!("file://{}", url.as_str()) } else { url.as_str().to_owned() };
+        Remote::new(&address, auth)
     }
 }
 

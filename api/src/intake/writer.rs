@@ -183,6 +183,7 @@ fn fail(standing: &Standing, batch: Vec<Item>, error: &StoreError) -> Option<End
         | StoreError::Open { .. }
         | StoreError::Durability(_)
         | StoreError::Corrupt(_)
+        | StoreError::LostOwnership
         | StoreError::Sql(_) => standing.enter(Phase::Failing(error.to_string())),
     };
     matches!(error, StoreError::NotMigrated(_)).then_some(End::Reopen)

@@ -121,7 +121,12 @@ async fn look(
         job_id: Some(job.id),
         gate,
         outcome: outcome_name,
-        reason: (outcome != GateOutcome::Pass).then(|| outcome.summary()),
+        reason: match &outcome {
+            GateOutcome::Pass => None,
+            GateOutcome::Fail(reason) => Some(reason.to_string()),
+            GateOutcome::Infra(why) => Some(why.clone()),
+            GateOutcome::Waiting(on) => Some(on.as_str().to_owned()),
+        },
         head: Some(head.to_string()),
         command: tests.map(|t| t.command.clone()),
         exit_code: tests.and_then(|t| match t.end {
