@@ -23,6 +23,7 @@ CREATE TABLE tasks (
     created_at    BIGINT  NOT NULL,
     updated_at    BIGINT  NOT NULL,
     finished_at   BIGINT,
+    tidied        INTEGER NOT NULL DEFAULT 0 CHECK (tidied IN (0, 1)), -- its worktree is removed
     UNIQUE (project, work_item),
     UNIQUE (project, key),
     UNIQUE (repo, branch)

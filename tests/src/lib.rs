@@ -1,1 +1,3 @@
 //! The test harness: real processes, real git, a real database file each.
+
+pub mod fakes;

@@ -1,11 +1,26 @@
 //! The worker daemon: takes jobs from the database, runs the stage engine, supervises agents, talks to the
 //! outside. The same package holds `orchctl`, the operator's command line.
 
+mod advance_lane;
 pub mod agent;
+mod alerts;
 pub mod clients;
+mod clock;
+mod context;
 pub mod ctl;
+pub mod daemon;
 pub mod effects;
 pub mod engine;
 pub mod events;
 pub mod gates;
 pub mod git;
+mod heartbeat;
+mod housekeeping;
+mod in_flight;
+mod job_end;
+mod lanes;
+mod notify;
+pub mod program;
+mod reconcile;
+mod recovery;
+mod runs;

@@ -176,16 +176,12 @@ fn fail(standing: &Standing, batch: Vec<Item>, error: &StoreError) -> Option<End
     for item in batch {
         item.say(Err(IntakeError::Unavailable("the queue cannot be written")));
     }
-    match error {
-        StoreError::NotMigrated(why) => standing.enter(Phase::Outdated(why.clone())),
-        StoreError::Busy
-        | StoreError::NotWritable(_)
-        | StoreError::Open { .. }
-        | StoreError::Durability(_)
-        | StoreError::Corrupt(_)
-        | StoreError::Sql(_) => standing.enter(Phase::Failing(error.to_string())),
-    };
-    matches!(error, StoreError::NotMigrated(_)).then_some(End::Reopen)
+    if let StoreError::NotMigrated(why) = error {
+        standing.enter(Phase::Outdated(why.clone()));
+        return Some(End::Reopen);
+    }
+    standing.enter(Phase::Failing(error.to_string()));
+    None
 }
 
 fn recovered(standing: &Standing) {

@@ -3,9 +3,11 @@
 
 use super::address::GitRemote;
 use super::secret::Secret;
-use crate::domain::effect::StateGroup;
+use crate::domain::decide::MergePolicy;
 use crate::domain::gate::{ArtifactNames, Gate};
-use crate::domain::stage::{Role, Stage};
+use crate::domain::pipeline::Step;
+use crate::domain::stage::Role;
+use crate::domain::task::Situation;
 use crate::named_enum;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -38,7 +40,7 @@ pub struct Project {
     pub start: StartRule,
     /// The whole pipeline, in order, in place of the default one.
     #[serde(default)]
-    pub pipeline: Option<Vec<PipelineStep>>,
+    pub pipeline: Option<Vec<Step>>,
     /// The default pipeline with another gate to leave development: `tests_local` or `ci_green`.
     #[serde(default)]
     pub development_gate: Option<Gate>,
@@ -50,7 +52,7 @@ pub struct Project {
     pub deploy_gate: Option<Gate>,
     /// Whether the orchestrator merges the pull request.
     #[serde(default)]
-    pub merge: Merge,
+    pub merge: MergePolicy,
     /// The model per role, in place of `agent.model`.
     #[serde(default)]
     pub models: BTreeMap<Role, String>,
@@ -155,28 +157,6 @@ pub enum StartRule {
     State(String),
 }
 
-/// One row of a pipeline: the gate to leave `stage`, and the role that is started when it is left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PipelineStep {
-    pub stage: Stage,
-    #[serde(default)]
-    pub gate: Option<Gate>,
-    #[serde(default)]
-    pub role: Option<Role>,
-}
-
-/// Whether the orchestrator merges.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Merge {
-    /// The deployer's work is what the project says.
-    #[default]
-    Never,
-    /// When the deployer has ended well, tied to the head commit.
-    OnDeploy,
-}
-
 /// Limits of one project's runs; what is not set comes from `[agent]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -198,72 +178,6 @@ pub struct ProjectBudget {
     pub task_runs: Option<u32>,
     /// US dollars in a day (UTC).
     pub usd_per_day: Option<f64>,
-}
-
-named_enum! {
-    /// The situations of a task that have a state in Plane.
-    pub enum Situation ("situation") {
-        Created = "created",
-        Analysis = "analysis",
-        Architecture = "architecture",
-        Development = "development",
-        Review = "review",
-        Testing = "testing",
-        Deploy = "deploy",
-        WaitingApproval = "waiting_approval",
-        NeedsInput = "needs_input",
-        Blocked = "blocked",
-        Done = "done",
-    }
-}
-
-impl Situation {
-    /// The state's name unless the project says otherwise.
-    pub const fn default_name(self) -> &'static str {
-        match self {
-            Situation::Created => "Todo",
-            Situation::Analysis
-            | Situation::Architecture
-            | Situation::Development
-            | Situation::Testing
-            | Situation::Deploy => "In Progress",
-            Situation::Review | Situation::WaitingApproval => "In Review",
-            Situation::NeedsInput => "Needs Input",
-            Situation::Blocked => "Blocked",
-            Situation::Done => "Done",
-        }
-    }
-
-    /// The group in which a missing state is created.
-    pub const fn group(self) -> StateGroup {
-        match self {
-            Situation::Created => StateGroup::Unstarted,
-            Situation::Done => StateGroup::Completed,
-            Situation::Analysis
-            | Situation::Architecture
-            | Situation::Development
-            | Situation::Review
-            | Situation::Testing
-            | Situation::Deploy
-            | Situation::WaitingApproval
-            | Situation::NeedsInput
-            | Situation::Blocked => StateGroup::Started,
-        }
-    }
-
-    /// The situation of a task that simply is at `stage`.
-    pub const fn at(stage: Stage) -> Situation {
-        match stage {
-            Stage::Created => Situation::Created,
-            Stage::Analysis => Situation::Analysis,
-            Stage::Architecture => Situation::Architecture,
-            Stage::Development => Situation::Development,
-            Stage::Review => Situation::Review,
-            Stage::Testing => Situation::Testing,
-            Stage::Deploy => Situation::Deploy,
-            Stage::Done => Situation::Done,
-        }
-    }
 }
 
 named_enum! {

@@ -4,6 +4,8 @@
 use super::error::{Problem, nearest};
 use super::projects::{CommandLine, Project, StartRule};
 use crate::domain::gate::Gate;
+use crate::domain::names::IdPrefix;
+use crate::domain::pipeline::Pipeline;
 use crate::domain::stage::Stage;
 use serde::de::{Deserialize, Deserializer, Visitor};
 use serde::{Serialize, forward_to_deserialize_any};
@@ -116,6 +118,7 @@ fn check_names(p: &Project) -> Result<(), String> {
         &p.id_prefix,
         "1 to 24 letters, digits, - and _, the first a letter",
     )?;
+    IdPrefix::from_identifier(&p.id_prefix).map_err(|e| format!("id_prefix: {e}"))?;
     require(is_branch(&p.default_branch), "default_branch", &p.default_branch, "a git branch name")?;
     for id in &p.approvers {
         require(uuid::Uuid::parse_str(id).is_ok(), "approvers", id, "Plane user ids (UUIDs)")?;
@@ -166,7 +169,8 @@ fn check_rules(p: &Project) -> Result<(), String> {
         let ends = stages.first() == Some(&Stage::Created) && !stages.contains(&Stage::Done);
         let ordered = stages.iter().zip(stages.iter().skip(1)).all(|(a, b)| a < b);
         let allowed = "stages in the order of the default pipeline, created first, each once, done left out";
-        require(ends && ordered && stages.len() > 1, "pipeline", &shown, allowed)
+        require(ends && ordered && stages.len() > 1, "pipeline", &shown, allowed)?;
+        Pipeline::new(steps.clone()).map(drop).map_err(|e| format!("pipeline: {e}"))
     })
 }
 

@@ -191,3 +191,6 @@ pub struct ReviewEvidence {
     /// Milliseconds since the epoch.
     pub submitted_at: i64,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,27 +1,28 @@
-//! (being written)
-/// placeholder until the leaf modules land
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Message {
-    AnalystStarted { key: String, files: Vec<String>, minutes: u64 },
-    ApprovalWanted { key: String },
-    Questions { text: String },
-    NoArtifacts { log: String },
-    ReviewChanges { attempt: u32, cap: u32, reason: String },
-    TestsFailed { reason: String },
-    TestsRed { attempt: u32, cap: u32, tail: String },
-    Conflict { excerpt: String },
-    RoleCapReached { role: super::stage::Role, cap: u32, reason: String },
-    StageAdvanced { key: String, from: super::stage::Stage, to: super::stage::Stage, role: Option<super::stage::Role> },
-    Approved { to: super::stage::Stage },
-    RejectedBack { to: super::stage::Stage, reason: String },
-    AnswerTaken,
-    Retrying { role: super::stage::Role, stage: super::stage::Stage },
-    Paused,
-    Resumed,
-    Cancelled,
-    Refused { command: String, why: String },
-    GateFailed { gate: super::gate::Gate, reason: String },
-    Waiting { gate: super::gate::Gate, on: String },
-    Blocked { reason: String },
-    TaskDone { key: String, title: String, branch: String },
+//! Every text that a person reads, in one place: typed messages, a template for each in each language, and the
+//! forms of the outside systems. Text from outside is a value here and never a template; what the catalogue
+//! renders is final but not yet escaped, [`to_html`], [`to_markdown`] and [`to_telegram_html`] do that.
+
+mod catalogue;
+mod en;
+mod markup;
+mod message;
+mod ru;
+mod shown;
+
+pub use catalogue::{BadTemplate, Catalogue};
+pub use markup::{to_html, to_markdown, to_telegram_html};
+pub use message::Message;
+pub use shown::Moment;
+
+use crate::named_enum;
+
+named_enum! {
+    /// The languages of the catalogue.
+    pub enum Locale ("locale") {
+        En = "en",
+        Ru = "ru",
+    }
 }
+
+#[cfg(test)]
+mod tests;

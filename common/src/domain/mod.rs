@@ -7,6 +7,7 @@ pub mod budget;
 pub mod decide;
 pub mod effect;
 pub mod failure;
+pub mod follow;
 pub mod front_matter;
 pub mod gate;
 pub mod job;

@@ -3,11 +3,13 @@
 
 mod branch;
 mod key;
+mod prefix;
 mod repo;
 mod slug;
 
 pub use branch::BranchName;
-pub use key::{ArtifactDir, IdPrefix, WorkItemKey, key_in_branch};
+pub use key::{ArtifactDir, WorkItemKey, key_in_branch};
+pub use prefix::IdPrefix;
 pub use repo::RepoName;
 pub use slug::slug;
 

@@ -17,7 +17,7 @@ pub struct Step {
     pub role: Option<Role>,
 }
 
-/// A validated pipeline: begins with `created`, ends with `done`, no stage twice.
+/// A validated pipeline: begins with `created`, ends with `done` (which may be left unsaid), no stage twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pipeline {
     steps: Vec<Step>,
@@ -62,7 +62,10 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`BadPipeline`] says which rule is broken.
-    pub fn new(steps: Vec<Step>) -> Result<Pipeline, BadPipeline> {
+    pub fn new(mut steps: Vec<Step>) -> Result<Pipeline, BadPipeline> {
+        if steps.last().is_some_and(|s| s.stage != Stage::Done) {
+            steps.push(Step { stage: Stage::Done, gate: None, role: None });
+        }
         let (Some(first), Some(last)) = (steps.first(), steps.last()) else { return Err(BadPipeline::Ends) };
         if first.stage != Stage::Created || last.stage != Stage::Done || steps.len() < 3 {
             return Err(BadPipeline::Ends);

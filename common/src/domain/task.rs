@@ -1,6 +1,7 @@
 //! What a decision needs to know of a task, and where its work item stands in Plane for each situation.
 
 use super::effect::StateGroup;
+use super::names::{BranchName, WorkItemKey};
 use super::stage::{Role, Stage, TaskState};
 use crate::named_enum;
 use serde::{Deserialize, Serialize};
@@ -9,9 +10,9 @@ use std::collections::BTreeMap;
 /// The facts of a task that decisions are made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskFacts {
-    pub key: String,
+    pub key: WorkItemKey,
     pub title: String,
-    pub branch: String,
+    pub branch: BranchName,
     pub stage: Stage,
     pub state: TaskState,
     /// The fingerprint of the last gate outcome that was told to people.
@@ -30,11 +31,16 @@ pub struct History {
 }
 
 named_enum! {
-    /// The situations that are shown by a state of the work item.
+    /// The situations of a task that are shown by a state of its work item.
     pub enum Situation ("situation") {
         Created = "created",
-        Working = "working",
-        InReview = "in_review",
+        Analysis = "analysis",
+        Architecture = "architecture",
+        Development = "development",
+        Review = "review",
+        Testing = "testing",
+        Deploy = "deploy",
+        WaitingApproval = "waiting_approval",
         NeedsInput = "needs_input",
         Blocked = "blocked",
         Done = "done",
@@ -45,32 +51,63 @@ named_enum! {
 impl Situation {
     /// The situation of a task; `None` = its state in Plane is left as it is (a pause is no state of Plane).
     pub const fn of(stage: Stage, state: TaskState) -> Option<Situation> {
-        match (state, stage) {
-            (TaskState::Paused, _) => None,
-            (TaskState::Cancelled, _) => Some(Situation::Cancelled),
-            (TaskState::Blocked, _) => Some(Situation::Blocked),
-            (TaskState::NeedsInput, _) => Some(Situation::NeedsInput),
-            (TaskState::WaitingApproval, _) => Some(Situation::InReview),
-            (TaskState::Done, _) | (TaskState::Active, Stage::Done) => Some(Situation::Done),
-            (TaskState::Active, Stage::Created) => Some(Situation::Created),
-            (TaskState::Active, Stage::Review) => Some(Situation::InReview),
-            (
-                TaskState::Active,
-                Stage::Analysis | Stage::Architecture | Stage::Development | Stage::Testing | Stage::Deploy,
-            ) => Some(Situation::Working),
+        match state {
+            TaskState::Paused => None,
+            TaskState::Cancelled => Some(Situation::Cancelled),
+            TaskState::Blocked => Some(Situation::Blocked),
+            TaskState::NeedsInput => Some(Situation::NeedsInput),
+            TaskState::WaitingApproval => Some(Situation::WaitingApproval),
+            TaskState::Done => Some(Situation::Done),
+            TaskState::Active => Some(Situation::at(stage)),
         }
     }
 
-    /// The default name of the state in Plane and the group it is made in where it is missing.
-    pub const fn default_state(self) -> (&'static str, StateGroup) {
+    /// The situation of a task that simply is at `stage`.
+    pub const fn at(stage: Stage) -> Situation {
+        match stage {
+            Stage::Created => Situation::Created,
+            Stage::Analysis => Situation::Analysis,
+            Stage::Architecture => Situation::Architecture,
+            Stage::Development => Situation::Development,
+            Stage::Review => Situation::Review,
+            Stage::Testing => Situation::Testing,
+            Stage::Deploy => Situation::Deploy,
+            Stage::Done => Situation::Done,
+        }
+    }
+
+    /// The state's name in Plane unless the project says otherwise.
+    pub const fn default_name(self) -> &'static str {
         match self {
-            Situation::Created => ("Todo", StateGroup::Unstarted),
-            Situation::Working => ("In Progress", StateGroup::Started),
-            Situation::InReview => ("In Review", StateGroup::Started),
-            Situation::NeedsInput => ("Needs Input", StateGroup::Started),
-            Situation::Blocked => ("Blocked", StateGroup::Started),
-            Situation::Done => ("Done", StateGroup::Completed),
-            Situation::Cancelled => ("Cancelled", StateGroup::Cancelled),
+            Situation::Created => "Todo",
+            Situation::Analysis
+            | Situation::Architecture
+            | Situation::Development
+            | Situation::Testing
+            | Situation::Deploy => "In Progress",
+            Situation::Review | Situation::WaitingApproval => "In Review",
+            Situation::NeedsInput => "Needs Input",
+            Situation::Blocked => "Blocked",
+            Situation::Done => "Done",
+            Situation::Cancelled => "Cancelled",
+        }
+    }
+
+    /// The group in which a missing state is created.
+    pub const fn group(self) -> StateGroup {
+        match self {
+            Situation::Created => StateGroup::Unstarted,
+            Situation::Done => StateGroup::Completed,
+            Situation::Cancelled => StateGroup::Cancelled,
+            Situation::Analysis
+            | Situation::Architecture
+            | Situation::Development
+            | Situation::Review
+            | Situation::Testing
+            | Situation::Deploy
+            | Situation::WaitingApproval
+            | Situation::NeedsInput
+            | Situation::Blocked => StateGroup::Started,
         }
     }
 }

@@ -23,6 +23,9 @@ pub enum StoreError {
     /// A stored value is none of those this program knows.
     #[error("unexpected value in the database: {0}")]
     Corrupt(String),
+    /// The job is another worker's by now; nothing of the transaction stays.
+    #[error("the job is no longer this worker's")]
+    LostOwnership,
     /// Anything else that SQLite reports.
     #[error("database error: {0}")]
     Sql(Diesel),

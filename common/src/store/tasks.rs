@@ -86,6 +86,16 @@ pub fn by_work_item(conn: &mut Conn, project: &str, work_item: &str) -> Result<O
         .optional()?)
 }
 
+/// The newest task of a work item, where the project is not known (Plane's ids are unique everywhere).
+pub fn by_work_item_alone(conn: &mut Conn, work_item: &str) -> Result<Option<Task>, StoreError> {
+    Ok(tasks::table
+        .filter(tasks::work_item.eq(work_item))
+        .order(tasks::id.desc())
+        .select(Task::as_select())
+        .first(conn)
+        .optional()?)
+}
+
 /// The task of a branch.
 pub fn by_branch(conn: &mut Conn, repo: &str, branch: &str) -> Result<Option<Task>, StoreError> {
     Ok(tasks::table
@@ -170,6 +180,23 @@ pub fn compare_and_move(conn: &mut Conn, seen: &Task, to: &Move, now: i64) -> Re
     ))
     .execute(conn)?;
     Ok(changed == 1)
+}
+
+/// Tasks that ended before a time (ms) and whose worktree may still be there, oldest first.
+pub fn finished_before(conn: &mut Conn, before: i64, limit: i64) -> Result<Vec<Task>, StoreError> {
+    Ok(tasks::table
+        .filter(tasks::finished_at.is_not_null().and(tasks::finished_at.lt(before)).assume_not_null())
+        .filter(tasks::tidied.eq(false))
+        .order(tasks::finished_at)
+        .limit(limit)
+        .select(Task::as_select())
+        .load(conn)?)
+}
+
+/// The task's worktree is gone.
+pub fn mark_tidied(conn: &mut Conn, id: i64, now: i64) -> Result<(), StoreError> {
+    diesel::update(tasks::table.find(id)).set((tasks::tidied.eq(true), tasks::updated_at.eq(now))).execute(conn)?;
+    Ok(())
 }
 
 /// Remembers the branch's head; a new one is progress. No version: evidence, not a decision.

@@ -82,7 +82,8 @@ fn deliver(process: Option<OwnedFd>, sig: Signal) -> io::Result<Delivery> {
 /// The handle is opened before the start time is compared: it stays with the process it was opened on, so a number
 /// that is reused in between shows another start time, and one that is reused later no longer matters.
 fn open_checked(pid: i32, start_ticks: u64) -> io::Result<Option<OwnedFd>> {
-    let Some(number) = Pid::from_raw(pid) else { return Ok(None) };
+    // Zero and below would mean groups, not processes.
+    let Some(number) = Some(pid).filter(|p| *p > 0).and_then(Pid::from_raw) else { return Ok(None) };
     let handle = match pidfd_open(number, PidfdFlags::empty()) {
         Ok(handle) => handle,
         Err(rustix::io::Errno::SRCH) => return Ok(None),

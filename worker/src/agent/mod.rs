@@ -7,6 +7,7 @@
 pub mod account;
 pub mod adopt;
 pub mod command;
+pub mod environment;
 pub mod identity;
 pub mod launch;
 pub mod outcome;
@@ -17,6 +18,8 @@ pub mod run_dir;
 pub mod supervise;
 pub mod sweep;
 
+pub use adopt::{Found, RunEnd, StopSent, examine, request_stop, wait_end};
 pub use identity::Identity;
+pub use launch::{LaunchError, Launched, launch};
 pub use record::{ExitReason, ExitRecord, RunSpec, StopReason};
 pub use run_dir::RunDir;

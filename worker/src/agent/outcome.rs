@@ -1,1 +1,143 @@
-//! x
+//! Reading what an agent wrote: any size, constant memory. Judges nothing; the bytes go to whoever does.
+
+use rustix::fs::{SeekFrom, seek};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::path::Path;
+
+/// What a classifier looks at where a log holds no record at all.
+pub const TAIL_BYTES: u64 = 16 * 1024;
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// What was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LogExtent {
+    /// The file's length, holes included.
+    pub size: u64,
+    /// Bytes handed on.
+    pub read: u64,
+    /// Holes: places where the middle of an overlong log was given back to the file system.
+    pub holes: u32,
+}
+
+/// Hands a log to `sink` piece by piece. A hole becomes one line feed, so that the record torn at its start does not run
+/// into the one torn at its end. A log that does not exist is empty.
+pub fn read_log(path: &Path, mut sink: impl FnMut(&[u8])) -> io::Result<LogExtent> {
+    let Some(file) = open(path)? else { return Ok(LogExtent::default()) };
+    let mut extent = LogExtent { size: file.metadata()?.len(), ..LogExtent::default() };
+    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut at = 0;
+    while let Some((start, end)) = next_stretch(&file, at, extent.size)? {
+        if start > at {
+            extent.holes += 1;
+            sink(b"\n");
+        }
+        seek(&file, SeekFrom::Start(start))?;
+        extent.read += copy(&file, end - start, &mut buffer, &mut sink)?;
+        at = end;
+    }
+    Ok(extent)
+}
+
+/// The next stretch of the file, from `at`, that holds data. One file where the file system knows no holes.
+fn next_stretch(file: &File, at: u64, size: u64) -> io::Result<Option<(u64, u64)>> {
+    if at >= size {
+        return Ok(None);
+    }
+    let start = match seek(file, SeekFrom::Data(at)) {
+        Ok(start) => start,
+        Err(Errno::NXIO) => return Ok(None),
+        Err(Errno::INVAL) => return Ok(Some((at, size))),
+        Err(e) => return Err(e.into()),
+    };
+    let end = seek(file, SeekFrom::Hole(start)).unwrap_or(size).min(size);
+    Ok((end > start).then_some((start, end)))
+}
+
+fn copy(mut file: &File, length: u64, buffer: &mut [u8], sink: &mut impl FnMut(&[u8])) -> io::Result<u64> {
+    let mut left = length;
+    while left > 0 {
+        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        let Some(room) = buffer.get_mut(..wanted) else { break };
+        let n = file.read(room)?;
+        if n == 0 {
+            break;
+        }
+        sink(room.get(..n).unwrap_or_default());
+        left -= n as u64;
+    }
+    Ok(length - left)
+}
+
+/// The last bytes of a file, at most `limit`. A file that does not exist is empty.
+pub fn tail(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let Some(file) = open(path)? else { return Ok(Vec::new()) };
+    let from = file.metadata()?.len().saturating_sub(limit);
+    seek(&file, SeekFrom::Start(from))?;
+    bounded(&file, limit)
+}
+
+/// The first bytes of a file, at most `limit`. A file that does not exist is empty.
+pub fn head(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    open(path)?.map_or(Ok(Vec::new()), |file| bounded(&file, limit))
+}
+
+fn bounded(file: &File, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn open(path: &Path) -> io::Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{FallocateFlags, fallocate};
+
+    fn read(path: &Path) -> (Vec<u8>, LogExtent) {
+        let mut bytes = Vec::new();
+        let extent = read_log(path, |piece| bytes.extend_from_slice(piece)).unwrap();
+        (bytes, extent)
+    }
+
+    #[test]
+    fn what_was_written_is_what_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        assert_eq!(read(&path), (vec![], LogExtent::default()));
+        for length in [0, 1, BUFFER_BYTES - 1, BUFFER_BYTES, 3 * BUFFER_BYTES + 7] {
+            let text: Vec<u8> = (0..length).map(|n| b'a' + (n % 26) as u8).collect();
+            std::fs::write(&path, &text).unwrap();
+            let (got, extent) = read(&path);
+            assert!(got == text, "{length}");
+            assert_eq!(extent, LogExtent { size: length as u64, read: length as u64, holes: 0 });
+            let last = text.len().saturating_sub(100);
+            assert_eq!(tail(&path, 100).unwrap(), text[last..]);
+            assert_eq!(head(&path, 100).unwrap(), text[..length.min(100)]);
+        }
+    }
+
+    #[test]
+    fn a_hole_is_one_line_feed_however_large() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        std::fs::write(&path, [vec![b'h'; 8192], vec![b'm'; 65536], vec![b't'; 100]].concat()).unwrap();
+        let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        fallocate(&file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, 8192, 65536).unwrap();
+        let (got, extent) = read(&path);
+        assert!(got == [vec![b'h'; 8192], b"\n".to_vec(), vec![b't'; 100]].concat());
+        assert_eq!(extent, LogExtent { size: 8192 + 65536 + 100, read: 8292, holes: 1 });
+        file.set_len(1 << 40).unwrap();
+        let started = std::time::Instant::now();
+        assert_eq!(read(&path).1.size, 1 << 40);
+        assert!(started.elapsed() < std::time::Duration::from_secs(5), "the hole was read, not skipped");
+    }
+}

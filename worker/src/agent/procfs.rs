@@ -9,6 +9,8 @@ use std::io::{self, ErrorKind, Read};
 pub(crate) struct Stat {
     pub pid: i32,
     pub ppid: i32,
+    /// Its process group.
+    pub group: i32,
     /// `R S D T Z X` and so on.
     pub state: u8,
     /// Field 22: clock ticks from boot to the start of the process.
@@ -16,6 +18,11 @@ pub(crate) struct Stat {
 }
 
 impl Stat {
+    /// Stopped by a signal: it does nothing until it is continued or killed.
+    pub fn is_stopped(&self) -> bool {
+        self.state == b'T'
+    }
+
     /// A zombie holds nothing but its number.
     pub fn is_gone(&self) -> bool {
         matches!(self.state, b'Z' | b'X' | b'x')
@@ -42,15 +49,18 @@ fn parse_stat(pid: i32, line: &[u8]) -> Option<Stat> {
     let mut fields = rest.split_ascii_whitespace();
     let state = *fields.next()?.as_bytes().first()?;
     let ppid = fields.next()?.parse().ok()?;
-    let start_ticks = fields.nth(17)?.parse().ok()?;
-    Some(Stat { pid, ppid, state, start_ticks })
+    let group = fields.next()?.parse().ok()?;
+    let start_ticks = fields.nth(16)?.parse().ok()?;
+    Some(Stat { pid, ppid, group, state, start_ticks })
 }
 
-/// Every process there is.
-pub(crate) fn all() -> io::Result<Vec<Stat>> {
-    let entries = fs::read_dir("/proc")?;
-    let pids = entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok());
-    Ok(pids.filter_map(|pid| stat(pid).ok()).collect())
+/// Every process there is, the newest numbers first: they are looked at right after they were listed, which is what it
+/// takes to meet a process that lives for a millisecond.
+pub(crate) fn all() -> impl Iterator<Item = Stat> {
+    let listed = fs::read_dir("/proc").into_iter().flatten();
+    let mut pids: Vec<i32> = listed.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).collect();
+    pids.sort_unstable_by(|a, b| b.cmp(a));
+    pids.into_iter().filter_map(|pid| stat(pid).ok())
 }
 
 /// The children of one process. Much faster than looking at every process, and so able to keep up with one that
@@ -58,7 +68,7 @@ pub(crate) fn all() -> io::Result<Vec<Stat>> {
 pub(crate) fn children(pid: i32) -> Vec<Stat> {
     match listed_children(pid) {
         Ok(pids) => pids.into_iter().filter_map(|c| stat(c).ok()).collect(),
-        Err(_) => all().unwrap_or_default().into_iter().filter(|s| s.ppid == pid).collect(),
+        Err(_) => all().filter(|s| s.ppid == pid).collect(),
     }
 }
 
@@ -103,11 +113,11 @@ mod tests {
 
     #[test]
     fn a_name_full_of_parentheses_does_not_shift_the_fields() {
-        let tail = "1 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 9876 1 2";
+        let tail = "6 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 9876 1 2";
         for comm in ["sh", "a b", ") Z 7 (", "(((", "x) R 1 1"] {
             let line = format!("42 ({comm}) S 7 {tail}\n");
             let got = parse_stat(42, line.as_bytes()).unwrap();
-            assert_eq!(got, Stat { pid: 42, ppid: 7, state: b'S', start_ticks: 9876 }, "{comm}");
+            assert_eq!(got, Stat { pid: 42, ppid: 7, group: 6, state: b'S', start_ticks: 9876 }, "{comm}");
         }
         assert_eq!(parse_stat(1, b"1 (x) S 1"), None);
     }
@@ -118,7 +128,7 @@ mod tests {
         let mut child = std::process::Command::new("sleep").arg("30").env("MARK", "one").spawn().unwrap();
         let pid = child.id() as i32;
         assert!(children(me).iter().any(|s| s.pid == pid && s.ppid == me));
-        assert!(all().unwrap().iter().any(|s| s.pid == pid));
+        assert!(all().any(|s| s.pid == pid));
         assert!(has_env_entry(pid, "MARK=one") && !has_env_entry(pid, "MARK=on"));
         child.kill().unwrap();
         child.wait().unwrap();

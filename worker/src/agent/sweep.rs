@@ -5,7 +5,7 @@
 use super::identity::{Delivery, Identity, signal_started};
 use super::procfs::{self, Stat};
 use super::record::MARKER;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -65,56 +65,91 @@ impl Quarry {
         self
     }
 
-    /// A caller without children proves that it has no descendants. A bearer of the marker can escape one look, in the
-    /// instant in which it replaces its program and has no environment.
+    /// A caller without children proves that it has no descendants. A bearer of the marker can escape some looks: in the
+    /// instant in which it replaces its program and has no environment, or by handing over to a child all the time.
     fn looks_needed(&self) -> u32 {
-        if matches!(self.root, Root::Caller { .. }) { 1 } else { 2 }
+        if matches!(self.root, Root::Caller { .. }) { 1 } else { 6 }
     }
 
     fn counts(&self, pid: i32) -> bool {
         !matches!(self.root, Root::Caller { agent } if agent == pid)
     }
 
-    /// Every living process that belongs to the run, as of now.
-    fn living(&self) -> Vec<Stat> {
-        let mut found = self.rooted();
+    /// Shows every process that belongs to the run to the net, each as soon as it is met.
+    fn look(&self, net: &mut Net) {
+        self.look_at_root(net);
         let me = std::process::id().cast_signed();
-        for stat in procfs::all().unwrap_or_default() {
-            let young = stat.start_ticks >= self.not_before && stat.pid != me && !stat.is_gone();
-            if young && !found.contains_key(&stat.pid) && procfs::has_env_entry(stat.pid, &self.entry) {
-                found.insert(stat.pid, stat);
-                add_descendants(stat.pid, &mut found);
+        for stat in procfs::all() {
+            let candidate = stat.start_ticks >= self.not_before && stat.pid != me && !stat.is_gone();
+            if candidate && !net.holds(&stat) && procfs::has_env_entry(stat.pid, &self.entry) {
+                net.take(stat);
+                take_descendants(stat.pid, net);
             }
         }
-        found.remove(&me);
-        found.into_values().filter(|s| !s.is_gone()).collect()
     }
 
     /// The part that is found without looking at every process.
-    fn rooted(&self) -> BTreeMap<i32, Stat> {
-        let mut found = BTreeMap::new();
+    fn look_at_root(&self, net: &mut Net) {
         match self.root {
             Root::None => {}
-            Root::Caller { .. } => add_descendants(std::process::id().cast_signed(), &mut found),
+            Root::Caller { .. } => take_descendants(std::process::id().cast_signed(), net),
             Root::Process(root) => {
-                found.extend(procfs::stat(root).map(|stat| (root, stat)));
-                add_descendants(root, &mut found);
+                procfs::stat(root).into_iter().for_each(|stat| net.take(stat));
+                take_descendants(root, net);
             }
         }
-        found
     }
 }
 
 /// A child that is listed but has another parent by the time it is looked at was reparented, or its number is another
 /// process by now: the next round finds the former, and the latter is none of ours.
-fn add_descendants(root: i32, found: &mut BTreeMap<i32, Stat>) {
+fn take_descendants(root: i32, net: &mut Net) {
     let mut parents = vec![root];
     while let Some(parent) = parents.pop() {
-        for child in procfs::children(parent) {
-            if child.ppid == parent && found.insert(child.pid, child).is_none() {
-                parents.push(child.pid);
-            }
+        for child in procfs::children(parent).into_iter().filter(|c| c.ppid == parent) {
+            net.take(child);
+            parents.push(child.pid);
         }
+    }
+}
+
+/// The processes stopped so far.
+#[derive(Default)]
+struct Net {
+    caught: BTreeMap<(i32, u64), Stat>,
+}
+
+impl Net {
+    fn holds(&self, stat: &Stat) -> bool {
+        self.caught.contains_key(&(stat.pid, stat.start_ticks))
+    }
+
+    /// Stops a process at once. One that may not be signalled (another user's) counts as caught, or the search would not
+    /// end.
+    fn take(&mut self, stat: Stat) {
+        if !stat.is_gone() && !self.holds(&stat) {
+            let _refused = signal_started(stat.pid, stat.start_ticks, Signal::STOP);
+            self.caught.insert((stat.pid, stat.start_ticks), stat);
+            stop_group_of(&stat);
+        }
+    }
+
+    /// Whether a look brought anything new.
+    fn grows(&mut self, look: impl FnOnce(&mut Net)) -> bool {
+        let before = self.caught.len();
+        look(self);
+        self.caught.len() > before
+    }
+}
+
+/// Stopping a group is one step in which none of it can fork: no bomb outgrows it. The member that is known stands still,
+/// so its group is what it was, and can not have become anybody else's. The caller's own group is spared.
+fn stop_group_of(member: &Stat) {
+    let own = rustix::process::getpgrp();
+    let still = procfs::stat(member.pid).ok().filter(|s| s.start_ticks == member.start_ticks && s.is_stopped());
+    let group = still.map(|s| s.group).filter(|g| *g > 1).and_then(Pid::from_raw);
+    if let Some(group) = group.filter(|g| *g != own) {
+        let _refused = kill_process_group(group, Signal::STOP);
     }
 }
 
@@ -136,37 +171,22 @@ pub fn sweep(quarry: &Quarry, limit: Duration, mut reap: impl FnMut() -> bool) -
         }
         kill(&prey, &mut killed);
         std::thread::sleep(pause);
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        pause = if quiet > 0 { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
     }
 }
 
 /// Stops all of them before any is killed: what is stopped forks no more, so the set ceases to grow. The quick look
 /// at descendants is repeated until it shows nothing new, then the whole machine is looked at.
 fn freeze(quarry: &Quarry) -> Vec<Stat> {
-    let mut frozen = BTreeMap::new();
+    let mut net = Net::default();
     for _ in 0..FREEZE_ROUNDS {
         let mut looks = 0..QUICK_LOOKS;
-        while looks.next().is_some() && stop_new(quarry.rooted().into_values(), &mut frozen) {}
-        if !stop_new(quarry.living().into_iter(), &mut frozen) {
+        while looks.next().is_some() && net.grows(|n| quarry.look_at_root(n)) {}
+        if !net.grows(|n| quarry.look(n)) {
             break;
         }
     }
-    frozen.into_values().collect()
-}
-
-fn stop_new(found: impl Iterator<Item = Stat>, frozen: &mut BTreeMap<(i32, u64), Stat>) -> bool {
-    let mut any = false;
-    for stat in found.filter(|s| !s.is_gone()) {
-        let key = (stat.pid, stat.start_ticks);
-        if frozen.contains_key(&key) {
-            continue;
-        }
-        any = true;
-        // One that may not be signalled (another user's) counts as seen, or the search would not end.
-        let _refused = signal_started(stat.pid, stat.start_ticks, Signal::STOP);
-        frozen.insert(key, stat);
-    }
-    any
+    net.caught.into_values().collect()
 }
 
 fn kill(prey: &[Stat], killed: &mut BTreeSet<(i32, u64)>) {

@@ -1,7 +1,9 @@
 //! Effects: the writes to Plane, the forge and Telegram that a decision listed. Sending one twice shows a person
 //! one thing. When and how often an effect is sent is the queue's business, not this module's.
 
-mod send;
+mod lane;
+pub mod send;
 mod text;
 
+pub use lane::handle;
 pub use send::{Outside, SendError, Sent};

@@ -9,6 +9,7 @@ use crate::clients::gitea::{
 use crate::clients::plane::{PlaneClient, State};
 use crate::clients::telegram::TelegramClient;
 use orch_common::domain::effect::{Effect, PlaneTarget, StateGroup, StatusState};
+use orch_common::domain::messages::{to_html, to_markdown, to_telegram_html};
 use orch_common::domain::stage::CommitId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -77,6 +78,8 @@ impl From<ApiError> for Stop {
 pub struct Outside {
     pub plane: Option<Arc<PlaneClient>>,
     pub gitea: Option<Arc<GiteaClient>>,
+    /// The forge under the second account, which reviews.
+    pub reviewer: Option<Arc<GiteaClient>>,
     pub telegram: Option<Arc<TelegramClient>>,
     states: Mutex<HashMap<String, (Instant, Vec<State>)>>,
     /// Repo -> who merges in it: two merges side by side would each be checked against a base that the other moves.
@@ -114,7 +117,7 @@ impl Outside {
     async fn write(&self, effect: &Effect) -> Result<Sent, Stop> {
         match effect {
             Effect::PlaneComment { project, work_item, key, text } => {
-                let posted = self.plane()?.post_comment(project, work_item, &text::plane_html(text), key).await?;
+                let posted = self.plane()?.post_comment(project, work_item, &to_html(text), key).await?;
                 Ok(once(!posted.existed, format!("comment {}", posted.id)))
             }
             Effect::PlaneState { project, work_item, name, group } => {
@@ -130,7 +133,9 @@ impl Outside {
                 Ok(once(created == Created::Now, format!("branch {branch}")))
             }
             Effect::GiteaPull { repo, branch, base, title, body, link } => {
-                Ok(self.open_pull(self.gitea()?, repo, NewPull { branch, base, title, body }, link.as_ref()).await?)
+                let body = to_markdown(body);
+                let new = NewPull { branch, base, title, body: &body };
+                Ok(self.open_pull(self.gitea()?, repo, new, link.as_ref()).await?)
             }
             Effect::GiteaComment { repo, branch, key, text } => {
                 Ok(comment(self.gitea()?, repo, branch, key, text).await?)
@@ -196,6 +201,21 @@ impl Outside {
         let all = self.states_of_all();
         let (read_at, states) = all.get(project)?;
         (read_at.elapsed() < STATES_TTL).then(|| find_state(states, name).map(|s| s.id.clone())).flatten()
+    }
+
+    /// A state by its id, for events that name it so; `None` = Plane is not configured or has no such state.
+    pub async fn state_by_id(&self, project: &str, id: &str) -> Result<Option<State>, ApiError> {
+        let Some(plane) = &self.plane else { return Ok(None) };
+        let known = self.states_of_all().get(project).and_then(|(read_at, states)| {
+            (read_at.elapsed() < STATES_TTL).then(|| states.iter().find(|s| s.id == id).cloned()).flatten()
+        });
+        if known.is_some() {
+            return Ok(known);
+        }
+        let states = plane.states(project).await?;
+        let found = states.iter().find(|s| s.id == id).cloned();
+        self.states_of_all().insert(project.to_owned(), (Instant::now(), states));
+        Ok(found)
     }
 
     fn forget_states(&self, project: &str) {
@@ -287,7 +307,7 @@ async fn comment(gitea: &GiteaClient, repo: &str, branch: &str, key: &str, text:
     let Some(pull) = pull_of(gitea, repo, branch).await? else {
         return Ok(Sent::Skipped { why: format!("{branch} has no pull request") });
     };
-    let new = gitea.post_comment_once(repo, pull.number, key, text).await?;
+    let new = gitea.post_comment_once(repo, pull.number, key, &to_markdown(text)).await?;
     Ok(once(new, format!("comment on #{}", pull.number)))
 }
 
@@ -306,7 +326,8 @@ async fn set_status(gitea: &GiteaClient, repo: &str, head: &CommitId, new: NewSt
 }
 
 async fn tell(telegram: &TelegramClient, words: &str) -> Result<Sent, SendError> {
-    let told = telegram.send_message(&text::telegram_html(words), &text::telegram_plain(words)).await?;
+    let told =
+        telegram.send_message(&to_telegram_html(words, text::TELEGRAM_UNITS), &text::telegram_plain(words)).await?;
     if let Some(chat) = &told.migrated_to {
         tracing::warn!(new_chat_id = %chat, "the Telegram chat has moved: change its id in the configuration");
     }

@@ -1,1 +1,12 @@
-//! (being written)
+//! The stage engine's hands: it gathers what [`orch_common::domain::decide`] needs, and applies what that
+//! answers in one transaction. The policy itself is not here.
+
+pub mod advance;
+pub mod apply;
+pub mod facts;
+mod payload;
+mod publish;
+mod show;
+pub mod submit;
+
+pub use payload::{AdvancePayload, AgentPayload};

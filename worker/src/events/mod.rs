@@ -1,13 +1,18 @@
-//! Stored deliveries -> normalized events. Pure: no IO, no clock, and nothing here believes a delivery more than
-//! its signature says. The wire's oddities (two versions of Plane's webhooks, the forge's overlapping event names)
-//! end here.
+//! Deliveries and what they lead to. [`plane`] and [`gitea`] turn what is stored into normalized events (pure: no IO,
+//! no clock; the wire's oddities end there), the rules turn those into a plan, [`handle`] commits it.
 
+pub mod accounts;
 mod body;
 pub mod gitea;
+mod gitea_rules;
+mod handle;
 mod html;
+mod plan;
 pub mod plane;
+mod plane_rules;
 
 pub use gitea::{GiteaChange, GiteaEvent, ReviewKind};
+pub use handle::handle;
 pub use html::to_text;
 pub use plane::{PlaneChange, PlaneEvent};
 

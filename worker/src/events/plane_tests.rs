@@ -54,8 +54,8 @@ fn real_deliveries_mean_what_people_did() {
         ("009-issue-updated", "720e field assignees"),
         ("010-issue_comment-created", "720e say own - :approved: looks good"),
         ("011-issue_comment-created", "a51d say own orchestrator Stage analysis done"),
-        ("012-issue_comment-created", "a51d say own - "),
-        ("013-issue_comment-created", "720e say own - hi & "),
+        ("012-issue_comment-created", "a51d say own -"),
+        ("013-issue_comment-created", "720e say own - hi &"),
         ("014-issue_comment-created", "a51d say own - éééééééééééééééééééééééééééééééééééééééé"),
         ("015-issue_comment-updated", "720e edit own - :approved: edited"),
         ("101-issue-created", "720e created #3 From the UI"),
@@ -72,18 +72,18 @@ fn real_deliveries_mean_what_people_did() {
         ("112-issue_comment-updated", "720e edit own - :approved: now"),
         ("113-issue_comment-updated", "99db edit foreign - edited by the admin"),
         ("114-issue-updated", "720e state 718d"),
-        ("115-issue-created", "720e created #5 Spoof test"),
+        ("115-issue-created", "720e created #4 Spoof test"),
         ("116-issue_comment-created", "a51d say own - :approved:"),
         ("117-issue_comment-created", "720e say own - mine"),
         ("118-issue_comment-updated", "a51d edit foreign - :approved: put in another's mouth"),
-        ("119-issue-created", "a51d created #6 Spoofed author"),
+        ("119-issue-created", "a51d created #5 Spoofed author"),
     ];
     let dir = fixtures().join("plane-real");
     for (name, expected) in table {
         let body = std::fs::read_to_string(dir.join(format!("{name}.body"))).unwrap();
         let event = if name.contains("comment") { "issue_comment" } else { "issue" };
         let parsed = read(&body, event).unwrap_or_else(|e| panic!("{name}: {e}"));
-        assert!(told(&parsed).starts_with(expected), "{name}: {}", told(&parsed));
+        assert_eq!(told(&parsed).trim_end(), expected, "{name}");
     }
     let bodies =
         std::fs::read_dir(dir).unwrap().filter(|e| e.as_ref().unwrap().path().extension() == Some("body".as_ref()));
@@ -130,7 +130,7 @@ fn constructed_deliveries_of_both_versions_are_read() {
         ("issue_created.json", "issue", "7540 created #123 "),
         ("issue_updated_state_from_ui.json", "issue", "7540 state 0c6e"),
         ("issue_updated_sort_order_same_drag.json", "issue", "7540 field sort_order"),
-        ("issue_updated_state_from_api_bot_echo.json", "issue", "99d1 state 067b"),
+        ("issue_updated_state_from_api_bot_echo.json", "issue", "1f0d state 067b"),
         ("issue_updated_state_done.json", "issue", "7540 state 0c6e"),
         ("issue_updated_labels_from_ui.json", "issue", "7540 labels"),
         ("issue_updated_assignees_from_ui.json", "issue", "7540 field assignee_ids"),
@@ -139,7 +139,7 @@ fn constructed_deliveries_of_both_versions_are_read() {
         ("issue_comment_created_approved.json", "issue_comment", "7540 say own - :approved: ok to deploy ✅"),
         ("issue_comment_created_emoji_node.json", "issue_comment", "7540 say own - ✅ looks good"),
         ("issue_comment_created_split_markup.json", "issue_comment", "7540 say own - :approved:\n> quoted & more"),
-        ("issue_comment_created_bot_echo.json", "issue_comment", "99d1 say own orchestrator [analyst] done"),
+        ("issue_comment_created_bot_echo.json", "issue_comment", "1f0d say own orchestrator [analyst] done"),
         ("issue_comment_updated.json", "issue_comment", "7540 edit own - :rejected: needs tests"),
         ("project_deleted.json", "project", "ignored"),
         ("v2_workitem_updated.docs_verbatim.json", "workitem.updated", "- field last_activity_at"),

@@ -1,8 +1,11 @@
 //! The registry: what an entry may say, how wrong ones are named, how projects are found.
 
 use super::*;
+use crate::domain::decide::MergePolicy;
 use crate::domain::gate::Gate;
+use crate::domain::pipeline::Step;
 use crate::domain::stage::{Role, Stage};
+use crate::domain::task::Situation;
 
 const PLANE: &str = "0b6c3c4e-8b0b-4d0e-9f0a-3f1f0a6f5b11";
 const PERSON: &str = "5f0c6a36-7c7e-4b43-9a5e-0f3a7f1f2d10";
@@ -18,7 +21,7 @@ fn a_smallest_entry_has_the_documented_defaults() {
     let project = config.projects.iter().next().unwrap();
     assert_eq!((project.owner(), project.repo_name()), ("team", "shop"));
     assert_eq!((project.default_branch.as_str(), project.test_timeout_s), ("main", 900));
-    assert_eq!((&project.start, project.merge), (&StartRule::Created, Merge::Never));
+    assert_eq!((&project.start, project.merge), (&StartRule::Created, MergePolicy::Never));
     assert_eq!(project.state_name(Situation::WaitingApproval), "In Review");
     assert_eq!(project.command_of_state("approved"), Some(StateCommand::Approve));
     assert_eq!(project.command_of_state("Todo"), None);
@@ -54,16 +57,13 @@ fn everything_an_entry_can_say_is_read() {
     let config = load(&text, &[]).unwrap().config;
     let project = config.projects.by_plane(&PLANE.to_uppercase()).unwrap();
     assert_eq!(project.test_command.as_ref().unwrap().argv(), ["cargo", "test"]);
-    assert_eq!((&project.start, project.merge), (&StartRule::Label("agent".into()), Merge::OnDeploy));
+    assert_eq!((&project.start, project.merge), (&StartRule::Label("agent".into()), MergePolicy::OnDeploy));
     assert_eq!(project.state_name(Situation::Blocked), "Stuck");
     let command = |name| project.command_of_state(name);
     assert_eq!([command("ship"), command("AGAIN")], [Some(StateCommand::Approve), Some(StateCommand::Retry)]);
     assert_eq!([command("Approved"), command("Cancelled")], [None; 2]);
     let steps = project.pipeline.as_ref().unwrap();
-    assert_eq!(
-        steps[1],
-        PipelineStep { stage: Stage::Development, gate: Some(Gate::CiGreen), role: Some(Role::Reviewer) }
-    );
+    assert_eq!(steps[1], Step { stage: Stage::Development, gate: Some(Gate::CiGreen), role: Some(Role::Reviewer) });
     assert_eq!(project.artifacts.questions, "questions.md");
     assert_eq!(project.artifacts.conflict, "10-conflict.md");
     assert_eq!(config.git_remote(project).unwrap().as_str(), "file:///srv/git/shop.git");

@@ -53,14 +53,8 @@ impl Case<'_> {
             }
             Waiting::Ci | Waiting::Review | Waiting::Merge => {
                 let Some(gate) = finding.gate else { return Decision::nothing("no gate") };
-                let on = match on {
-                    Waiting::Ci => "the checks at the forge",
-                    Waiting::Review => "a review of the pull request",
-                    Waiting::Merge => "the merge of the pull request",
-                    Waiting::Approval => "a person",
-                };
-                let message = Message::Waiting { gate, on: on.to_owned() };
-                self.say_once(&finding.fingerprint, message, format!("{because}, waiting for {on}"))
+                let message = Message::Waiting { gate };
+                self.say_once(&finding.fingerprint, message, format!("{because}, waiting for {}", on.as_str()))
             }
         }
     }
@@ -115,7 +109,7 @@ impl Case<'_> {
         let Some((finding, gate)) = self.finding.and_then(|f| Some((f, f.gate?))) else {
             return Decision::nothing("the stage has no gate");
         };
-        let message = Message::GateFailed { gate, reason: reason.to_string() };
+        let message = Message::GateFailed { gate, reason: reason.clone() };
         self.say_once(&finding.fingerprint, message, format!("gate {gate} failed: {reason}"))
     }
 

@@ -5,9 +5,10 @@ use crate::domain::effect::StatusState;
 use crate::domain::messages::Message;
 use crate::domain::stage::{Role, Stage, TaskState};
 use crate::domain::task::Brief;
+use crate::domain::words::Command;
 
 /// One change of a task; applied whole or not at all.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Change {
     pub stage: Stage,
     pub state: TaskState,
@@ -34,14 +35,14 @@ pub struct Change {
 }
 
 /// An agent to be started.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Start {
     pub role: Role,
     pub brief: Brief,
 }
 
 /// One thing to be shown outside; the executor knows where.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Outward {
     /// A comment on the work item.
     Comment(Message),
@@ -185,9 +186,9 @@ impl Case<'_> {
     }
 
     /// A comment that says why a person's command was not followed.
-    pub(super) fn refuse(&self, command: &str, why: &str) -> Decision {
-        let mut change = self.stay(format!("{command} refused: {why}"));
-        change.outward.push(Outward::Comment(Message::Refused { command: command.to_owned(), why: why.to_owned() }));
+    pub(super) fn refuse(&self, command: &Command, why: &str) -> Decision {
+        let mut change = self.stay(format!("{} refused: {why}", command.word()));
+        change.outward.push(Outward::Comment(Message::Refused { command: command.clone(), why: why.to_owned() }));
         Decision::Apply(Box::new(change))
     }
 }

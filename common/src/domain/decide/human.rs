@@ -15,7 +15,7 @@ impl Case<'_> {
         }
         match command {
             Command::Approve => self.approve(),
-            Command::Reject { reason } => self.reject(reason),
+            Command::Reject { reason } => self.reject(command, reason),
             Command::Retry => self.retry(),
             Command::Pause => self.pause(),
             Command::Resume => self.resume(),
@@ -25,7 +25,7 @@ impl Case<'_> {
 
     fn command_after_the_end(&self, command: &Command) -> Decision {
         match command {
-            Command::Reject { .. } => self.refuse("rejected", &format!("the task is {}", self.task.state)),
+            Command::Reject { .. } => self.refuse(command, &format!("the task is {}", self.task.state)),
             Command::Approve | Command::Retry | Command::Pause | Command::Resume | Command::Cancel => {
                 Decision::nothing(format!("the task is {}", self.task.state))
             }
@@ -34,12 +34,15 @@ impl Case<'_> {
 
     fn approve(&self) -> Decision {
         if self.task.state == TaskState::Paused {
-            return self.refuse("approved", "the task is paused; write :resume: first");
+            return self.refuse(&Command::Approve, "the task is paused; write :resume: first");
         }
         if self.history.busy {
-            return self.refuse("approved", "the work at this stage is still under way; look at its result first");
+            return self
+                .refuse(&Command::Approve, "the work at this stage is still under way; look at its result first");
         }
-        let Some(finding) = self.finding else { return self.refuse("approved", "there is nothing to approve yet") };
+        let Some(finding) = self.finding else {
+            return self.refuse(&Command::Approve, "there is nothing to approve yet");
+        };
         match (&finding.outcome, finding.gate) {
             (GateOutcome::Pass, _) => {
                 let at_analysis = self.task.stage == Stage::Analysis;
@@ -53,19 +56,21 @@ impl Case<'_> {
             }
             (GateOutcome::Infra(why), _) => Decision::TryAgain { why: why.clone() },
             (GateOutcome::Fail(reason), Some(gate)) => {
-                self.refuse("approved", &format!("the gate {gate} does not pass: {reason}"))
+                self.refuse(&Command::Approve, &format!("the gate {gate} does not pass: {reason}"))
             }
             (GateOutcome::Waiting(_), Some(gate)) => {
-                self.refuse("approved", &format!("the gate {gate} still waits for something else"))
+                self.refuse(&Command::Approve, &format!("the gate {gate} still waits for something else"))
             }
-            (GateOutcome::Fail(_) | GateOutcome::Waiting(_), None) => self.refuse("approved", "the gate does not pass"),
+            (GateOutcome::Fail(_) | GateOutcome::Waiting(_), None) => {
+                self.refuse(&Command::Approve, "the gate does not pass")
+            }
         }
     }
 
-    fn reject(&self, reason: &str) -> Decision {
+    fn reject(&self, command: &Command, reason: &str) -> Decision {
         let place = match self.task.stage {
             Stage::Created | Stage::Done => {
-                return self.refuse("rejected", &format!("the task stands at '{}'", self.task.stage));
+                return self.refuse(command, &format!("the task stands at '{}'", self.task.stage));
             }
             Stage::Analysis => Stage::Analysis,
             Stage::Architecture | Stage::Development | Stage::Review | Stage::Testing | Stage::Deploy => {
@@ -76,7 +81,7 @@ impl Case<'_> {
             }
         };
         let Some(role) = self.policy.pipeline.works_in(place) else {
-            return self.refuse("rejected", &format!("nobody works at '{place}'"));
+            return self.refuse(command, &format!("nobody works at '{place}'"));
         };
         let mut change = self.word("a person rejected");
         change.stage = place;
@@ -91,13 +96,13 @@ impl Case<'_> {
 
     fn retry(&self) -> Decision {
         let Some(role) = self.policy.pipeline.works_in(self.task.stage) else {
-            return self.refuse("retry", &format!("nobody works at '{}'", self.task.stage));
+            return self.refuse(&Command::Retry, &format!("nobody works at '{}'", self.task.stage));
         };
         if self.task.state == TaskState::Paused {
-            return self.refuse("retry", "the task is paused; write :resume: first");
+            return self.refuse(&Command::Retry, "the task is paused; write :resume: first");
         }
         if self.history.agent_running {
-            return self.refuse("retry", "an agent is at work; write :cancel: or :rejected: to stop it");
+            return self.refuse(&Command::Retry, "an agent is at work; write :cancel: or :rejected: to stop it");
         }
         let mut change = self.word("a person asked for another try");
         change.unapproved = self.task.stage == Stage::Analysis;
@@ -118,7 +123,7 @@ impl Case<'_> {
 
     fn resume(&self) -> Decision {
         if self.task.state != TaskState::Paused {
-            return self.refuse("resume", &format!("the task is {}, not paused", self.task.state));
+            return self.refuse(&Command::Resume, &format!("the task is {}, not paused", self.task.state));
         }
         let mut change = self.word("a person resumed it");
         change.outward.push(Outward::Comment(Message::Resumed));

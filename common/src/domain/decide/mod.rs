@@ -22,8 +22,10 @@ use serde::{Deserialize, Serialize};
 
 named_enum! {
     /// When the orchestrator merges the branch's pull request.
+    #[derive(Default)]
     pub enum MergePolicy ("merge policy") {
         /// Never; the deployer's work is what the project says.
+        #[default]
         Never = "never",
         /// When the deployer has ended well.
         OnDeploy = "on_deploy",
@@ -44,6 +46,8 @@ named_enum! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "trigger", rename_all = "snake_case")]
 pub enum Trigger {
+    /// A work item appeared and the start rule holds.
+    Appeared { actor: String },
     /// A run of this role ended well; `log` names its log for people.
     AgentEnded { role: Role, log: String },
     /// A person's command.
@@ -77,6 +81,7 @@ impl Trigger {
     /// The name in the audit trail.
     pub fn name(&self) -> &'static str {
         match self {
+            Trigger::Appeared { .. } => "appeared",
             Trigger::AgentEnded { .. } => "agent_ended",
             Trigger::Command { command, .. } => match command {
                 Command::Approve => "approve",
@@ -102,7 +107,10 @@ impl Trigger {
     /// Who caused it, where that was a person.
     pub fn actor(&self) -> Option<&str> {
         match self {
-            Trigger::Command { actor, .. } | Trigger::Answer { actor, .. } | Trigger::Deleted { actor } => Some(actor),
+            Trigger::Command { actor, .. }
+            | Trigger::Answer { actor, .. }
+            | Trigger::Deleted { actor }
+            | Trigger::Appeared { actor } => Some(actor),
             Trigger::Forge { what: ForgeEvent::ReviewRejected { reviewer, .. } } => Some(reviewer),
             Trigger::AgentEnded { .. } | Trigger::Forge { .. } | Trigger::Look => None,
         }
@@ -134,7 +142,7 @@ pub struct Finding {
 }
 
 /// The answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
     /// Leave everything as it is.
     Nothing {
@@ -165,7 +173,7 @@ pub fn needs_finding(task: &TaskFacts, trigger: &Trigger) -> bool {
             Command::Resume => task.state == TaskState::Paused && task.stage != Stage::Created,
             Command::Reject { .. } | Command::Retry | Command::Pause | Command::Cancel => false,
         },
-        Trigger::Answer { .. } | Trigger::Deleted { .. } => false,
+        Trigger::Answer { .. } | Trigger::Deleted { .. } | Trigger::Appeared { .. } => false,
     }
 }
 
@@ -182,6 +190,7 @@ pub fn decide(
     }
     let case = Case { task, finding, history, policy };
     match trigger {
+        Trigger::Appeared { .. } => case.begin(),
         Trigger::AgentEnded { role, log } => case.agent_ended(*role, log),
         Trigger::Command { command, via, .. } => case.command(command, *via),
         Trigger::Answer { text, .. } => case.answered(text),
@@ -189,12 +198,6 @@ pub fn decide(
         Trigger::Forge { what } => case.forge(what),
         Trigger::Look => case.look(),
     }
-}
-
-/// The first decision of a task's life: from `created` into the first stage of work.
-pub fn begin(task: &TaskFacts, policy: &Policy) -> Decision {
-    let case = Case { task, finding: None, history: &History::default(), policy };
-    case.begin()
 }
 
 /// Stops a task for a reason of money or repetition; only a person lifts it.

@@ -166,7 +166,3 @@ fn cut(text: &str, max: usize) -> String {
         None => text.to_owned(),
     }
 }
-
-#[cfg(test)]
-#[path = "tests.rs"]
-mod tests;

@@ -1,5 +1,4 @@
 use super::*;
-use crate::domain::gate::TestEvidence;
 use proptest::prelude::*;
 
 fn evidence(files: &[(&str, &str)]) -> Evidence {
@@ -149,7 +148,8 @@ fn reviews_of_the_pull_request() {
     let ask = |pull, files: &[(&str, &str)]| ask(Gate::ReviewApproved, &Evidence { pull, ..evidence(files) });
     let rejected =
         |by: &str| GateOutcome::Fail(FailReason::PullRejected { reviewer: by.into(), reason: format!("from {by}") });
-    let rows: [(&[(&str, bool, i64)], GateOutcome); 7] = [
+    type Row<'a> = (&'a [(&'a str, bool, i64)], GateOutcome);
+    let rows: [Row; 7] = [
         (&[], GateOutcome::Waiting(Waiting::Review)),
         (&[("ann", true, 5)], GateOutcome::Pass),
         (&[("ann", false, 5)], rejected("ann")),

@@ -143,13 +143,14 @@ fn start_and_watch(
     Ok(end)
 }
 
-/// A disk that is full now may not stay so, and a run without a record would be run again.
+/// A disk that is full now may not stay so, and a run without a record would be run again. A folder that was removed
+/// says that nobody wants to know.
 fn write_record(dir: &RunDir, record: &ExitRecord) -> Result<(), SuperviseError> {
     let mut attempts = 1..RECORD_ATTEMPTS;
     loop {
         match dir.write_exit(record) {
             Ok(()) => return Ok(()),
-            Err(e) if attempts.next().is_none() => return Err(e.into()),
+            Err(e) if attempts.next().is_none() || !dir.path().exists() => return Err(e.into()),
             Err(_) => std::thread::sleep(RECORD_PAUSE),
         }
     }

@@ -37,13 +37,14 @@ impl Signals {
         self.stop.load(Ordering::SeqCst)
     }
 
-    /// Sleeps until a signal comes or the time is over. Coming back early is harmless.
-    pub fn wait(&self, at_most: Duration) {
+    /// Sleeps until a signal comes or the time is over. True if there was one; coming back early is harmless.
+    pub fn wait(&self, at_most: Duration) -> bool {
         let timeout = Timespec::try_from(at_most).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
         let mut fds = [PollFd::new(&self.wakes, PollFlags::IN)];
-        if matches!(poll(&mut fds, Some(&timeout)), Ok(n) if n > 0) {
-            let mut bytes = [0u8; 64];
-            while matches!((&self.wakes).read(&mut bytes), Ok(n) if n > 0) {}
-        }
+        // Interrupted by the very signal: its byte is read now or the next time.
+        let quiet = matches!(poll(&mut fds, Some(&timeout)), Ok(0));
+        let mut bytes = [0u8; 64];
+        while matches!((&self.wakes).read(&mut bytes), Ok(n) if n > 0) {}
+        !quiet
     }
 }

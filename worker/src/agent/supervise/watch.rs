@@ -70,6 +70,7 @@ pub(super) fn until_ended(
     let now = Instant::now();
     let mut watch = Watch { spec, started: now, last_output: now, next_wish: now + WISH_PERIOD, tick: TICK, logs };
     let mut ending: Option<Ending> = None;
+    let mut signalled = true;
     loop {
         let status = status_of(leader);
         let now = Instant::now();
@@ -77,7 +78,9 @@ pub(super) fn until_ended(
             let reason = ending.map_or(ExitReason::Exited, |e| e.reason);
             return Ended { reason, status };
         }
-        reap_orphans(leader);
+        if signalled {
+            reap_orphans(leader);
+        }
         watch.look_at_logs(now);
         if ending.is_none()
             && let Some(reason) = watch.reason_to_end(now, dir, signals)
@@ -88,7 +91,7 @@ pub(super) fn until_ended(
             stop::terminate(leader);
             ending = Some(Ending { reason, kill_at: now + span(spec.grace_s) });
         }
-        signals.wait(watch.time_to_sleep(now, ending.as_ref()));
+        signalled = signals.wait(watch.time_to_sleep(now, ending.as_ref()));
     }
 }
 

@@ -94,7 +94,8 @@ impl GiteaClient {
     }
 
     fn path(&self, repo: &str, rest: &[&str]) -> Vec<String> {
-        let head = ["api", "v1", "repos", &self.owner, repo];
+        let (owner, name) = repo.split_once('/').unwrap_or((&self.owner, repo));
+        let head = ["api", "v1", "repos", owner, name];
         head.iter().chain(rest).map(|s| (*s).to_owned()).collect()
     }
 

@@ -1,0 +1,222 @@
+//! The few facts that are kept of a run's log, and how one line adds to them. Unknown keys and types are ignored,
+//! and a field of an unexpected type counts as absent: the CLI changes its records from version to version.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Longest kept name (model, tool, session), in characters.
+const NAME_MAX: usize = 100;
+/// Longest kept error text, in characters.
+const TEXT_MAX: usize = 2_000;
+/// Numbers from here on are milliseconds since the epoch, not seconds.
+const SECONDS_END: f64 = 1e11;
+
+/// What the records of a run say.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Summary {
+    pub session_id: Option<String>,
+    pub model: Option<String>,
+    pub claude_code_version: Option<String>,
+    /// The last `result` record; a run may write several.
+    pub result: Option<ResultRecord>,
+    /// The top-level `error` of the main agent's last `assistant` record, e.g. `rate_limit`.
+    pub assistant_error: Option<String>,
+    /// The last exhausted allowance, unless the same one was later reported as available.
+    pub rejected: Option<RateLimit>,
+    /// Tools that were refused, by name.
+    pub denied: Vec<Denial>,
+    /// Retries inside the CLI.
+    pub api_retries: u32,
+    /// From the last `result` record; `None` without one.
+    pub usage: Option<RunUsage>,
+}
+
+/// The deciding fields of a `result` record.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ResultRecord {
+    pub subtype: String,
+    pub is_error: bool,
+    pub api_error_status: Option<u16>,
+    pub api_error: Option<String>,
+    pub terminal_reason: Option<String>,
+    /// `result`, or the `errors` joined; the agent's words where `is_error` is false.
+    pub text: String,
+}
+
+/// An exhausted allowance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RateLimit {
+    /// e.g. `five_hour`.
+    pub limit_type: String,
+    /// Milliseconds since the epoch.
+    pub reset_at_ms: Option<i64>,
+}
+
+/// How often a tool was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denial {
+    pub tool: String,
+    pub count: u32,
+}
+
+/// Tokens, cost and turns of one run.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct RunUsage {
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+    pub cache_read_tokens: u64,
+    pub cache_creation_tokens: u64,
+    /// US dollars; of all runs of the session, not of this one alone, where it was resumed by a CLI that sums up.
+    pub cost_usd_cumulative: f64,
+    pub turns: u32,
+}
+
+/// The keys that are looked at; everything else is skipped without being kept.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct Line {
+    #[serde(rename = "type")]
+    kind: Value,
+    subtype: Value,
+    session_id: Value,
+    model: Value,
+    claude_code_version: Value,
+    parent_tool_use_id: Value,
+    error: Value,
+    tool_name: Value,
+    rate_limit_info: Value,
+    is_error: Value,
+    api_error_status: Value,
+    api_error: Value,
+    terminal_reason: Value,
+    result: Value,
+    errors: Value,
+    permission_denials: Value,
+    usage: Value,
+    total_cost_usd: Value,
+    num_turns: Value,
+}
+
+impl Line {
+    /// An object of the CLI's making: one with a `type`. A provider's bare error body (`"type":"error"`) is text.
+    pub(super) fn is_record(&self) -> bool {
+        self.kind.as_str().is_some_and(|kind| kind != "error")
+    }
+}
+
+impl Summary {
+    pub(super) fn add(&mut self, line: &Line) {
+        match (line.kind.as_str(), line.subtype.as_str()) {
+            (Some("system"), Some("init")) => self.add_init(line),
+            (Some("system"), Some("api_retry")) => self.api_retries = self.api_retries.saturating_add(1),
+            (Some("system"), Some("permission_denied")) => self.deny(line.tool_name.as_str()),
+            (Some("assistant"), _) if line.parent_tool_use_id.is_null() => {
+                self.assistant_error = name(&line.error);
+            }
+            (Some("rate_limit_event"), _) => self.add_rate_limit(&line.rate_limit_info),
+            (Some("result"), _) => self.add_result(line),
+            _ => {}
+        }
+        if self.session_id.is_none() {
+            self.session_id = name(&line.session_id);
+        }
+    }
+
+    fn add_init(&mut self, line: &Line) {
+        self.session_id = name(&line.session_id);
+        self.model = name(&line.model);
+        self.claude_code_version = name(&line.claude_code_version);
+    }
+
+    fn add_rate_limit(&mut self, info: &Value) {
+        let limit_type = info.get("rateLimitType").and_then(name).unwrap_or_default();
+        if info.get("status").and_then(Value::as_str) == Some("rejected") {
+            let reset_at_ms = info.get("resetsAt").and_then(epoch_ms);
+            self.rejected = Some(RateLimit { limit_type, reset_at_ms });
+        } else if self.rejected.as_ref().is_some_and(|rejected| rejected.limit_type == limit_type) {
+            self.rejected = None;
+        }
+    }
+
+    fn add_result(&mut self, line: &Line) {
+        let subtype = name(&line.subtype).unwrap_or_default();
+        let text = line.result.as_str().map(|text| cut(text, TEXT_MAX)).unwrap_or_else(|| joined(&line.errors));
+        self.result = Some(ResultRecord {
+            is_error: line.is_error.as_bool().unwrap_or(subtype != "success"),
+            api_error_status: line.api_error_status.as_u64().and_then(|status| u16::try_from(status).ok()),
+            api_error: name(&line.api_error),
+            terminal_reason: name(&line.terminal_reason),
+            text,
+            subtype,
+        });
+        self.usage = Some(usage(line));
+        let denied = denials(&line.permission_denials);
+        if total(&denied) >= total(&self.denied) {
+            self.denied = denied;
+        }
+    }
+
+    /// Counts a refusal that is reported while the run goes on; the result's own list replaces these.
+    fn deny(&mut self, tool: Option<&str>) {
+        let tool = cut(tool.unwrap_or("unknown"), NAME_MAX);
+        match self.denied.iter_mut().find(|denial| denial.tool == tool) {
+            Some(denial) => denial.count = denial.count.saturating_add(1),
+            None => self.denied.push(Denial { tool, count: 1 }),
+        }
+    }
+}
+
+fn usage(line: &Line) -> RunUsage {
+    let tokens = |key: &str| line.usage.get(key).and_then(Value::as_u64).unwrap_or_default();
+    RunUsage {
+        input_tokens: tokens("input_tokens"),
+        output_tokens: tokens("output_tokens"),
+        cache_read_tokens: tokens("cache_read_input_tokens"),
+        cache_creation_tokens: tokens("cache_creation_input_tokens"),
+        cost_usd_cumulative: line.total_cost_usd.as_f64().filter(|usd| usd.is_finite()).unwrap_or_default().max(0.0),
+        turns: line.num_turns.as_u64().and_then(|turns| u32::try_from(turns).ok()).unwrap_or_default(),
+    }
+}
+
+fn denials(list: &Value) -> Vec<Denial> {
+    let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+    for entry in list.as_array().into_iter().flatten() {
+        let tool = entry.get("tool_name").and_then(name).unwrap_or_else(|| "unknown".to_owned());
+        let count = counts.entry(tool).or_default();
+        *count = count.saturating_add(1);
+    }
+    counts.into_iter().map(|(tool, count)| Denial { tool, count }).collect()
+}
+
+fn total(denied: &[Denial]) -> u64 {
+    denied.iter().map(|denial| u64::from(denial.count)).sum()
+}
+
+/// Seconds, milliseconds or an RFC 3339 text.
+fn epoch_ms(value: &Value) -> Option<i64> {
+    if let Some(text) = value.as_str() {
+        let stamp = text.parse::<jiff::Timestamp>().map(jiff::Timestamp::as_millisecond);
+        return stamp.ok().or_else(|| text.parse().ok().and_then(number_ms));
+    }
+    value.as_f64().and_then(number_ms)
+}
+
+fn number_ms(number: f64) -> Option<i64> {
+    let ms = if number < SECONDS_END { number * 1_000.0 } else { number };
+    // Within 2^53 every whole number is exact, so the conversion cannot change it.
+    (ms.is_finite() && (0.0..9e15).contains(&ms)).then_some(ms.round() as i64)
+}
+
+fn joined(errors: &Value) -> String {
+    let texts = errors.as_array().into_iter().flatten().filter_map(Value::as_str);
+    cut(&texts.collect::<Vec<_>>().join("; "), TEXT_MAX)
+}
+
+fn name(value: &Value) -> Option<String> {
+    value.as_str().filter(|text| !text.is_empty()).map(|text| cut(text, NAME_MAX))
+}
+
+fn cut(text: &str, max: usize) -> String {
+    text.chars().filter(|c| !c.is_control() || *c == '\n').take(max).collect()
+}

@@ -1,0 +1,133 @@
+//! The English templates.
+
+/// Name and template of every message.
+pub(super) const TEMPLATES: &[(&str, &str)] = &[
+    (
+        "analyst_started",
+        "{{ key }}: the analyst has started.\n\n\
+         It writes {{ files | join(', ') }} in docs/work-items/{{ key }}/; that takes up to {{ minutes }} minutes. \
+         Then you will be asked here to approve the analysis, or to answer questions.",
+    ),
+    (
+        "approval_wanted",
+        "{{ key }}: the analysis is ready, see docs/work-items/{{ key }}/ on the task's branch.\n\n\
+         Please read it and comment here: write :approved: to go on, or :rejected: with the reason to have it \
+         reworked. The word has to begin the line.",
+    ),
+    (
+        "questions",
+        "The analyst has questions:\n\n{{ text }}\n\n\
+         Please answer with a comment here; the analyst then goes on.",
+    ),
+    (
+        "no_artifacts",
+        "The analyst ended without documents and without questions. Its log: {{ log }}\n\n\
+         Add what may be missing to the description, then write :retry: to start it again.",
+    ),
+    (
+        "review_changes",
+        "The reviewer asks for changes; the developer works on them now (attempt {{ attempt }} of {{ cap }}).\
+         {% if reason %}\n\n{{ reason }}{% endif %}",
+    ),
+    (
+        "tests_failed",
+        "The tester's report is not a pass; the developer works on it now.{% if reason %}\n\n{{ reason }}{% endif %}",
+    ),
+    (
+        "tests_red",
+        "The project's tests are red; the developer works on them now (attempt {{ attempt }} of {{ cap }}). \
+         The end of their output:\n\n{{ tail | fenced }}",
+    ),
+    (
+        "conflict",
+        "The architect found a conflict in the requirements; the analyst works on it now.\n\n{{ excerpt }}\n\n\
+         A comment from you that settles it helps.",
+    ),
+    (
+        "role_cap_reached",
+        "The {{ role }} has had {{ cap }} runs without success, so the task is blocked.\
+         {% if reason %}\n\nLast reason: {{ reason }}{% endif %}\n\n\
+         Write :retry: to let it try again, or :cancel: to give the task up.",
+    ),
+    (
+        "stage_advanced",
+        "{{ key }}: {{ from }} is finished, now in {{ to }}.{% if role %} The {{ role }} has started.{% endif %}",
+    ),
+    ("approved", "Approved, thank you. The task is now in {{ to }}."),
+    (
+        "rejected_back",
+        "Rejected; the work in {{ to }} is done again.{% if reason %}\n\nReason: {{ reason }}{% endif %}",
+    ),
+    ("answer_taken", "Thank you for the answer. The analyst goes on with it."),
+    ("retrying", "The {{ role }} starts again in {{ stage }}; the attempts are counted anew."),
+    ("paused", "Paused: no agent works on this task. Write :resume: to let it go on."),
+    ("resumed", "Resumed: the task goes on where it stopped."),
+    (
+        "cancelled",
+        "Cancelled: the agent is stopped and nothing more is queued. The branch and its files are kept for a while.",
+    ),
+    ("refused", "Sorry, {{ command }} does nothing here: {{ why }}"),
+    (
+        "gate_failed",
+        "The check {{ gate }} does not pass: {{ reason }}\n\n\
+         Push a fix to the branch, or write :retry: to let the agent of this stage try again.",
+    ),
+    (
+        "waiting",
+        "The task waits at the check {{ gate }}. \
+         {% if gate == 'analysis_approved' %}Please write :approved: or :rejected: with the reason.\
+         {% elif gate == 'review_approved' %}Please review the pull request.\
+         {% elif gate == 'pr_merged' %}Please merge the pull request.\
+         {% else %}It goes on by itself when that passes.{% endif %}",
+    ),
+    (
+        "blocked",
+        "The task is blocked: {{ reason }}\n\n\
+         When the cause is gone, write :retry: to go on, or :cancel: to give the task up.",
+    ),
+    (
+        "job_failed",
+        "Job {{ id }} ({{ kind }}) has failed for good:\n\n{{ error | fenced }}\n\n\
+         Have a look with orchctl and retry it there.",
+    ),
+    (
+        "budget_stop",
+        "The task is blocked because a budget is used up: {{ which }}, {{ spent }} of {{ limit }}.\n\n\
+         Raise the limit in the configuration, then write :retry: to go on.",
+    ),
+    (
+        "loop_stop",
+        "The task is blocked: {{ runs }} agents ran in {{ minutes }} minutes without a new commit or a change of \
+         stage.\n\nPlease look at what they did, then write :retry: to go on, or :cancel: to give the task up.",
+    ),
+    (
+        "breaker_opened",
+        "The model provider keeps failing: {{ why }}\n\n\
+         No agent starts for {{ pause_s }} seconds, then a single one tries. Nothing to do unless this is repeated.",
+    ),
+    ("breaker_closed", "The model provider works again; agents start as usual."),
+    (
+        "usage_limit",
+        "The account's usage limit is reached. Agents wait until {{ until }} and then go on by themselves.",
+    ),
+    (
+        "installation_fault",
+        "Agents cannot run on this installation: {{ why }}\n\n\
+         They are paused and no task is charged. Check credentials, credit, model names and the claude binary; \
+         orchctl doctor helps.",
+    ),
+    ("task_done", "{{ key }} is done: {{ title | line }}\n\nThe work is on the branch {{ branch }}."),
+    (
+        "pull_body",
+        "{{ title | line }}\n\n\
+         Work item: {{ key }}{% if url %} {{ url | line }}{% endif %}\n\
+         Branch: {{ branch }}\n\
+         Documents: docs/work-items/{{ key }}/\n\n\
+         Opened by Orch.",
+    ),
+    (
+        "denied_tools",
+        "The agent was refused tools: {{ list | join(', ') }}\n\n\
+         If it needs them, allow them for its role in the configuration.",
+    ),
+];

@@ -1,0 +1,122 @@
+//! The messages and their parameters.
+
+use super::Locale;
+use super::shown::{Moment, Shown};
+use crate::domain::budget::{BudgetStop, Limit};
+use crate::domain::failure::Denial;
+use crate::domain::gate::{FailReason, Gate};
+use crate::domain::job::JobKind;
+use crate::domain::names::{BranchName, WorkItemKey};
+use crate::domain::stage::{Role, Stage};
+use crate::domain::words::Command;
+use minijinja::Value;
+use std::collections::BTreeMap;
+
+/// Declares the messages: their stable names and the variables that their templates may use.
+macro_rules! messages {
+    ($($(#[$meta:meta])* $variant:ident = $name:literal $({ $($field:ident: $ty:ty),+ $(,)? })?),+ $(,)?) => {
+        /// One thing to tell a person.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Message { $($(#[$meta])* $variant $({ $($field: $ty),+ })?),+ }
+
+        impl Message {
+            /// The stable name of every message; overrides are given by these.
+            pub const ALL_NAMES: &'static [&'static str] = &[$($name),+];
+
+            /// The stable name.
+            pub const fn name(&self) -> &'static str {
+                match self { $(Message::$variant { .. } => $name),+ }
+            }
+
+            /// The variables that a template of this name may use.
+            pub fn variables_of(name: &str) -> Option<&'static [&'static str]> {
+                match name { $($name => Some(&[$($(stringify!($field)),+)?]),)+ _ => None }
+            }
+
+            /// The parameters as template values.
+            pub(super) fn values(&self, locale: Locale) -> BTreeMap<&'static str, Value> {
+                match self {
+                    $(Message::$variant $({ $($field),+ })? => {
+                        BTreeMap::from([$($((stringify!($field), Shown::shown($field, locale))),+)?])
+                    })+
+                }
+            }
+
+            /// Values of the right types, to try a template with.
+            pub(super) fn sample_values(name: &str) -> BTreeMap<&'static str, Value> {
+                match name {
+                    $($name => BTreeMap::from([$($((stringify!($field), <$ty as Shown>::sample())),+)?]),)+
+                    _ => BTreeMap::new(),
+                }
+            }
+        }
+    };
+}
+
+messages! {
+    /// A work item was taken up; `minutes` is how long the analyst may take.
+    AnalystStarted = "analyst_started" { key: WorkItemKey, files: Vec<String>, minutes: u64 },
+    /// The analysis is complete and a person must approve it.
+    ApprovalWanted = "approval_wanted" { key: WorkItemKey },
+    /// The analyst's questions.
+    Questions = "questions" { text: String },
+    /// The analyst left neither documents nor questions; `log` is the name of the run's log.
+    NoArtifacts = "no_artifacts" { log: String },
+    /// The reviewer wants changes; the developer's `attempt` of `cap` begins.
+    ReviewChanges = "review_changes" { attempt: u32, cap: u32, reason: String },
+    /// The tester's report is no pass; the developer goes on.
+    TestsFailed = "tests_failed" { reason: String },
+    /// The project's tests are red; the developer's `attempt` of `cap` begins.
+    TestsRed = "tests_red" { attempt: u32, cap: u32, tail: String },
+    /// The architect reports a conflict; the analyst goes on.
+    Conflict = "conflict" { excerpt: String },
+    /// A role ran as often as it may; the task is blocked.
+    RoleCapReached = "role_cap_reached" { role: Role, cap: u32, reason: String },
+    /// The task moved on; `role` is who has started, if anyone.
+    StageAdvanced = "stage_advanced" { key: WorkItemKey, from: Stage, to: Stage, role: Option<Role> },
+    /// A person's approval was taken.
+    Approved = "approved" { to: Stage },
+    /// A person's rejection was taken.
+    RejectedBack = "rejected_back" { to: Stage, reason: String },
+    /// A person's answer to the questions was taken.
+    AnswerTaken = "answer_taken",
+    /// A person's retry was taken.
+    Retrying = "retrying" { role: Role, stage: Stage },
+    Paused = "paused",
+    Resumed = "resumed",
+    Cancelled = "cancelled",
+    /// A command that makes no sense now, or not from this person.
+    Refused = "refused" { command: Command, why: String },
+    /// A gate failed and no rule says what follows.
+    GateFailed = "gate_failed" { gate: Gate, reason: FailReason },
+    /// A gate waits for someone.
+    Waiting = "waiting" { gate: Gate },
+    Blocked = "blocked" { reason: String },
+    /// A job used up its attempts.
+    JobFailed = "job_failed" { kind: JobKind, id: i64, error: String },
+    /// A budget is used up; the amounts are text with their unit ([`BudgetStop`] converts).
+    BudgetStop = "budget_stop" { which: Limit, limit: String, spent: String },
+    /// Too many runs without progress; the task is blocked.
+    LoopStop = "loop_stop" { runs: u32, minutes: u32 },
+    BreakerOpened = "breaker_opened" { pause_s: u64, why: String },
+    BreakerClosed = "breaker_closed",
+    /// The account's allowance is used up.
+    UsageLimit = "usage_limit" { until: Moment },
+    /// No agent can run here.
+    InstallationFault = "installation_fault" { why: String },
+    TaskDone = "task_done" { key: WorkItemKey, title: String, branch: BranchName },
+    /// The body of a task's pull request; `url` leads to the work item.
+    PullBody = "pull_body" { key: WorkItemKey, title: String, url: Option<String>, branch: BranchName },
+    /// Tools that an agent was refused.
+    DeniedTools = "denied_tools" { list: Vec<Denial> },
+}
+
+impl From<&BudgetStop> for Message {
+    fn from(stop: &BudgetStop) -> Message {
+        Message::BudgetStop {
+            which: stop.which,
+            limit: stop.which.amount(stop.limit),
+            spent: stop.which.amount(stop.spent),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Parameters as people read them, in their language.
+
+use super::Locale;
+use crate::domain::budget::Limit;
+use crate::domain::failure::Denial;
+use crate::domain::gate::{FailReason, Gate};
+use crate::domain::job::JobKind;
+use crate::domain::names::{BranchName, WorkItemKey};
+use crate::domain::stage::{Role, Stage};
+use crate::domain::words::{Command, parse_comment};
+use minijinja::Value;
+
+/// A moment, milliseconds since the epoch; shown to the minute in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment(pub i64);
+
+/// A type of parameter.
+pub(super) trait Shown {
+    fn shown(&self, locale: Locale) -> Value;
+    /// A value of this type, to try a template with.
+    fn sample() -> Value;
+}
+
+/// Text from outside: no control characters, no fence that is left open, no line that reads as a command.
+pub(super) fn tame(text: &str) -> String {
+    let is_plain = |c: &char| matches!(c, '\n' | '\t') || !c.is_control();
+    let text: String = text.replace("\r\n", "\n").chars().filter(is_plain).collect();
+    let fences = text.lines().filter(|line| line.trim_start().starts_with("```")).count();
+    let quoted = |line: &str| if parse_comment(line).is_some() { format!("> {line}") } else { line.to_owned() };
+    let text = text.trim().lines().map(quoted).collect::<Vec<_>>().join("\n");
+    if fences % 2 == 0 { text } else { text.replace("```", "'''") }
+}
+
+impl Shown for String {
+    fn shown(&self, _: Locale) -> Value {
+        Value::from(tame(self))
+    }
+    fn sample() -> Value {
+        Value::from("text")
+    }
+}
+
+impl Shown for Option<String> {
+    fn shown(&self, locale: Locale) -> Value {
+        self.as_ref().map_or_else(|| Value::from(()), |text| text.shown(locale))
+    }
+    fn sample() -> Value {
+        String::sample()
+    }
+}
+
+impl Shown for Vec<String> {
+    fn shown(&self, _: Locale) -> Value {
+        self.iter().map(|text| tame(text)).collect()
+    }
+    fn sample() -> Value {
+        Value::from_iter(["text"])
+    }
+}
+
+impl Shown for Vec<Denial> {
+    fn shown(&self, locale: Locale) -> Value {
+        let texts: Vec<String> = self.iter().map(|denial| format!("{} ({})", denial.tool, denial.count)).collect();
+        texts.shown(locale)
+    }
+    fn sample() -> Value {
+        Vec::<String>::sample()
+    }
+}
+
+impl Shown for Moment {
+    fn shown(&self, _: Locale) -> Value {
+        let stamp = jiff::Timestamp::from_millisecond(self.0);
+        Value::from(stamp.map_or_else(|_| "?".to_owned(), |stamp| stamp.strftime("%Y-%m-%d %H:%M UTC").to_string()))
+    }
+    fn sample() -> Value {
+        Value::from("2030-01-01 00:00 UTC")
+    }
+}
+
+/// Types that read the same in every language.
+macro_rules! shown_as_is {
+    ($($ty:ty: $value:ident => $text:expr, $sample:expr;)+) => {$(
+        impl Shown for $ty {
+            fn shown(&self, _: Locale) -> Value {
+                let $value = self;
+                Value::from($text)
+            }
+            fn sample() -> Value {
+                Value::from($sample)
+            }
+        }
+    )+};
+}
+
+shown_as_is! {
+    u32: n => *n, 3;
+    u64: n => *n, 3;
+    i64: n => *n, 3;
+    WorkItemKey: key => key.to_string(), "ET-001";
+    BranchName: branch => branch.to_string(), "feature/ET-001-text";
+    Gate: gate => gate.as_str(), "tests_local";
+    JobKind: kind => kind.as_str(), "agent";
+    Command: command => command.word(), ":retry:";
+}
+
+impl Shown for Option<Role> {
+    fn shown(&self, locale: Locale) -> Value {
+        self.map_or_else(|| Value::from(()), |role| role.shown(locale))
+    }
+    fn sample() -> Value {
+        Role::sample()
+    }
+}
+
+impl Shown for Role {
+    fn shown(&self, locale: Locale) -> Value {
+        Value::from(match (locale, self) {
+            (Locale::En, role) => role.as_str(),
+            (Locale::Ru, Role::Analyst) => "аналитик",
+            (Locale::Ru, Role::Architect) => "архитектор",
+            (Locale::Ru, Role::Developer) => "разработчик",
+            (Locale::Ru, Role::Reviewer) => "ревьюер",
+            (Locale::Ru, Role::Tester) => "тестировщик",
+            (Locale::Ru, Role::Deployer) => "инженер развёртывания",
+        })
+    }
+    fn sample() -> Value {
+        Value::from("developer")
+    }
+}
+
+impl Shown for Stage {
+    fn shown(&self, locale: Locale) -> Value {
+        Value::from(match (locale, self) {
+            (Locale::En, stage) => stage.as_str(),
+            (Locale::Ru, Stage::Created) => "создано",
+            (Locale::Ru, Stage::Analysis) => "анализ",
+            (Locale::Ru, Stage::Architecture) => "архитектура",
+            (Locale::Ru, Stage::Development) => "разработка",
+            (Locale::Ru, Stage::Review) => "ревью",
+            (Locale::Ru, Stage::Testing) => "тестирование",
+            (Locale::Ru, Stage::Deploy) => "развёртывание",
+            (Locale::Ru, Stage::Done) => "готово",
+        })
+    }
+    fn sample() -> Value {
+        Value::from("review")
+    }
+}
+
+impl Shown for Limit {
+    fn shown(&self, locale: Locale) -> Value {
+        Value::from(match (locale, self) {
+            (Locale::En, Limit::RunUsd) => "cost of one run",
+            (Locale::En, Limit::RunTurns) => "turns of one run",
+            (Locale::En, Limit::TaskUsd) => "cost of the task",
+            (Locale::En, Limit::TaskRuns) => "runs of the task",
+            (Locale::En, Limit::ProjectUsdPerDay) => "cost of the project today",
+            (Locale::En, Limit::DayUsd) => "cost of all projects today",
+            (Locale::Ru, Limit::RunUsd) => "стоимость одного запуска",
+            (Locale::Ru, Limit::RunTurns) => "шаги одного запуска",
+            (Locale::Ru, Limit::TaskUsd) => "стоимость задачи",
+            (Locale::Ru, Limit::TaskRuns) => "запуски задачи",
+            (Locale::Ru, Limit::ProjectUsdPerDay) => "стоимость проекта за день",
+            (Locale::Ru, Limit::DayUsd) => "стоимость всех проектов за день",
+        })
+    }
+    fn sample() -> Value {
+        Value::from("cost of the task")
+    }
+}
+
+impl Shown for FailReason {
+    fn shown(&self, locale: Locale) -> Value {
+        let text = match locale {
+            Locale::En => self.summary(),
+            Locale::Ru => in_russian(self),
+        };
+        Value::from(tame(&text))
+    }
+    fn sample() -> Value {
+        String::sample()
+    }
+}
+
+/// The counterpart of [`FailReason::summary`].
+fn in_russian(reason: &FailReason) -> String {
+    let text = match reason {
+        FailReason::MissingFiles { files } => format!("нет файлов или они пусты: {}", files.join(", ")),
+        FailReason::Conflict { file, text } => format!("противоречие ({file}): {text}"),
+        FailReason::TestsRed { exit_code, .. } => format!("тесты не проходят (код {exit_code})"),
+        FailReason::CiFailed { detail } => format!("сборка CI не прошла: {detail}"),
+        FailReason::ChangesRequested { file, reason } => format!("запрошены правки ({file}): {reason}"),
+        FailReason::NotFound { file } => format!("файл {file} не найден"),
+        FailReason::NoVerdict { file, detail } => format!("в файле {file} нет вердикта: {detail}"),
+        FailReason::NoPullAndNoReview => "нет ни открытого PR, ни файла ревью".to_owned(),
+        FailReason::PullRejected { reviewer, reason } => format!("отклонил {reviewer}: {reason}"),
+        FailReason::TestsNotPassed { file, reason } => format!("проверка не пройдена ({file}): {reason}"),
+    };
+    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(500).collect()
+}

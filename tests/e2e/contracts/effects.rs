@@ -1,0 +1,167 @@
+//! Every effect, sent twice and with its answer lost: a person sees one thing.
+
+use super::{gitea_at, plane_at, telegram_at};
+use orch_common::domain::effect::{Effect, PlaneTarget, StateGroup, StatusState};
+use orch_tests::fakes::{FakeGitea, FakePlane, FakeTelegram, Fault};
+use orch_worker::effects::{Outside, SendError, Sent};
+use std::sync::Arc;
+
+const REPO: &str = "widgets";
+const BRANCH: &str = "feature/ET-1-x";
+
+/// All three services, a work item, and a branch with a commit of its own.
+struct Stage {
+    plane: FakePlane,
+    gitea: FakeGitea,
+    telegram: FakeTelegram,
+    outside: Outside,
+    item: String,
+    head: String,
+}
+
+fn stage() -> Stage {
+    let (plane, gitea, telegram) = (FakePlane::start(), FakeGitea::start(), FakeTelegram::start());
+    gitea.add_plain_repo(REPO);
+    let head = "b".repeat(40);
+    gitea.set_branch(REPO, BRANCH, &head);
+    let (item, _) = plane.create_item("Title", "", &[]);
+    let outside = Outside::new(
+        Some(Arc::new(plane_at(plane.url()))),
+        Some(Arc::new(gitea_at(gitea.url()))),
+        Some(Arc::new(telegram_at(telegram.url()))),
+    );
+    Stage { plane, gitea, telegram, outside, item, head }
+}
+
+impl Stage {
+    fn comment(&self) -> Effect {
+        let (project, work_item) = (FakePlane::PROJECT.into(), self.item.clone());
+        Effect::PlaneComment { project, work_item, key: "t1:started".into(), text: "one <b>\n\ntwo".into() }
+    }
+
+    fn state(&self, name: &str) -> Effect {
+        let (project, work_item) = (FakePlane::PROJECT.into(), self.item.clone());
+        Effect::PlaneState { project, work_item, name: name.into(), group: StateGroup::Started }
+    }
+
+    fn pull(&self) -> Effect {
+        let link = Some(PlaneTarget { project: FakePlane::PROJECT.into(), work_item: self.item.clone() });
+        let (title, body) = ("ET-1: x".into(), "b".into());
+        Effect::GiteaPull { repo: REPO.into(), branch: BRANCH.into(), base: "main".into(), title, body, link }
+    }
+
+    fn merge(&self, head: &str) -> Effect {
+        let head = head.parse().unwrap();
+        Effect::GiteaMerge { repo: REPO.into(), branch: BRANCH.into(), head, title: "ET-1".into() }
+    }
+
+    fn status(&self, state: StatusState) -> Effect {
+        let (head, context) = (self.head.parse().unwrap(), "orch/gate".into());
+        Effect::GiteaStatus { repo: REPO.into(), head, context, state, description: "d".into() }
+    }
+}
+
+fn is_done(sent: &Sent) -> bool {
+    matches!(sent, Sent::Done { .. })
+}
+
+#[tokio::test]
+async fn a_second_send_finds_the_first() {
+    let s = stage();
+    let (project, work_item) = (FakePlane::PROJECT.to_owned(), s.item.clone());
+    let effects = [
+        s.comment(),
+        s.state("In Progress"),
+        s.state("In Review"),
+        Effect::PlaneLink { project, work_item, url: "http://x/1".into(), title: "one".into() },
+        Effect::GiteaBranch { repo: REPO.into(), branch: "feature/ET-2".into(), base: "main".into() },
+        s.pull(),
+        Effect::GiteaComment { repo: REPO.into(), branch: BRANCH.into(), key: "t1:review".into(), text: "hi".into() },
+        s.status(StatusState::Pending),
+        s.status(StatusState::Success),
+        s.merge(&s.head),
+    ];
+    for effect in &effects {
+        assert!(is_done(&s.outside.send(effect).await.unwrap()), "{effect:?}");
+        let again = s.outside.send(effect).await.unwrap();
+        assert!(matches!(again, Sent::AlreadyThere { .. }), "{effect:?}: {again:?}");
+    }
+    assert_eq!(s.plane.comments_of(&s.item), ["<p>one &lt;b&gt;</p><p>two</p>"]);
+    assert_eq!(s.plane.state_of(&s.item), "In Review");
+    assert_eq!(s.plane.state_names().iter().filter(|n| *n == "In Review").count(), 1, "created once");
+    assert_eq!(s.plane.item(&s.item).links.len(), 2, "the effect's own, and the pull request's");
+    let pull = s.gitea.pull_of(REPO, BRANCH).unwrap();
+    assert!(pull.merged && s.gitea.pulls(REPO).len() == 1);
+    assert_eq!(s.gitea.comments_of(REPO, 1)[0].body, "hi\n\n<!-- orch:t1:review -->");
+    assert_eq!(s.gitea.statuses_of(REPO, &s.head).len(), 2);
+}
+
+#[tokio::test]
+async fn a_lost_answer_does_not_double_anything() {
+    let s = stage();
+    s.outside.send(&s.pull()).await.unwrap();
+    let note = Effect::GiteaComment { repo: REPO.into(), branch: BRANCH.into(), key: "k".into(), text: "hi".into() };
+    for (effect, path) in [(s.comment(), "/comments/"), (s.state("Done"), "/work-items/")] {
+        s.plane.fail_when("", path, 1, Fault::LostAnswer);
+        s.outside.send(&effect).await.unwrap();
+    }
+    s.gitea.fail_when("POST", "/comments", 1, Fault::LostAnswer);
+    assert!(matches!(s.outside.send(&note).await, Err(SendError::Transient { .. })));
+    assert!(matches!(s.outside.send(&note).await, Ok(Sent::AlreadyThere { .. })));
+    assert_eq!(s.plane.comments_of(&s.item).len(), 1);
+    assert_eq!(s.gitea.comments_of(REPO, 1).len(), 1);
+}
+
+#[tokio::test]
+async fn a_marker_of_somebody_else_hides_nothing() {
+    let s = stage();
+    s.outside.send(&s.pull()).await.unwrap();
+    s.gitea.comment_as("maria", REPO, 1, "<!-- orch:k -->");
+    let note = Effect::GiteaComment { repo: REPO.into(), branch: BRANCH.into(), key: "k".into(), text: "hi".into() };
+    assert!(is_done(&s.outside.send(&note).await.unwrap()));
+}
+
+#[tokio::test]
+async fn a_merge_is_tied_to_the_judged_commit() {
+    let s = stage();
+    s.outside.send(&s.pull()).await.unwrap();
+    let moved = s.outside.send(&s.merge(&"c".repeat(40))).await;
+    assert!(matches!(moved, Err(SendError::Permanent { .. })), "{moved:?}");
+    assert!(!s.gitea.pull_of(REPO, BRANCH).unwrap().merged);
+    s.gitea.merges_later(REPO, 100);
+    assert!(matches!(s.outside.send(&s.merge(&s.head)).await, Err(SendError::Transient { .. })));
+    s.gitea.merges_later(REPO, 0);
+    s.gitea.set_merge_style(REPO, "squash");
+    assert!(is_done(&s.outside.send(&s.merge(&s.head)).await.unwrap()));
+    let asked = s.gitea.requests().into_iter().rfind(|r| r.method == "POST" && r.path.ends_with("/merge")).unwrap();
+    assert_eq!(asked.json()["do"], "squash", "the repository's own style");
+}
+
+#[tokio::test]
+async fn what_the_queue_must_do_is_said_by_the_error() {
+    let s = stage();
+    s.plane.fail_next(1, Fault::status(500));
+    assert!(matches!(s.outside.send(&s.comment()).await, Err(SendError::Transient { retry_after_s: None, .. })));
+    let missing = Effect::PlaneComment {
+        project: FakePlane::PROJECT.into(),
+        work_item: uuid::Uuid::new_v4().to_string(),
+        key: "k".into(),
+        text: "x".into(),
+    };
+    assert!(matches!(s.outside.send(&missing).await, Err(SendError::Permanent { .. })));
+    s.telegram.flood(9);
+    let told = s.outside.send(&Effect::Telegram { text: "x".into() }).await;
+    assert!(matches!(told, Err(SendError::Transient { retry_after_s: Some(9), .. })), "{told:?}");
+    let unborn = Effect::GiteaComment { repo: REPO.into(), branch: "none".into(), key: "k".into(), text: "x".into() };
+    assert!(matches!(s.outside.send(&unborn).await, Ok(Sent::Skipped { .. })));
+}
+
+#[tokio::test]
+async fn a_state_deleted_behind_our_back_is_looked_up_again() {
+    let s = stage();
+    s.outside.send(&s.state("In Review")).await.unwrap();
+    s.outside.send(&s.state("Done")).await.unwrap();
+    s.plane.remove_state("In Review");
+    assert!(is_done(&s.outside.send(&s.state("In Review")).await.unwrap()));
+    assert_eq!(s.plane.state_of(&s.item), "In Review");
+}

@@ -1,0 +1,205 @@
+//! What every part of the worker is given: configuration, store, the outside. Built once, shared by `Arc`.
+
+use crate::agent::preflight::Preflight;
+use crate::clients::gitea::{GiteaClient, GiteaSettings};
+use crate::clients::plane::{PlaneClient, PlaneSettings};
+use crate::clients::telegram::{TelegramClient, TelegramSettings};
+use crate::effects::send::Outside;
+use crate::git::{AuthHeader, GitError, GitSettings, Remote, Repos};
+use anyhow::Context as _;
+use orch_common::config::{Config, Project, Secret};
+use orch_common::domain::budget::Limits;
+use orch_common::domain::decide::Policy;
+use orch_common::domain::messages::{Catalogue, Locale, Message};
+use orch_common::domain::pipeline::Pipeline;
+use orch_common::domain::stage::Stage;
+use orch_common::store::accounts::DEFAULT_ACCOUNT;
+use orch_common::store::tasks::Task;
+use orch_common::store::{Store, StoreOptions};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// The account whose limits and breaker count; one per installation so far.
+pub const ACCOUNT: &str = DEFAULT_ACCOUNT;
+
+/// Shared by all lanes.
+pub struct Context {
+    pub config: Config,
+    pub store: Store,
+    pub outside: Outside,
+    pub repos: Repos,
+    pub catalogue: Catalogue,
+    pub preflight: Preflight,
+    /// This worker's name, the owner in every row it claims.
+    pub name: String,
+    pub host: String,
+    /// The program that supervises runs: this one.
+    pub exe: PathBuf,
+    /// Absolute.
+    pub runs_dir: PathBuf,
+    /// Cancelled when the worker is to stop.
+    pub stopping: CancellationToken,
+    /// Actor ids of the orchestrator's own accounts, as far as they could be asked for.
+    pub accounts: crate::events::accounts::OwnAccounts,
+    /// The jobs that this process handles now.
+    pub in_flight: crate::in_flight::InFlight,
+    /// What the worker's row says of the preflight.
+    pub shown_preflight: std::sync::Mutex<Option<(bool, String)>>,
+}
+
+impl Context {
+    /// Opens the database (migrating it) and everything else that needs no network.
+    pub fn build(config: Config, stopping: CancellationToken) -> anyhow::Result<Arc<Context>> {
+        let store = Store::open_and_migrate(&StoreOptions::new(&config.database.path))?;
+        let name = config.worker.name_or_host();
+        let host = nix::unistd::gethostname()
+            .ok()
+            .and_then(|h| h.into_string().ok())
+            .context("the host's name cannot be read")?;
+        let runs_dir = absolute_folder(&config.worker.runs_dir)?;
+        let repos = Repos::open(&config.worker.repos_dir, GitSettings::default())?;
+        let locale = match config.worker.locale {
+            orch_common::config::Locale::En => Locale::En,
+            orch_common::config::Locale::Ru => Locale::Ru,
+        };
+        let catalogue = Catalogue::new(locale, std::collections::BTreeMap::new())?;
+        let ttl = std::time::Duration::from_secs(config.resilience.preflight_cache_ttl_s);
+        let bin = config.agent.claude_bin.to_string_lossy().into_owned();
+        let preflight = Preflight::new(bin, config.agent.user.clone(), ttl);
+        let outside = build_outside(&config)?;
+        let accounts = crate::events::accounts::OwnAccounts::new(&config);
+        let exe = std::env::current_exe().context("the worker's own program cannot be found")?;
+        Ok(Arc::new(Context {
+            config,
+            store,
+            outside,
+            repos,
+            catalogue,
+            preflight,
+            name,
+            host,
+            exe: supervisor_program(exe),
+            runs_dir,
+            stopping,
+            accounts,
+            in_flight: crate::in_flight::InFlight::default(),
+            shown_preflight: std::sync::Mutex::new(None),
+        }))
+    }
+
+    /// The rules of a project.
+    pub fn policy(&self, project: &Project) -> Policy {
+        Policy {
+            pipeline: pipeline_of(project),
+            role_run_cap: self.config.role_run_cap(project),
+            merge: project.merge,
+            names: project.artifacts.clone(),
+            analyst_minutes: self
+                .config
+                .run_limits(project, orch_common::domain::stage::Role::Analyst)
+                .timeout_s
+                .div_ceil(60)
+                .clamp(1, 15),
+        }
+    }
+
+    /// A message to the team's chat about a task.
+    pub fn chat_text(&self, task: &Task, message: &Message) -> String {
+        match task.key.parse() {
+            Ok(key) => self.catalogue.render_for_chat(&key, message),
+            Err(_) => self.catalogue.render(message),
+        }
+    }
+
+    /// What a project's tasks may spend.
+    pub fn limits(&self, project: &Project) -> Limits {
+        let b = self.config.budget_of(project);
+        Limits {
+            run_usd: b.run_usd,
+            run_turns: b.run_turns,
+            task_usd: b.task_usd,
+            task_runs: b.task_runs,
+            project_usd_per_day: b.project_usd_per_day,
+            day_usd: b.day_usd,
+        }
+    }
+
+    /// Where a project's repository is cloned from and pushed to.
+    pub fn remote(&self, project: &Project) -> Result<Remote, GitError> {
+        let url = self.config.git_remote(project);
+        let Some(url) = url else {
+            let what = format!("an address for {}: set gitea.url, gitea.git_url or the project's remote", project.repo);
+            return Err(GitError::NotFound { what });
+        };
+        let own_forge = self.config.gitea.url.as_ref().is_some_and(|base| url.as_str().starts_with(base.as_str()));
+        let auth = match (&self.config.gitea.token, own_forge) {
+            (Some(token), true) => Some(AuthHeader::token(token.expose())?),
+            _ => None,
+        };
+        Remote::new(url.as_str(), auth)
+    }
+}
+
+/// The services that are configured; what is not is skipped, and said once here.
+fn build_outside(config: &Config) -> anyhow::Result<Outside> {
+    for missing in config.missing_for_worker() {
+        tracing::warn!(setting = missing, "not set: what needs it is skipped");
+    }
+    let plane = match (&config.plane.url, &config.plane.workspace, &config.plane.api_token) {
+        (Some(url), Some(workspace), Some(token)) => Some(PlaneClient::new(PlaneSettings {
+            url: url.as_str().to_owned(),
+            workspace: workspace.clone(),
+            token: token.expose().to_owned(),
+        })?),
+        _ => None,
+    };
+    let forge = |token: &Option<Secret>| match (&config.gitea.url, token) {
+        (Some(url), Some(token)) => GiteaClient::new(GiteaSettings {
+            url: url.as_str().to_owned(),
+            owner: config.gitea.owner.clone().unwrap_or_default(),
+            token: token.expose().to_owned(),
+        })
+        .map(|client| Some(Arc::new(client))),
+        _ => Ok(None),
+    };
+    let telegram = match (&config.telegram.bot_token, &config.telegram.chat_id) {
+        (Some(token), Some(chat)) => Some(TelegramClient::new(TelegramSettings {
+            url: config.telegram.api_url.as_str().to_owned(),
+            token: token.expose().to_owned(),
+            chat_id: chat.clone(),
+        })?),
+        _ => None,
+    };
+    let mut outside = Outside::new(plane.map(Arc::new), forge(&config.gitea.token)?, telegram.map(Arc::new));
+    outside.reviewer = forge(&config.gitea.reviewer_token)?;
+    Ok(outside)
+}
+
+/// The pipeline a project runs, with its shortcuts applied. The configuration has checked it.
+pub fn pipeline_of(project: &Project) -> Pipeline {
+    let configured = project.pipeline.as_ref().and_then(|steps| Pipeline::new(steps.clone()).ok());
+    let mut pipeline = configured.unwrap_or_default();
+    let shortcuts = [
+        (Stage::Development, project.development_gate),
+        (Stage::Review, project.review_gate),
+        (Stage::Deploy, project.deploy_gate),
+    ];
+    for (stage, gate) in shortcuts {
+        if gate.is_some() {
+            pipeline = pipeline.with_gate(stage, gate);
+        }
+    }
+    pipeline
+}
+
+fn absolute_folder(path: &std::path::Path) -> anyhow::Result<PathBuf> {
+    std::fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))?;
+    path.canonicalize().with_context(|| format!("cannot find {}", path.display()))
+}
+
+/// `orchctl` carries the worker's code too, but only `orch-worker` is small enough to sit beside every run.
+fn supervisor_program(exe: PathBuf) -> PathBuf {
+    let sibling = exe.with_file_name("orch-worker");
+    if sibling.is_file() { sibling } else { exe }
+}

@@ -1,0 +1,68 @@
+//! The lane of `effect` jobs: send, and record what came of it.
+
+use super::send::{SendError, Sent};
+use crate::clock::now_ms;
+use crate::context::Context;
+use crate::job_end;
+use orch_common::domain::effect::Effect;
+use orch_common::domain::job::{JobEnd, JobStatus};
+use orch_common::store::StoreError;
+use orch_common::store::jobs::{self, Job};
+use std::sync::Arc;
+use tracing::Instrument as _;
+
+/// Handles one effect job to its end.
+pub async fn handle(ctx: Arc<Context>, job: Job) {
+    let span = tracing::info_span!("effect", job = job.id, task = job.task_id);
+    async {
+        let effect: Effect = match serde_json::from_str(&job.payload) {
+            Ok(effect) => effect,
+            Err(error) => {
+                let why = format!("the job's payload cannot be read: {error}");
+                return job_end::failed(&ctx, &job, &why, None).await;
+            }
+        };
+        match still_ours(&ctx, &job).await {
+            Ok(true) => send(&ctx, &job, &effect).await,
+            Ok(false) => tracing::warn!("the job is no longer this worker's; nothing was sent"),
+            Err(error) => job_end::failed(&ctx, &job, &error.to_string(), Some(None)).await,
+        }
+    }
+    .instrument(span)
+    .await;
+}
+
+/// Asked just before the send: a worker that was stopped for long must not send what another has sent.
+async fn still_ours(ctx: &Context, job: &Job) -> Result<bool, StoreError> {
+    let (id, worker) = (job.id, ctx.name.clone());
+    ctx.store
+        .read(move |c| {
+            let row = jobs::get(c, id)?;
+            Ok(row.is_some_and(|j| j.status == JobStatus::Running && j.worker.as_deref() == Some(worker.as_str())))
+        })
+        .await
+}
+
+async fn send(ctx: &Arc<Context>, job: &Job, effect: &Effect) {
+    let note = match ctx.outside.send(effect).await {
+        Ok(Sent::Done { detail }) => format!("sent: {detail}"),
+        Ok(Sent::AlreadyThere { detail }) => format!("already there: {detail}"),
+        Ok(Sent::Skipped { why }) => {
+            tracing::info!(effect = effect.name(), %why, "effect skipped");
+            format!("skipped: {why}")
+        }
+        Err(SendError::Transient { why, retry_after_s }) => {
+            return job_end::failed(ctx, job, &format!("{}: {why}", effect.name()), Some(retry_after_s)).await;
+        }
+        Err(SendError::Permanent { why }) => {
+            return job_end::failed(ctx, job, &format!("{}: {why}", effect.name()), None).await;
+        }
+    };
+    let row = job.clone();
+    let end = JobEnd::Done { note: Some(note) };
+    match ctx.store.write(move |c| jobs::finish(c, &row, &end, now_ms())).await {
+        Ok(true) => tracing::info!(effect = effect.name(), "effect sent"),
+        Ok(false) => tracing::warn!("the job is no longer this worker's; its end is left to its owner"),
+        Err(error) => job_end::failed(ctx, job, &error.to_string(), Some(None)).await,
+    }
+}

@@ -1,0 +1,195 @@
+//! An `advance` job: publish what the agent left, look at the gate of the stage, decide, move - the look outside of
+//! any transaction, everything it leads to in one.
+
+use super::apply::{Applied, Asked, apply};
+use super::facts::{facts, history};
+use super::payload::AdvancePayload;
+use super::publish::{Published, publish};
+use crate::clock::now_ms;
+use crate::context::Context;
+use crate::gates::Look;
+use crate::git::GitError;
+use crate::job_end;
+use orch_common::config::Project;
+use orch_common::domain::decide::{Finding, Policy, Trigger, decide, needs_finding};
+use orch_common::domain::gate::{FailReason, GateOutcome, TestEnd, judge};
+use orch_common::domain::job::{JobEnd, Spend};
+use orch_common::domain::stage::CommitId;
+use orch_common::domain::words::Command;
+use orch_common::store::gates::{NewGateResult, record};
+use orch_common::store::jobs::{self, Job};
+use orch_common::store::tasks::{self, Task};
+use orch_common::store::{Conn, StoreError};
+use std::sync::Arc;
+
+/// What a look at the gate brought.
+struct Looked {
+    finding: Finding,
+    head: CommitId,
+    result: Option<NewGateResult>,
+}
+
+/// Why a look brought nothing.
+#[derive(Debug, thiserror::Error)]
+enum LookError {
+    #[error(transparent)]
+    Git(#[from] GitError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Unusable(String),
+    #[error("the worker stops")]
+    Stopping,
+}
+
+/// Runs the job to its end.
+pub async fn run(ctx: &Arc<Context>, job: Job) {
+    match attempt(ctx, &job).await {
+        Ok(note) => tracing::info!(%note, "looked"),
+        // The row stays running; the next worker finds it at its start.
+        Err(LookError::Stopping | LookError::Git(GitError::Cancelled)) => tracing::info!("the worker stops"),
+        Err(LookError::Unusable(why)) => job_end::failed(ctx, &job, &why, None).await,
+        Err(error) => job_end::failed(ctx, &job, &error.to_string(), Some(None)).await,
+    }
+}
+
+async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
+    let payload: AdvancePayload = serde_json::from_str(&job.payload)
+        .map_err(|e| LookError::Unusable(format!("the job's payload cannot be read: {e}")))?;
+    let task_id = job.task_id.unwrap_or_default();
+    let task = ctx.store.read(move |c| tasks::get(c, task_id)).await?;
+    let task = task.ok_or_else(|| LookError::Unusable("the task is gone".into()))?;
+    let project = ctx.config.projects.by_plane(&task.project).cloned();
+    let project = project.ok_or_else(|| LookError::Unusable("the project is no longer registered".into()))?;
+    let policy = ctx.policy(&project);
+    let looked = match needs_finding(&facts(&task)?, &payload.trigger) {
+        true => Some(look(ctx, job, &task, &project, &policy, &payload.trigger).await?),
+        false => None,
+    };
+    if ctx.stopping.is_cancelled() {
+        return Err(LookError::Stopping);
+    }
+    let (inner, job) = (Arc::clone(ctx), job.clone());
+    let seen = task.stage_version;
+    Ok(ctx
+        .store
+        .write(move |c| {
+            let case = Commit { ctx: &inner, job: &job, project: &project, policy: &policy, seen };
+            case.commit(c, &payload.trigger, looked.as_ref())
+        })
+        .await?)
+}
+
+async fn look(
+    ctx: &Context,
+    job: &Job,
+    task: &Task,
+    project: &Project,
+    policy: &Policy,
+    trigger: &Trigger,
+) -> Result<Looked, LookError> {
+    let role = match trigger {
+        Trigger::AgentEnded { role, .. } => Some(*role),
+        Trigger::Appeared { .. }
+        | Trigger::Command { .. }
+        | Trigger::Answer { .. }
+        | Trigger::Deleted { .. }
+        | Trigger::Forge { .. }
+        | Trigger::Look => None,
+    };
+    let Published { worktree, head } = publish(ctx, project, task, role).await?;
+    let gate = policy.pipeline.gate(task.stage);
+    let Some(gate) = gate else {
+        let finding =
+            Finding { gate: None, outcome: GateOutcome::Pass, fingerprint: format!("{head}:no gate"), questions: None };
+        return Ok(Looked { finding, head, result: None });
+    };
+    let approves = matches!(trigger, Trigger::Command { command: Command::Approve, .. });
+    let approved = approves || task.approved_at.is_some();
+    let wanted = Look { ctx, project, task, worktree: &worktree, head: &head, gate, approved };
+    let evidence = wanted.collect().await?;
+    let outcome = judge(gate, &policy.names, &evidence);
+    let outcome_name = match &outcome {
+        GateOutcome::Pass => "pass",
+        GateOutcome::Fail(_) => "fail",
+        GateOutcome::Infra(_) => "infra",
+        GateOutcome::Waiting(_) => "waiting",
+    };
+    let tests = evidence.tests.as_ref();
+    let result = NewGateResult {
+        task_id: task.id,
+        job_id: Some(job.id),
+        gate,
+        outcome: outcome_name,
+        reason: (outcome != GateOutcome::Pass).then(|| outcome.summary()),
+        head: Some(head.to_string()),
+        command: tests.map(|t| t.command.clone()),
+        exit_code: tests.and_then(|t| match t.end {
+            TestEnd::Exited { code } => Some(code),
+            TestEnd::Infra { .. } => None,
+        }),
+        duration_ms: tests.map(|t| i64::try_from(t.duration_ms).unwrap_or(i64::MAX)),
+        at: now_ms(),
+    };
+    let questions = matches!(outcome, GateOutcome::Fail(FailReason::MissingFiles { .. }))
+        .then(|| evidence.artifacts.get(&policy.names.questions).cloned())
+        .flatten();
+    let fingerprint = format!("{head}:{}", outcome.fingerprint());
+    Ok(Looked { finding: Finding { gate: Some(gate), outcome, fingerprint, questions }, head, result: Some(result) })
+}
+
+/// The transaction that ends the job.
+struct Commit<'a> {
+    ctx: &'a Context,
+    job: &'a Job,
+    project: &'a Project,
+    policy: &'a Policy,
+    /// The task's version when the gate was looked at.
+    seen: i64,
+}
+
+impl Commit<'_> {
+    fn commit(&self, conn: &mut Conn, trigger: &Trigger, looked: Option<&Looked>) -> Result<String, StoreError> {
+        let now = now_ms();
+        let Some(mut task) = tasks::get(conn, self.job.task_id.unwrap_or_default())? else {
+            return Err(StoreError::Corrupt("the task is gone".into()));
+        };
+        if task.stage_version != self.seen {
+            return self.again(conn, "the task moved while its gate was looked at", Spend::Nothing, now);
+        }
+        if let Some(looked) = looked {
+            tasks::note_head(conn, task.id, looked.head.as_str(), now)?;
+            task.head = Some(looked.head.to_string());
+            if let Some(result) = &looked.result {
+                record(conn, result)?;
+            }
+        }
+        let history = history(conn, &task, self.policy, self.job.id)?;
+        let finding = looked.map(|l| &l.finding);
+        let decision = decide(&facts(&task)?, trigger, finding, &history, self.policy);
+        let asked = Asked { project: self.project, trigger, job_id: self.job.id, now };
+        match apply(conn, self.ctx, &task, &decision, &asked)? {
+            Applied::Yes(note) => {
+                let end = JobEnd::Done { note: Some(note.clone()) };
+                self.ours(jobs::finish(conn, self.job, &end, now)?)?;
+                Ok(note)
+            }
+            Applied::TryAgain(why) => {
+                self.ours(job_end::end(conn, self.ctx, self.job, &why, Some(None), now)?)?;
+                Ok(format!("the gate could not be looked at: {why}"))
+            }
+            Applied::LostRace => self.again(conn, "the task moved", Spend::Nothing, now),
+        }
+    }
+
+    fn again(&self, conn: &mut Conn, why: &str, spend: Spend, now: i64) -> Result<String, StoreError> {
+        let end = JobEnd::Again { at: None, error: why.to_owned(), spend };
+        self.ours(jobs::finish(conn, self.job, &end, now)?)?;
+        Ok(why.to_owned())
+    }
+
+    /// Whoever lost the job changes nothing: the error rolls everything back.
+    fn ours(&self, ended: bool) -> Result<(), StoreError> {
+        if ended { Ok(()) } else { Err(StoreError::LostOwnership) }
+    }
+}

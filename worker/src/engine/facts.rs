@@ -1,0 +1,36 @@
+//! From rows to the facts a decision is made of.
+
+use orch_common::domain::decide::Policy;
+use orch_common::domain::names::BadName;
+use orch_common::domain::task::{History, TaskFacts};
+use orch_common::store::tasks::Task;
+use orch_common::store::{Conn, StoreError, jobs, runs};
+
+/// The facts of a task.
+pub fn facts(task: &Task) -> Result<TaskFacts, StoreError> {
+    let corrupt = |e: BadName| StoreError::Corrupt(format!("task {}: {e}", task.id));
+    Ok(TaskFacts {
+        key: task.key.parse().map_err(corrupt)?,
+        title: task.title.clone(),
+        branch: task.branch.parse().map_err(corrupt)?,
+        stage: task.stage,
+        state: task.state,
+        said: task.said.clone(),
+    })
+}
+
+/// What happened to it before; `own_job` is the job that asks and does not count as busy.
+pub fn history(conn: &mut Conn, task: &Task, policy: &Policy, own_job: i64) -> Result<History, StoreError> {
+    let mut history = History {
+        busy: jobs::unfinished_of_task(conn, task.id)?.iter().any(|j| j.id != own_job),
+        agent_running: runs::any_open(conn, task.id)?,
+        ..History::default()
+    };
+    for step in policy.pipeline.steps() {
+        if let Some(role) = step.role {
+            let n = runs::counted(conn, task.id, role, task.cap_since)?;
+            history.runs.insert(role, u32::try_from(n).unwrap_or(u32::MAX));
+        }
+    }
+    Ok(history)
+}

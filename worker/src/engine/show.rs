@@ -1,0 +1,115 @@
+//! From what a decision wants shown to the effects that show it: names of states, texts of the catalogue, the
+//! project's addresses.
+
+use crate::context::Context;
+use orch_common::config::Project;
+use orch_common::domain::decide::{Change, Outward};
+use orch_common::domain::effect::{Effect, PlaneTarget};
+use orch_common::domain::messages::Message;
+use orch_common::domain::stage::CommitId;
+use orch_common::domain::task::Situation;
+use orch_common::store::tasks::Task;
+
+/// A change and everything needed to show it.
+pub(super) struct Shown<'a> {
+    pub ctx: &'a Context,
+    pub project: &'a Project,
+    pub task: &'a Task,
+    pub change: &'a Change,
+    pub stem: &'a str,
+}
+
+/// The effects of a change in the order they are to be seen, each with the key that makes it unique where
+/// that is not its place in the list.
+pub(super) fn effects_of(shown: &Shown<'_>) -> Vec<(Effect, Option<String>)> {
+    let mut effects = Vec::new();
+    let before = Situation::of(shown.task.stage, shown.task.state);
+    let after = Situation::of(shown.change.stage, shown.change.state);
+    // After a person's word the state is set even where it did not change here: they may have moved it.
+    if let Some(situation) = after
+        && (before != after || shown.change.reset_cap || shown.change.start.is_some())
+    {
+        effects.push((shown.state(situation), None));
+    }
+    for (n, outward) in shown.change.outward.iter().enumerate() {
+        effects.extend(shown.effect(outward, n));
+    }
+    effects
+}
+
+impl Shown<'_> {
+    fn state(&self, situation: Situation) -> Effect {
+        Effect::PlaneState {
+            project: self.task.project.clone(),
+            work_item: self.task.work_item.clone(),
+            name: self.project.state_name(situation).to_owned(),
+            group: situation.group(),
+        }
+    }
+
+    fn effect(&self, outward: &Outward, n: usize) -> Option<(Effect, Option<String>)> {
+        let task = self.task;
+        Some(match outward {
+            Outward::Comment(message) => {
+                let key = format!("{}:say{n}", self.stem);
+                let effect = Effect::PlaneComment {
+                    project: task.project.clone(),
+                    work_item: task.work_item.clone(),
+                    key: key.clone(),
+                    text: self.ctx.catalogue.render(message),
+                };
+                (effect, Some(key))
+            }
+            Outward::Chat(message) => {
+                let text = self.ctx.chat_text(task, message);
+                (Effect::Telegram { text }, None)
+            }
+            Outward::Branch => (
+                Effect::GiteaBranch { repo: task.repo.clone(), branch: task.branch.clone(), base: task.base.clone() },
+                None,
+            ),
+            Outward::Pull => (self.pull()?, Some(format!("t{}:pull", task.id))),
+            Outward::Status { stage, state, text } => {
+                let head: CommitId = task.head.as_deref()?.parse().ok()?;
+                let effect = Effect::GiteaStatus {
+                    repo: task.repo.clone(),
+                    head,
+                    context: format!("orch/{stage}"),
+                    state: *state,
+                    description: text.clone(),
+                };
+                (effect, None)
+            }
+            Outward::Merge => {
+                let head: CommitId = task.head.as_deref()?.parse().ok()?;
+                let title = format!("{}: {}", task.key, task.title);
+                (Effect::GiteaMerge { repo: task.repo.clone(), branch: task.branch.clone(), head, title }, None)
+            }
+        })
+    }
+
+    fn pull(&self) -> Option<Effect> {
+        let task = self.task;
+        let body = self.ctx.catalogue.render(&Message::PullBody {
+            key: task.key.parse().ok()?,
+            title: task.title.clone(),
+            url: self.work_item_url(),
+            branch: task.branch.parse().ok()?,
+        });
+        Some(Effect::GiteaPull {
+            repo: task.repo.clone(),
+            branch: task.branch.clone(),
+            base: task.base.clone(),
+            title: format!("{}: {}", task.key, task.title),
+            body,
+            link: Some(PlaneTarget { project: task.project.clone(), work_item: task.work_item.clone() }),
+        })
+    }
+
+    fn work_item_url(&self) -> Option<String> {
+        let plane = &self.ctx.config.plane;
+        let (base, workspace) = (plane.url.as_ref()?, plane.workspace.as_ref()?);
+        let base = base.as_str().trim_end_matches('/');
+        Some(format!("{base}/{workspace}/projects/{}/issues/{}", self.task.project, self.task.work_item))
+    }
+}

@@ -1,0 +1,51 @@
+//! A trigger meets its task: decided at once where no gate has to be looked at, else put into the queue as
+//! an `advance` job. Everything in the caller's transaction.
+
+use super::apply::{Applied, Asked, apply, enqueue_advance};
+use super::facts::{facts, history};
+use crate::context::Context;
+use orch_common::config::Project;
+use orch_common::domain::decide::{Decision, Trigger, block, decide, needs_finding};
+use orch_common::store::tasks::Task;
+use orch_common::store::{Conn, StoreError};
+
+/// Handles `trigger` on behalf of job `job_id`.
+pub fn submit(
+    conn: &mut Conn,
+    ctx: &Context,
+    project: &Project,
+    task: &Task,
+    trigger: &Trigger,
+    job_id: i64,
+    now: i64,
+) -> Result<Applied, StoreError> {
+    let policy = ctx.policy(project);
+    let facts = facts(task)?;
+    let history = history(conn, task, &policy, job_id)?;
+    if needs_finding(&facts, trigger) {
+        if history.busy && matches!(trigger, Trigger::Forge { .. } | Trigger::Look) {
+            return Ok(Applied::Yes("recorded; the job under way looks at its end".into()));
+        }
+        // An approval while the work is still going on is refused at once, not after it.
+        if !history.busy {
+            enqueue_advance(conn, task, trigger, &format!("t{}:j{job_id}:advance", task.id), now)?;
+            return Ok(Applied::Yes(format!("{} waits for the gate", trigger.name())));
+        }
+    }
+    let decision = decide(&facts, trigger, None, &history, &policy);
+    apply(conn, ctx, task, &decision, &Asked { project, trigger, job_id, now })
+}
+
+/// Stops a task for a reason of money, repetition or a job that failed for good.
+pub fn submit_block(
+    conn: &mut Conn,
+    ctx: &Context,
+    project: &Project,
+    task: &Task,
+    reason: &str,
+    job_id: i64,
+    now: i64,
+) -> Result<Applied, StoreError> {
+    let decision: Decision = block(&facts(task)?, &ctx.policy(project), reason);
+    apply(conn, ctx, task, &decision, &Asked { project, trigger: &Trigger::Look, job_id, now })
+}

@@ -1,0 +1,79 @@
+//! From what happened at the forge to what is to be done. Everything here is only a reason to look at a
+//! gate: what the gate finds is read from the forge and the branch themselves.
+
+use super::gitea::{GiteaChange, GiteaEvent, ReviewKind};
+use super::plan::{Plan, PlanError};
+use crate::context::{Context, pipeline_of};
+use orch_common::config::Project;
+use orch_common::domain::decide::{ForgeEvent, Trigger};
+use orch_common::domain::gate::Gate;
+use orch_common::domain::stage::Stage;
+use orch_common::store::tasks::{self, Task};
+
+/// The contexts of the orchestrator's own commit statuses.
+const OWN_CONTEXT: &str = "orch/";
+
+/// Plans for one event.
+pub async fn plan(ctx: &Context, event: GiteaEvent) -> Result<Plan, PlanError> {
+    let GiteaEvent { owner, repo, sender_id, sender_login, what } = event;
+    let full_name = format!("{owner}/{repo}");
+    let Some(project) = ctx.config.projects.by_repo(&full_name) else {
+        return Ok(Plan::ignore("the repository is not registered"));
+    };
+    let own = ctx.accounts.is_own_in_gitea(&ctx.outside, sender_id).await?;
+    let (found, seen) = match what {
+        // A checking system's statuses count whoever sends them; ours are known by their context.
+        GiteaChange::Status { context, .. } if context.starts_with(OWN_CONTEXT) => {
+            return Ok(Plan::ignore("the orchestrator's own status"));
+        }
+        GiteaChange::Status { state, .. } if state == "pending" => return Ok(Plan::ignore("a check has begun")),
+        GiteaChange::Status { sha, .. } => (by_head(ctx, project, sha).await?, ForgeEvent::CiFinished),
+        GiteaChange::Workflow { done: None, .. } => return Ok(Plan::ignore("a workflow is under way")),
+        GiteaChange::Workflow { branch, sha, .. } => {
+            let task = match by_branch(ctx, project, branch).await? {
+                Some(task) => Some(task),
+                None => by_head(ctx, project, sha).await?,
+            };
+            (task, ForgeEvent::CiFinished)
+        }
+        _ if own => return Ok(Plan::ignore("the orchestrator's own deed")),
+        GiteaChange::Push { ping: true, .. } => return Ok(Plan::ignore("a test delivery")),
+        GiteaChange::Push { branch, .. } => (by_branch(ctx, project, branch).await?, ForgeEvent::Pushed),
+        GiteaChange::Pull { merged: true, branch, .. } => {
+            (by_branch(ctx, project, branch).await?, ForgeEvent::PullMerged)
+        }
+        GiteaChange::Review { branch, kind: ReviewKind::Approved, .. } => {
+            (by_branch(ctx, project, branch).await?, ForgeEvent::ReviewApproved)
+        }
+        GiteaChange::Review { branch, kind: ReviewKind::Rejected, text, .. } => {
+            let by_reviewer_bot = ctx.accounts.is_reviewer_in_gitea(&ctx.outside, sender_id).await?;
+            if by_reviewer_bot && pipeline_of(project).gate(Stage::Review) != Some(Gate::ReviewApproved) {
+                return Ok(Plan::ignore("a reviewer account's review counts only for review_approved"));
+            }
+            let what = ForgeEvent::ReviewRejected { reviewer: sender_login, reason: text };
+            (by_branch(ctx, project, branch).await?, what)
+        }
+        GiteaChange::Review { kind: ReviewKind::Commented, .. }
+        | GiteaChange::Pull { .. }
+        | GiteaChange::BranchCreated { .. }
+        | GiteaChange::BranchDeleted { .. }
+        | GiteaChange::Comment { .. } => return Ok(Plan::ignore("moves nothing")),
+    };
+    Ok(match found {
+        Some(task) => Plan::Trigger { task: Box::new(task), trigger: Trigger::Forge { what: seen }, once: None },
+        None => Plan::ignore("no task has this branch"),
+    })
+}
+
+async fn by_branch(ctx: &Context, project: &Project, branch: String) -> Result<Option<Task>, PlanError> {
+    let repo = project.repo.clone();
+    Ok(ctx.store.read(move |c| tasks::by_branch(c, &repo, &branch)).await?)
+}
+
+/// A status names a commit, not a branch; the newest open task with that head is meant.
+async fn by_head(ctx: &Context, project: &Project, sha: String) -> Result<Option<Task>, PlanError> {
+    let repo = project.repo.clone();
+    let mut found = ctx.store.read(move |c| tasks::by_head(c, &repo, &sha)).await?;
+    found.retain(|t| !t.state.is_terminal());
+    Ok(found.pop())
+}

@@ -1,0 +1,130 @@
+//! The lane of `event` jobs: understand the delivery, plan, and commit what follows together with the job's end.
+
+use super::plan::{Plan, PlanError};
+use super::{Event, Parsed, RawEvent, gitea_rules, parse, plane_rules};
+use crate::clock::now_ms;
+use crate::context::Context;
+use crate::engine::apply::{Applied, enqueue_effect};
+use crate::engine::submit::submit;
+use crate::job_end;
+use orch_common::domain::decide::Trigger;
+use orch_common::domain::effect::Effect;
+use orch_common::domain::job::JobEnd;
+use orch_common::store::deliveries::{EventPayload, Source};
+use orch_common::store::jobs::{self, Job};
+use orch_common::store::{Conn, StoreError, cursors, tasks};
+use std::sync::Arc;
+use tracing::Instrument as _;
+
+/// Handles one event job to its end.
+pub async fn handle(ctx: Arc<Context>, job: Job) {
+    let span = tracing::info_span!("event", job = job.id);
+    async {
+        match plan(&ctx, &job).await {
+            Ok(plan) => commit(&ctx, &job, plan).await,
+            Err(error) => job_end::failed(&ctx, &job, &error.to_string(), error.retry()).await,
+        }
+    }
+    .instrument(span)
+    .await;
+}
+
+async fn plan(ctx: &Context, job: &Job) -> Result<Plan, PlanError> {
+    let payload: EventPayload<'_> = serde_json::from_str(&job.payload)
+        .map_err(|e| PlanError::Unusable(format!("the job's payload cannot be read: {e}")))?;
+    let raw = RawEvent {
+        source: match payload.source {
+            Source::Plane => super::Source::Plane,
+            Source::Gitea => super::Source::Gitea,
+        },
+        event: payload.event,
+        event_type: payload.event_type,
+        body: payload.body.get(),
+    };
+    match parse(&raw).map_err(|e| PlanError::Unusable(format!("the delivery cannot be understood: {e}")))? {
+        Parsed::Ignored { why } => Ok(Plan::Ignore { why }),
+        Parsed::Event(Event::Plane(event)) => plane_rules::plan(ctx, event).await,
+        Parsed::Event(Event::Gitea(event)) => gitea_rules::plan(ctx, event).await,
+    }
+}
+
+async fn commit(ctx: &Arc<Context>, job: &Job, plan: Plan) {
+    let (inner, own_job) = (Arc::clone(ctx), job.clone());
+    let result = ctx
+        .store
+        .write(move |conn| {
+            let now = now_ms();
+            let note = carry_out(conn, &inner, &own_job, &plan, now)?;
+            if !jobs::finish(conn, &own_job, &JobEnd::Done { note: Some(note.clone()) }, now)? {
+                // Not ours any more: whoever has it handles it; nothing of this may stay.
+                return Err(StoreError::Corrupt("the job was taken over".into()));
+            }
+            Ok(note)
+        })
+        .await;
+    match result {
+        Ok(note) => tracing::info!(%note, "event handled"),
+        Err(error) => job_end::failed(ctx, job, &error.to_string(), Some(None)).await,
+    }
+}
+
+fn carry_out(conn: &mut Conn, ctx: &Context, job: &Job, plan: &Plan, now: i64) -> Result<String, StoreError> {
+    match plan {
+        Plan::Ignore { why } => Ok(format!("ignored: {why}")),
+        Plan::Start { project, task, actor } => start(conn, ctx, job, (project, task, actor.as_deref()), now),
+        Plan::Answer { task, message } => {
+            let effect = Effect::PlaneComment {
+                project: task.project.clone(),
+                work_item: task.work_item.clone(),
+                key: format!("t{}:j{}", task.id, job.id),
+                text: ctx.catalogue.render(message),
+            };
+            enqueue_effect(conn, Some(task.id), &effect, &format!("t{}:j{}", task.id, job.id), now)?;
+            Ok("refused with a comment".into())
+        }
+        Plan::Trigger { task, trigger, once } => {
+            if let Some(name) = once {
+                if cursors::get(conn, name)?.is_some() {
+                    return Ok("ignored: done already".into());
+                }
+                cursors::put(conn, name, trigger.name(), now)?;
+            }
+            trigger_task(conn, ctx, job, (task.id, trigger), now)
+        }
+    }
+}
+
+fn trigger_task(
+    conn: &mut Conn,
+    ctx: &Context,
+    job: &Job,
+    (task, trigger): (i64, &Trigger),
+    now: i64,
+) -> Result<String, StoreError> {
+    let Some(task) = tasks::get(conn, task)? else { return Ok("ignored: the task is gone".into()) };
+    let Some(project) = ctx.config.projects.by_plane(&task.project) else {
+        return Ok("ignored: the project is no longer registered".into());
+    };
+    Ok(match submit(conn, ctx, project, &task, trigger, job.id, now)? {
+        Applied::Yes(note) | Applied::TryAgain(note) => note,
+        Applied::LostRace => "the task moved meanwhile".into(),
+    })
+}
+
+fn start(
+    conn: &mut Conn,
+    ctx: &Context,
+    job: &Job,
+    (project, new, actor): (&str, &tasks::NewTask, Option<&str>),
+    now: i64,
+) -> Result<String, StoreError> {
+    let Some(project) = ctx.config.projects.by_plane(project) else {
+        return Ok("ignored: the project is no longer registered".into());
+    };
+    let Some(task) = tasks::insert(conn, new, now)? else {
+        return Ok(format!("ignored: {} has a task already", new.key));
+    };
+    let trigger = Trigger::Appeared { actor: actor.unwrap_or_default().to_owned() };
+    submit(conn, ctx, project, &task, &trigger, job.id, now)?;
+    Ok(format!("task {} started", task.key))
+}

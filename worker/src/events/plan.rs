@@ -1,0 +1,50 @@
+//! What an event leads to, before anything is written.
+
+use crate::clients::ApiError;
+use orch_common::domain::decide::Trigger;
+use orch_common::domain::messages::Message;
+use orch_common::store::StoreError;
+use orch_common::store::tasks::{NewTask, Task};
+
+/// What is to be done about an event.
+#[derive(Debug)]
+pub enum Plan {
+    /// Nothing, and why.
+    Ignore { why: String },
+    /// A work item that is to become a task.
+    Start { project: String, task: NewTask, actor: Option<String> },
+    /// A trigger for a task. `once` names it: a second event of the same name does nothing.
+    Trigger { task: Box<Task>, trigger: Trigger, once: Option<String> },
+    /// A word to the person instead of what they asked for.
+    Answer { task: Box<Task>, message: Message },
+}
+
+impl Plan {
+    pub(super) fn ignore(why: impl Into<String>) -> Plan {
+        Plan::Ignore { why: why.into() }
+    }
+}
+
+/// Why an event could not be planned.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    #[error(transparent)]
+    Outside(#[from] ApiError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The delivery can never be handled.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+impl PlanError {
+    /// Trying again later may help; with what the other side asked for, in seconds.
+    pub fn retry(&self) -> Option<Option<u64>> {
+        match self {
+            PlanError::Outside(error) if error.is_transient() => Some(error.retry_after()),
+            // A wrong token is put right by a person; the event must not be lost meanwhile.
+            PlanError::Outside(ApiError::Unauthorized { .. }) | PlanError::Store(_) => Some(None),
+            PlanError::Outside(_) | PlanError::Unusable(_) => None,
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! From what happened in Plane to what is to be done: start rules, commands, answers. Text and state are read
+//! again from Plane before they are used; a delivery carries an old snapshot.
+
+use super::plan::{Plan, PlanError};
+use super::plane::{NewItem, PlaneChange, PlaneEvent, SaidInPlane};
+use super::to_text;
+use crate::clients::ApiError;
+use crate::clients::plane::WorkItem;
+use crate::context::Context;
+use orch_common::config::{Project, StartRule, StateCommand};
+use orch_common::domain::decide::{Trigger, Via};
+use orch_common::domain::messages::Message;
+use orch_common::domain::names::{BranchName, IdPrefix, WorkItemKey};
+use orch_common::domain::stage::TaskState;
+use orch_common::domain::words::{Command, parse_comment};
+use orch_common::store::tasks::{self, NewTask, Task};
+
+/// Characters of a description that are kept with the task.
+const DESCRIPTION_CHARS: usize = 20_000;
+/// Characters of a title that are kept with the task.
+const TITLE_CHARS: usize = 255;
+
+/// Plans for one event.
+pub async fn plan(ctx: &Context, event: PlaneEvent) -> Result<Plan, PlanError> {
+    let PlaneEvent { project, work_item, actor, what } = event;
+    let task = known_task(ctx, project.as_deref(), &work_item).await?;
+    let project_id = project.or_else(|| task.as_ref().map(|t| t.project.clone()));
+    let Some(project) = project_id.as_deref().and_then(|id| ctx.config.projects.by_plane(id)) else {
+        return Ok(Plan::ignore("the project is not registered"));
+    };
+    let actor = match actor {
+        Some(actor) if ctx.accounts.is_own_in_plane(&ctx.outside, &actor).await? => {
+            return Ok(Plan::ignore("the orchestrator's own deed"));
+        }
+        Some(actor) => actor,
+        None => return Ok(Plan::ignore("nobody is named who did it")),
+    };
+    let case = Case { ctx, project, work_item: &work_item, actor: &actor };
+    match (what, task) {
+        (PlaneChange::ItemCreated(item), None) => case.created(item).await,
+        (PlaneChange::StateChanged { to }, None) => case.moved_without_task(&to).await,
+        (PlaneChange::LabelsChanged, None) => case.labelled().await,
+        (PlaneChange::StateChanged { to }, Some(task)) => case.moved(task, &to).await,
+        (PlaneChange::Comment(said), Some(task)) => case.said(task, said),
+        (PlaneChange::ItemDeleted, Some(task)) => Ok(trigger(task, Trigger::Deleted { actor: actor.clone() }, None)),
+        (PlaneChange::ItemCreated(_), Some(_)) => Ok(Plan::ignore("the work item has a task already")),
+        (PlaneChange::Comment(_) | PlaneChange::ItemDeleted, None) => Ok(Plan::ignore("the work item has no task")),
+        (PlaneChange::LabelsChanged, Some(_)) => Ok(Plan::ignore("labels move no task")),
+        (PlaneChange::OtherField(field), _) => Ok(Plan::ignore(format!("'{field}' moves nothing"))),
+    }
+}
+
+async fn known_task(ctx: &Context, project: Option<&str>, work_item: &str) -> Result<Option<Task>, PlanError> {
+    let (project, item) = (project.map(str::to_owned), work_item.to_owned());
+    Ok(ctx
+        .store
+        .read(move |c| match &project {
+            Some(project) => tasks::by_work_item(c, project, &item),
+            None => tasks::by_work_item_alone(c, &item),
+        })
+        .await?)
+}
+
+fn trigger(task: Task, trigger: Trigger, once: Option<String>) -> Plan {
+    Plan::Trigger { task: Box::new(task), trigger, once }
+}
+
+/// A work item's text, fresh.
+struct Text {
+    title: String,
+    description: String,
+    sequence_id: i64,
+    state: Option<String>,
+    labels: Vec<String>,
+}
+
+struct Case<'a> {
+    ctx: &'a Context,
+    project: &'a Project,
+    work_item: &'a str,
+    actor: &'a str,
+}
+
+impl Case<'_> {
+    async fn created(&self, item: NewItem) -> Result<Plan, PlanError> {
+        if item.external_source.as_deref() == Some("orch") {
+            return Ok(Plan::ignore("made by the orchestrator"));
+        }
+        let snapshot = Text {
+            title: item.title,
+            description: item.description,
+            sequence_id: item.sequence_id,
+            state: item.state_name,
+            labels: item.labels,
+        };
+        let Some(fresh) = self.fresh(Some(snapshot)).await? else {
+            return Ok(Plan::ignore("the work item is gone"));
+        };
+        self.start_if_ruled(fresh)
+    }
+
+    async fn labelled(&self) -> Result<Plan, PlanError> {
+        if !matches!(self.project.start, StartRule::Label(_)) {
+            return Ok(Plan::ignore("labels start nothing in this project"));
+        }
+        match self.fresh(None).await? {
+            Some(fresh) => self.start_if_ruled(fresh),
+            None => Ok(Plan::ignore("the work item is gone")),
+        }
+    }
+
+    async fn moved_without_task(&self, to: &str) -> Result<Plan, PlanError> {
+        let StartRule::State(wanted) = &self.project.start else {
+            return Ok(Plan::ignore("the work item has no task, and a state starts none in this project"));
+        };
+        if !self.state_name(to).await?.is_some_and(|(name, _)| same(&name, wanted)) {
+            return Ok(Plan::ignore("this state starts nothing"));
+        }
+        match self.fresh(None).await? {
+            // What was asked for counts, even if the item has moved on since.
+            Some(fresh) => self.start(fresh),
+            None => Ok(Plan::ignore("the work item is gone")),
+        }
+    }
+
+    fn start_if_ruled(&self, fresh: Text) -> Result<Plan, PlanError> {
+        let starts = match &self.project.start {
+            StartRule::Created => true,
+            StartRule::Label(label) => fresh.labels.iter().any(|l| same(l, label)),
+            StartRule::State(state) => fresh.state.as_deref().is_some_and(|s| same(s, state)),
+        };
+        if !starts {
+            return Ok(Plan::ignore("the start rule does not hold"));
+        }
+        self.start(fresh)
+    }
+
+    fn start(&self, fresh: Text) -> Result<Plan, PlanError> {
+        let unusable = |e: &dyn std::fmt::Display| PlanError::Unusable(format!("the work item cannot be named: {e}"));
+        let prefix = IdPrefix::from_identifier(&self.project.id_prefix).map_err(|e| unusable(&e))?;
+        let number = u32::try_from(fresh.sequence_id).map_err(|e| unusable(&e))?;
+        let key = WorkItemKey::new(&prefix, number).map_err(|e| unusable(&e))?;
+        let task = NewTask {
+            project: self.project.plane_project.clone(),
+            work_item: self.work_item.to_owned(),
+            branch: BranchName::for_task(&key, &fresh.title).to_string(),
+            key: key.to_string(),
+            title: one_line(&fresh.title),
+            description: fresh.description.chars().take(DESCRIPTION_CHARS).collect(),
+            repo: self.project.repo.clone(),
+            base: self.project.default_branch.clone(),
+        };
+        Ok(Plan::Start { project: self.project.plane_project.clone(), task, actor: Some(self.actor.to_owned()) })
+    }
+
+    async fn moved(&self, task: Task, to: &str) -> Result<Plan, PlanError> {
+        let Some((name, group)) = self.state_name(to).await? else {
+            return Ok(Plan::ignore("the state cannot be named: Plane is not configured"));
+        };
+        let command = match self.project.command_of_state(&name) {
+            Some(StateCommand::Approve) => Command::Approve,
+            Some(StateCommand::Cancel) => Command::Cancel,
+            Some(StateCommand::Retry) => Command::Retry,
+            None if group == "cancelled" => Command::Cancel,
+            None => return Ok(Plan::ignore(format!("the state '{name}' is no command"))),
+        };
+        if let Some(refusal) = self.not_an_approver(&task, &command) {
+            return Ok(refusal);
+        }
+        let actor = self.actor.to_owned();
+        Ok(trigger(task, Trigger::Command { command, actor, via: Via::State }, None))
+    }
+
+    fn said(&self, task: Task, said: SaidInPlane) -> Result<Plan, PlanError> {
+        if said.external_source.as_deref() == Some("orch") {
+            return Ok(Plan::ignore("the orchestrator's own comment"));
+        }
+        if !said.own_words {
+            return Ok(Plan::ignore("somebody changed another's comment: nobody's word"));
+        }
+        let once = Some(format!("comment:{}", said.comment_id));
+        let actor = self.actor.to_owned();
+        if let Some(command) = parse_comment(&said.text) {
+            if let Some(refusal) = self.not_an_approver(&task, &command) {
+                return Ok(refusal);
+            }
+            return Ok(trigger(task, Trigger::Command { command, actor, via: Via::Comment }, once));
+        }
+        if task.state == TaskState::NeedsInput && !said.edited && !said.text.trim().is_empty() {
+            return Ok(trigger(task, Trigger::Answer { text: said.text, actor }, once));
+        }
+        Ok(Plan::ignore("a comment without a command"))
+    }
+
+    fn not_an_approver(&self, task: &Task, command: &Command) -> Option<Plan> {
+        let approvers = &self.project.approvers;
+        if approvers.is_empty() || approvers.iter().any(|a| a.eq_ignore_ascii_case(self.actor)) {
+            return None;
+        }
+        let message = Message::Refused {
+            command: command.clone(),
+            why: "only the project's approvers move its tasks".to_owned(),
+        };
+        Some(Plan::Answer { task: Box::new(task.clone()), message })
+    }
+
+    /// The item as Plane has it now; `None` = it is gone. Without Plane, what the delivery said.
+    async fn fresh(&self, snapshot: Option<Text>) -> Result<Option<Text>, PlanError> {
+        let Some(plane) = &self.ctx.outside.plane else { return Ok(snapshot) };
+        match plane.work_item(&self.project.plane_project, self.work_item).await {
+            Ok(item) => Ok(Some(text_of(item))),
+            Err(ApiError::NotFound) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The name and group of a state.
+    async fn state_name(&self, id: &str) -> Result<Option<(String, String)>, PlanError> {
+        Ok(self.ctx.outside.state_by_id(&self.project.plane_project, id).await?.map(|s| (s.name, s.group)))
+    }
+}
+
+fn text_of(item: WorkItem) -> Text {
+    Text {
+        title: item.name,
+        description: to_text(item.description_html.as_deref().unwrap_or_default()),
+        sequence_id: item.sequence_id,
+        state: item.state.name,
+        labels: item.labels.into_iter().filter_map(|l| l.name).collect(),
+    }
+}
+
+fn same(a: &str, b: &str) -> bool {
+    a.trim().to_lowercase() == b.trim().to_lowercase()
+}
+
+fn one_line(title: &str) -> String {
+    let clean: String = title.chars().map(|c| if c.is_control() { ' ' } else { c }).take(TITLE_CHARS).collect();
+    clean.trim().to_owned()
+}

@@ -1,0 +1,84 @@
+//! Being known to be alive: the worker's row, its sign of life, and the lock that keeps its name unique.
+
+use crate::agent::Identity;
+use crate::clock::now_ms;
+use crate::context::Context;
+use anyhow::{Context as _, bail};
+use nix::fcntl::{Flock, FlockArg};
+use orch_common::store::StoreError;
+use orch_common::store::workers::{self, Worker};
+use std::fs::File;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Takes the worker's name for the life of the process: two workers of one name would recover each other's
+/// living jobs.
+pub fn claim_name(ctx: &Context) -> anyhow::Result<Flock<File>> {
+    let safe: String = ctx.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let path = ctx.runs_dir.join(format!(".worker-{safe}.lock"));
+    let file = File::options()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .open(&path)
+        .with_context(|| format!("cannot open {}", path.display()))?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(held) => Ok(held),
+        Err((_, nix::errno::Errno::EWOULDBLOCK)) => bail!(
+            "a worker named '{}' runs already (it holds {}); give this one another name with ORCH_WORKER_NAME",
+            ctx.name,
+            path.display()
+        ),
+        Err((_, error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+    }
+}
+
+/// Writes the worker's row.
+pub async fn register(ctx: &Context) -> anyhow::Result<Worker> {
+    let identity = Identity::own().context("the worker's own process cannot be identified")?;
+    let now = now_ms();
+    let me = Worker {
+        name: ctx.name.clone(),
+        host: ctx.host.clone(),
+        pid: identity.pid,
+        pid_start: i64::try_from(identity.start_ticks).unwrap_or(i64::MAX),
+        boot_id: identity.boot_id,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        state: "running".to_owned(),
+        max_concurrency: i32::try_from(ctx.config.worker.max_concurrency).unwrap_or(i32::MAX),
+        poll_interval: ctx.config.worker.poll_interval_s,
+        preflight_ok: None,
+        preflight_reason: "not checked".to_owned(),
+        started_at: now,
+        heartbeat_at: now,
+    };
+    let row = me.clone();
+    ctx.store.write(move |c| workers::register(c, &row)).await?;
+    Ok(me)
+}
+
+/// Beats until dropped. A worker that finds its row taken, or that could not beat for as long as others wait
+/// before they take over, stops claiming: it may have lost its rows (every finishing statement is fenced, so
+/// it cannot overwrite theirs).
+pub async fn beat(ctx: Arc<Context>, me: Worker) {
+    let every = Duration::from_secs(ctx.config.worker.heartbeat_s);
+    loop {
+        tokio::time::sleep(every).await;
+        let row = me.clone();
+        match ctx.store.write(move |c| workers::beat(c, &row, now_ms())).await {
+            Ok(true) => crate::notify::alive(),
+            Ok(false) => {
+                tracing::error!(worker = %ctx.name, "another process has taken this worker's row; stopping");
+                ctx.stopping.cancel();
+                return;
+            }
+            Err(error) => tracing::warn!(%error, "no sign of life could be written"),
+        }
+    }
+}
+
+/// Says that the worker stopped on purpose: its rows may be taken over at once.
+pub async fn deregister(ctx: &Context, me: &Worker) -> Result<(), StoreError> {
+    let row = me.clone();
+    ctx.store.write(move |c| workers::mark_stopped(c, &row, now_ms())).await
+}

@@ -1,0 +1,86 @@
+//! Forgetting what its retention has run out for, in small steps.
+
+use crate::clock::now_ms;
+use crate::context::Context;
+use orch_common::store::retention::prune_step;
+use orch_common::store::{StoreError, tasks};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+const EVERY: Duration = Duration::from_secs(600);
+/// Between two steps others get their turn at the database.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// Tidies now and then, until dropped.
+pub async fn periodically(ctx: Arc<Context>) {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        if let Err(error) = prune_rows(&ctx).await {
+            tracing::warn!(%error, "old rows could not be pruned");
+        }
+        prune_runs(&ctx).await;
+        if let Err(error) = prune_worktrees(&ctx).await {
+            tracing::warn!(%error, "old worktrees could not be looked for");
+        }
+    }
+}
+
+/// Finished jobs with their bodies, and the keys of deliveries.
+async fn prune_rows(ctx: &Context) -> Result<(), StoreError> {
+    let now = now_ms();
+    let keep = &ctx.config.retention;
+    let jobs_before = now - i64::from(keep.jobs_days) * DAY_MS;
+    let keys_before = now - i64::from(keep.delivery_keys_days) * DAY_MS;
+    loop {
+        let pruned = ctx.store.write(move |c| prune_step(c, jobs_before, keys_before)).await?;
+        if pruned.is_empty() {
+            return Ok(());
+        }
+        tokio::time::sleep(BREATH).await;
+    }
+}
+
+/// Folders of runs that ended long ago.
+async fn prune_runs(ctx: &Context) {
+    let root = ctx.runs_dir.clone();
+    let age = Duration::from_secs(u64::from(ctx.config.retention.logs_days) * 24 * 60 * 60);
+    let removed = tokio::task::spawn_blocking(move || remove_old_runs(&root, age)).await;
+    match removed {
+        Ok(Ok(0)) => {}
+        Ok(Ok(n)) => tracing::info!(n, "old runs' folders removed"),
+        Ok(Err(error)) => tracing::warn!(%error, "old runs' folders could not be removed"),
+        Err(error) => tracing::warn!(%error, "the search for old runs' folders did not finish"),
+    }
+}
+
+/// Removes folders with an exit record that is older than `age`; one without is never removed.
+fn remove_old_runs(root: &Path, age: Duration) -> std::io::Result<usize> {
+    let mut removed = 0;
+    for entry in std::fs::read_dir(root)? {
+        let path = entry?.path();
+        let Ok(ended) = path.join("exit.json").metadata().and_then(|m| m.modified()) else { continue };
+        if ended.elapsed().is_ok_and(|gone| gone > age) {
+            std::fs::remove_dir_all(&path)?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+/// Worktrees of tasks that ended long ago; the branch stays at the forge.
+async fn prune_worktrees(ctx: &Context) -> Result<(), StoreError> {
+    let before = now_ms() - i64::from(ctx.config.retention.logs_days) * DAY_MS;
+    let old = ctx.store.read(move |c| tasks::finished_before(c, before, 50)).await?;
+    for task in old {
+        match ctx.repos.remove_worktree(&task.repo, &task.key, &ctx.stopping).await {
+            Ok(()) => {
+                let (id, now) = (task.id, now_ms());
+                ctx.store.write(move |c| tasks::mark_tidied(c, id, now)).await?;
+            }
+            Err(error) => tracing::warn!(%error, key = task.key, "a worktree could not be removed"),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! How event, advance and effect jobs end when something went wrong: again later, or failed and said.
+
+use crate::alerts;
+use crate::clock::now_ms;
+use crate::context::Context;
+use orch_common::domain::follow::after_error;
+use orch_common::domain::job::{JobEnd, JobKind};
+use orch_common::domain::messages::Message;
+use orch_common::store::jobs::{self, Job};
+use orch_common::store::{Conn, StoreError, tasks};
+use std::sync::Arc;
+
+/// Ends a job that could not be done, in a transaction of its own. `retry`: `None` = it never will be; else again,
+/// not before the seconds the other side asked for.
+pub async fn failed(ctx: &Arc<Context>, job: &Job, error: &str, retry: Option<Option<u64>>) {
+    let (inner, row, why) = (Arc::clone(ctx), job.clone(), error.to_owned());
+    match ctx.store.write(move |conn| end(conn, &inner, &row, &why, retry, now_ms())).await {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!("the job is no longer this worker's; left alone"),
+        Err(store) => tracing::error!(%store, %error, "the job's end could not be written; recovery will find it"),
+    }
+}
+
+/// [`failed`] within the caller's transaction; `false` = the job is no longer this worker's.
+pub fn end(
+    conn: &mut Conn,
+    ctx: &Context,
+    job: &Job,
+    error: &str,
+    retry: Option<Option<u64>>,
+    now: i64,
+) -> Result<bool, StoreError> {
+    let end = after_error(job.kind, job.attempts, job.max_attempts, retry, now, error);
+    if !jobs::finish(conn, job, &end, now)? {
+        return Ok(false);
+    }
+    match &end {
+        JobEnd::Failed { error } => {
+            tracing::error!(%error, "the job failed for good");
+            give_up(conn, ctx, job, error, now)?;
+        }
+        JobEnd::Again { error, .. } => tracing::warn!(%error, "the job will be tried again"),
+        JobEnd::Done { .. } | JobEnd::Cancelled { .. } => {}
+    }
+    Ok(true)
+}
+
+/// A job is over without having done its work: people are told, and a task whose advance this was is blocked.
+fn give_up(conn: &mut Conn, ctx: &Context, job: &Job, error: &str, now: i64) -> Result<(), StoreError> {
+    let message = Message::JobFailed { kind: job.kind, id: job.id, error: error.to_owned() };
+    alerts::raise(conn, ctx, job.task_id, &message, &format!("job{}:failed:{}", job.id, job.created_at), now)?;
+    if job.kind != JobKind::Advance {
+        return Ok(());
+    }
+    let Some(task) = job.task_id.map(|id| tasks::get(conn, id)).transpose()?.flatten() else { return Ok(()) };
+    if let Some(project) = ctx.config.projects.by_plane(&task.project) {
+        let reason = format!("its gate could not be looked at: {error}");
+        crate::engine::submit::submit_block(conn, ctx, project, &task, &reason, job.id, now)?;
+    }
+    Ok(())
+}

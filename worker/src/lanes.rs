@@ -1,0 +1,124 @@
+//! Lanes: one per kind of job, so that events, advances and effects never wait behind agents. A lane claims while
+//! it has room, and sleeps until the database changes, a job falls due or a job of its own ends.
+
+use crate::clock::now_ms;
+use crate::context::Context;
+use orch_common::domain::job::JobKind;
+use orch_common::store::jobs::{self, Job};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// Counts the changes of the database that were noticed.
+pub type Wakes = watch::Receiver<u64>;
+
+/// How a lane treats its jobs when the worker stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnStop {
+    /// Let them end; they are short.
+    Finish,
+    /// Leave them: their runs go on without this worker, the next one adopts them.
+    Leave,
+}
+
+/// One lane.
+pub struct Lane {
+    pub kind: JobKind,
+    /// Jobs at a time.
+    pub room: usize,
+    pub on_stop: OnStop,
+}
+
+impl Lane {
+    /// Runs until the worker stops. `adopted` are jobs of this lane that an earlier worker left running.
+    pub async fn run<F, Fut>(self, ctx: Arc<Context>, mut wakes: Wakes, adopted: JoinSet<()>, handle: F)
+    where
+        F: Fn(Arc<Context>, Job) -> Fut,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let mut running = adopted;
+        while !ctx.stopping.is_cancelled() {
+            wakes.mark_unchanged();
+            let next = self.fill(&ctx, &mut running, &handle).await;
+            tokio::select! {
+                () = ctx.stopping.cancelled() => break,
+                Some(ended) = running.join_next() => log_panic(ended),
+                _ = wakes.changed() => {}
+                () = tokio::time::sleep(next) => {}
+            }
+        }
+        match self.on_stop {
+            OnStop::Leave => running.detach_all(),
+            OnStop::Finish => {
+                while let Some(ended) = running.join_next().await {
+                    log_panic(ended);
+                }
+            }
+        }
+    }
+
+    /// Claims until the lane is full or nothing is due; says how long to sleep at most.
+    async fn fill<F, Fut>(&self, ctx: &Arc<Context>, running: &mut JoinSet<()>, handle: &F) -> Duration
+    where
+        F: Fn(Arc<Context>, Job) -> Fut,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let poll = Duration::from_secs_f64(ctx.config.worker.poll_interval_s);
+        loop {
+            while let Some(ended) = running.try_join_next() {
+                log_panic(ended);
+            }
+            if running.len() >= self.room {
+                return poll;
+            }
+            match self.claim(ctx).await {
+                Ok(Claim::Job(job)) => {
+                    let guard = ctx.in_flight.enter(job.id);
+                    let work = handle(Arc::clone(ctx), *job);
+                    running.spawn(async move {
+                        let _in_flight = guard;
+                        work.await;
+                    });
+                }
+                Ok(Claim::Wait(wait)) => return wait.min(poll),
+                Err(error) => {
+                    tracing::warn!(%error, kind = %self.kind, "the queue could not be asked");
+                    return poll;
+                }
+            }
+        }
+    }
+
+    async fn claim(&self, ctx: &Arc<Context>) -> Result<Claim, orch_common::store::StoreError> {
+        let (kind, now) = (self.kind, now_ms());
+        // A look without the writer's lock first: an idle worker never writes.
+        let due = ctx.store.read(move |c| jobs::next_due(c, kind, now)).await?;
+        let Some(at) = due else { return Ok(Claim::Wait(Duration::MAX)) };
+        if at > now {
+            return Ok(Claim::Wait(Duration::from_millis(u64::try_from(at - now).unwrap_or(0))));
+        }
+        if kind == JobKind::Agent {
+            return crate::runs::claim_agent(ctx).await;
+        }
+        let worker = ctx.name.clone();
+        let job = ctx.store.write(move |c| jobs::claim(c, kind, &worker, now_ms())).await?;
+        Ok(job.map_or(Claim::Wait(Duration::ZERO), |job| Claim::Job(Box::new(job))))
+    }
+}
+
+/// What a lane got.
+pub enum Claim {
+    Job(Box<Job>),
+    /// Nothing now; look again after this long at the latest.
+    Wait(Duration),
+}
+
+fn log_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(%error, "a job's handler panicked; recovery will find its row");
+    }
+}

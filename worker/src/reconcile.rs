@@ -1,0 +1,81 @@
+//! Looking again at what sits still: a task with no job that could move gets its gate looked at, by the same code
+//! that a webhook would have started.
+
+use crate::clock::now_ms;
+use crate::context::{Context, pipeline_of};
+use crate::engine::submit::submit;
+use orch_common::domain::decide::Trigger;
+use orch_common::domain::gate::Gate;
+use orch_common::domain::stage::TaskState;
+use orch_common::store::tasks::{self, Task};
+use orch_common::store::{Conn, StoreError, cursors, gates, jobs};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Only one worker looks at a time.
+const LEASE: &str = "reconcile";
+
+/// Looks now and then, until dropped.
+pub async fn periodically(ctx: Arc<Context>) {
+    let every = Duration::from_secs(ctx.config.worker.reconcile_s);
+    loop {
+        tokio::time::sleep(every).await;
+        match round(&ctx).await {
+            Ok(0) => {}
+            Ok(n) => tracing::info!(n, "tasks that sat still are looked at"),
+            Err(error) => tracing::warn!(%error, "the round failed"),
+        }
+    }
+}
+
+async fn round(ctx: &Arc<Context>) -> Result<usize, StoreError> {
+    let inner = Arc::clone(ctx);
+    ctx.store
+        .write(move |conn| {
+            let now = now_ms();
+            let until = now + i64::try_from(inner.config.worker.reconcile_s).unwrap_or(i64::MAX) * 500;
+            if !cursors::lease(conn, LEASE, &inner.name, until, now)? {
+                return Ok(0);
+            }
+            let mut looked = 0;
+            for task in tasks::open(conn)? {
+                looked += usize::from(look_at(conn, &inner, &task, now)?);
+            }
+            Ok(looked)
+        })
+        .await
+}
+
+fn look_at(conn: &mut Conn, ctx: &Context, task: &Task, now: i64) -> Result<bool, StoreError> {
+    let Some(project) = ctx.config.projects.by_plane(&task.project) else { return Ok(false) };
+    let Some(gate) = pipeline_of(project).gate(task.stage) else { return Ok(false) };
+    if !matches!(task.state, TaskState::Active) || !jobs::unfinished_of_task(conn, task.id)?.is_empty() {
+        return Ok(false);
+    }
+    if !depends_on_the_forge(gate) && judged_already(conn, task, gate)? {
+        return Ok(false);
+    }
+    // A job id that no job has: the look is nobody's, and one round's look is one job.
+    let round = -(now / 1000);
+    submit(conn, ctx, project, task, &Trigger::Look, round, now)?;
+    Ok(true)
+}
+
+/// What such a gate finds can change without a commit.
+const fn depends_on_the_forge(gate: Gate) -> bool {
+    match gate {
+        Gate::CiGreen | Gate::ReviewApproved | Gate::PrMerged => true,
+        Gate::AnalysisComplete
+        | Gate::AnalysisApproved
+        | Gate::ArchitectureDone
+        | Gate::TestsLocal
+        | Gate::ReviewerVerdict
+        | Gate::TestsPassed => false,
+    }
+}
+
+/// The gate was looked at on this very commit, and the look said something about the work.
+fn judged_already(conn: &mut Conn, task: &Task, gate: Gate) -> Result<bool, StoreError> {
+    let newest = gates::of_task(conn, task.id)?.into_iter().rev().find(|r| r.gate == gate);
+    Ok(newest.is_some_and(|r| r.head == task.head && r.outcome != "infra"))
+}

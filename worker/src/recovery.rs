@@ -1,0 +1,88 @@
+//! Rows whose owner died, at start and for any worker whose heartbeat is dead. Rows of a living worker are never
+//! touched; no age alone makes a row an orphan.
+
+use crate::clock::now_ms;
+use crate::context::Context;
+use crate::runs;
+use orch_common::domain::job::JobKind;
+use orch_common::store::StoreError;
+use orch_common::store::jobs::{self, Job};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// Recovers what this worker's predecessor (of the same name) and dead workers left. Agents that are alive are
+/// watched from now on; the rest is back in the queue when this returns.
+pub async fn at_start(ctx: &Arc<Context>) -> anyhow::Result<JoinSet<()>> {
+    let fault = ctx.store.write(|c| runs::clear_fault(c, now_ms())).await?;
+    if let Some(fault) = fault {
+        tracing::info!(%fault, "the installation's fault is taken for repaired");
+    }
+    let me = ctx.name.clone();
+    let mut left = ctx.store.read(move |c| jobs::owned_by(c, &me)).await?;
+    left.extend(take_over_orphans(ctx).await?);
+    let mut adopted = JoinSet::new();
+    for job in left {
+        recover(ctx, job, &mut adopted).await?;
+    }
+    Ok(adopted)
+}
+
+/// Looks for orphans now and then; what it adopts is watched beside the lanes.
+pub async fn periodically(ctx: Arc<Context>) {
+    let every = Duration::from_secs((ctx.config.worker.heartbeat_dead_s / 2).max(1));
+    let mut watching = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(every) => {}
+            Some(_) = watching.join_next() => continue,
+        }
+        if let Err(error) = round(&ctx, &mut watching).await {
+            tracing::warn!(%error, "orphans could not be looked for");
+        }
+    }
+}
+
+async fn round(ctx: &Arc<Context>, watching: &mut JoinSet<()>) -> Result<(), StoreError> {
+    let me = ctx.name.clone();
+    let mut left = ctx.store.read(move |c| jobs::owned_by(c, &me)).await?;
+    left.retain(|job| !ctx.in_flight.contains(job.id));
+    left.extend(take_over_orphans(ctx).await?);
+    for job in left {
+        recover(ctx, job, watching).await?;
+    }
+    Ok(())
+}
+
+async fn take_over_orphans(ctx: &Arc<Context>) -> Result<Vec<Job>, StoreError> {
+    let dead_before = now_ms() - i64::try_from(ctx.config.worker.heartbeat_dead_s * 1000).unwrap_or(i64::MAX);
+    let (me, host) = (ctx.name.clone(), ctx.host.clone());
+    ctx.store
+        .write(move |c| {
+            let mut taken = Vec::new();
+            for job in jobs::orphans(c, &me, &host, dead_before)? {
+                taken.extend(jobs::take_over(c, &job, &me)?);
+            }
+            Ok(taken)
+        })
+        .await
+}
+
+async fn recover(ctx: &Arc<Context>, job: Job, watching: &mut JoinSet<()>) -> Result<(), StoreError> {
+    tracing::info!(job = job.id, kind = %job.kind, "a job was left running");
+    match job.kind {
+        JobKind::Agent => {
+            let guard = ctx.in_flight.enter(job.id);
+            let ctx = Arc::clone(ctx);
+            watching.spawn(async move {
+                let _in_flight = guard;
+                runs::adopt(ctx, job).await;
+            });
+        }
+        JobKind::Event | JobKind::Advance | JobKind::Effect => {
+            let why = "its worker ended in the middle of it";
+            ctx.store.write(move |c| jobs::requeue_lost(c, &job, why, now_ms())).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,334 @@
+//! The end of a run and what follows, in one transaction: the run's row, the job, the account, the next job, the
+//! words to people. Fenced by the job's owner: who lost the job concludes nothing.
+
+use super::news::{self, Account};
+use crate::agent::adopt::RunEnd as ProcessEnd;
+use crate::agent::outcome;
+use crate::agent::{ExitReason, ExitRecord, RunDir, StopReason};
+use crate::alerts;
+use crate::clock::now_ms;
+use crate::context::Context;
+use crate::engine::apply::{enqueue_advance, enqueue_effect};
+use crate::engine::submit::submit_block;
+use orch_common::domain::decide::Trigger;
+use orch_common::domain::effect::Effect;
+use orch_common::domain::failure::{How, LogParser, LogView, Outcome, RunEnd, StopCause, classify};
+use orch_common::domain::follow::{Counters, Following, QueueLimits, after_launch_failure, after_run};
+use orch_common::domain::job::JobEnd;
+use orch_common::domain::messages::Message;
+use orch_common::store::jobs::{self, Job};
+use orch_common::store::runs::{self, Run};
+use orch_common::store::tasks::{self, Task};
+use orch_common::store::{Conn, StoreError};
+use std::sync::Arc;
+
+/// Bytes of standard error that are looked at.
+const STDERR_BYTES: u64 = 16 * 1024;
+
+/// What concluding came to.
+pub(super) enum Concluded {
+    Done(String),
+    NotOurs,
+}
+
+/// What is known of a run that is over.
+struct Known {
+    record: Option<ExitRecord>,
+    log: Option<LogView>,
+    outcome: Outcome,
+}
+
+/// Concludes a run whose process is over.
+pub(super) async fn conclude(
+    ctx: &Arc<Context>,
+    job: &Job,
+    run: &str,
+    end: ProcessEnd,
+) -> Result<Concluded, StoreError> {
+    let record = match end {
+        ProcessEnd::Ended(record) => record,
+        ProcessEnd::Lost => return lost(ctx, job, run).await,
+    };
+    let dir = RunDir::at(ctx.runs_dir.join(run));
+    let known = tokio::task::spawn_blocking(move || know(&dir, record))
+        .await
+        .map_err(|e| StoreError::Corrupt(format!("the run's log could not be read: {e}")))?;
+    let following = after_run(&known.outcome, counters(job), queue_limits(ctx), now_ms());
+    let note = format!("{}: {}", outcome_name(&known.outcome), end_name(&following.end));
+    let (inner, job, run) = (Arc::clone(ctx), job.clone(), run.to_owned());
+    let ours = ctx.store.write(move |c| commit(c, &inner, &job, Some(&run), Some(&known), &following)).await?;
+    Ok(if ours { Concluded::Done(note) } else { Concluded::NotOurs })
+}
+
+/// A run that left no record: its job goes back, at no cost but a recovery.
+async fn lost(ctx: &Arc<Context>, job: &Job, run: &str) -> Result<Concluded, StoreError> {
+    let (inner, job, run) = (Arc::clone(ctx), job.clone(), run.to_owned());
+    let done = ctx
+        .store
+        .write(move |c| {
+            runs::finish(c, &run, &run_end_lost(now_ms()))?;
+            put_back(c, &inner, &job, "the run was lost: its supervisor left no record")
+        })
+        .await?;
+    Ok(done.map_or(Concluded::NotOurs, |end| Concluded::Done(format!("lost: {}", end_name(&end)))))
+}
+
+/// Puts a job whose run is lost (or never was) back into the queue.
+pub(super) fn put_back(conn: &mut Conn, ctx: &Context, job: &Job, why: &str) -> Result<Option<JobEnd>, StoreError> {
+    let now = now_ms();
+    let Some(end) = jobs::requeue_lost(conn, job, why, now)? else { return Ok(None) };
+    Account::load(conn)?.probe_gone(job.id).save(conn, now)?;
+    if let JobEnd::Failed { error } = &end {
+        tell_failed(conn, ctx, job, error, now)?;
+    }
+    Ok(Some(end))
+}
+
+fn run_end_lost(now: i64) -> runs::RunEnd {
+    runs::RunEnd {
+        state: "lost",
+        finished_at: Some(now),
+        outcome: Some("lost".into()),
+        error: Some("its supervisor left no record".into()),
+        ..empty_end()
+    }
+}
+
+fn empty_end() -> runs::RunEnd {
+    runs::RunEnd {
+        state: "ended",
+        finished_at: None,
+        exit_code: None,
+        exit_signal: None,
+        outcome: None,
+        error: None,
+        counts: false,
+        session_id: None,
+        input_tokens: 0,
+        output_tokens: 0,
+        cache_tokens: 0,
+        cost_usd: 0.0,
+        cost_cumulative: 0.0,
+        turns: 0,
+        model: None,
+        cli_version: None,
+        denied_tools: None,
+    }
+}
+
+/// Reads what the run left, and classifies it.
+fn know(dir: &RunDir, record: ExitRecord) -> Known {
+    let mut parser = LogParser::default();
+    let log = match outcome::read_log(&dir.log(), |bytes| parser.feed(bytes)) {
+        Ok(_) => Some(parser.finish()),
+        Err(error) => {
+            tracing::warn!(%error, "the run's log cannot be read");
+            None
+        }
+    };
+    let stderr = outcome::tail(&dir.stderr(), STDERR_BYTES).unwrap_or_default();
+    let end = RunEnd {
+        how: how(&record),
+        log: log.clone(),
+        stderr_tail: String::from_utf8_lossy(&stderr).into_owned(),
+        now_ms: now_ms(),
+    };
+    Known { outcome: classify(&end), log, record: Some(record) }
+}
+
+fn how(record: &ExitRecord) -> How {
+    match &record.reason {
+        ExitReason::Exited => How::Ended { exit_code: record.exit_code, signal: record.signal },
+        ExitReason::TimedOut => How::TimedOut,
+        ExitReason::Stalled => How::Stalled,
+        ExitReason::LogLimit => How::LogLimit,
+        ExitReason::Stopped { why } => How::Stopped {
+            cause: match why {
+                StopReason::Cancel => StopCause::Cancel,
+                StopReason::Pause => StopCause::Pause,
+                StopReason::Operator | StopReason::Drain => StopCause::Operator,
+            },
+        },
+        ExitReason::SpawnFailed { error } => How::LaunchFailed { why: error.clone() },
+    }
+}
+
+/// A job whose agent is not wanted any more, or whose task must be stopped.
+pub(super) async fn not_wanted(ctx: &Arc<Context>, job: &Job, why: &str, block: Option<Message>) {
+    let (inner, row, reason) = (Arc::clone(ctx), job.clone(), why.to_owned());
+    let result = ctx
+        .store
+        .write(move |c| {
+            let now = now_ms();
+            let end = JobEnd::Cancelled { why: reason.clone() };
+            if !jobs::finish(c, &row, &end, now)? {
+                return Ok(());
+            }
+            Account::load(c)?.probe_gone(row.id).save(c, now)?;
+            match &block {
+                Some(message) => block_task(c, &inner, &row, &inner.catalogue.render(message), now),
+                None => Ok(()),
+            }
+        })
+        .await;
+    match result {
+        Ok(()) => tracing::info!(why, "no agent was started"),
+        Err(error) => tracing::error!(%error, "the job's end could not be written; recovery will find it"),
+    }
+}
+
+/// A launch that came to nothing; counted like a permanent failure, after a pause.
+pub(super) async fn launch_failed(ctx: &Arc<Context>, job: &Job, run: Option<&str>, why: &str) {
+    tracing::error!(why, "the launch failed");
+    let following = after_launch_failure(why, counters(job), now_ms());
+    let known = Known { record: None, log: None, outcome: Outcome::Permanent { why: why.to_owned() } };
+    let (inner, row, run) = (Arc::clone(ctx), job.clone(), run.map(str::to_owned));
+    let result = ctx.store.write(move |c| commit(c, &inner, &row, run.as_deref(), Some(&known), &following)).await;
+    if let Err(error) = result {
+        tracing::error!(%error, "the job's end could not be written; recovery will find it");
+    }
+}
+
+fn counters(job: &Job) -> Counters {
+    Counters { attempts: job.attempts, max_attempts: job.max_attempts, transient_attempts: job.transient_attempts }
+}
+
+fn queue_limits(ctx: &Context) -> QueueLimits {
+    let r = &ctx.config.resilience;
+    QueueLimits {
+        transient_max_attempts: r.transient_max_attempts,
+        backoff_base_s: r.backoff_base_s,
+        backoff_max_s: r.backoff_max_s,
+    }
+}
+
+fn commit(
+    conn: &mut Conn,
+    ctx: &Context,
+    job: &Job,
+    run: Option<&str>,
+    known: Option<&Known>,
+    following: &Following,
+) -> Result<bool, StoreError> {
+    let now = now_ms();
+    if !jobs::finish(conn, job, &following.end, now)? {
+        return Ok(false);
+    }
+    let row = run.map(|id| runs::get(conn, id)).transpose()?.flatten();
+    if let (Some(row), Some(known)) = (&row, known) {
+        let end = run_end(conn, row, known, following, now)?;
+        runs::finish(conn, &row.id, &end)?;
+    }
+    let started_at = row.as_ref().map_or(now, |r| r.started_at);
+    news::tell_account(conn, ctx, job.id, started_at, following, now)?;
+    if let JobEnd::Failed { error } = &following.end {
+        tell_failed(conn, ctx, job, error, now)?;
+    }
+    if let Some(reason) = &following.block {
+        block_task(conn, ctx, job, reason, now)?;
+    }
+    if let (true, Some(row), Some(task)) = (following.advance, &row, task_of(conn, job)?) {
+        let trigger = Trigger::AgentEnded { role: row.role, log: row.id.clone() };
+        enqueue_advance(conn, &task, &trigger, &format!("run:{}:advance", row.id), now)?;
+    }
+    Ok(true)
+}
+
+fn run_end(
+    conn: &mut Conn,
+    row: &Run,
+    known: &Known,
+    following: &Following,
+    now: i64,
+) -> Result<runs::RunEnd, StoreError> {
+    let records = known.log.as_ref().map(|l| &l.records);
+    let usage = records.and_then(|r| r.usage.clone()).unwrap_or_default();
+    let session = records.and_then(|r| r.session_id.clone()).or_else(|| row.session_id.clone());
+    let before = match &session {
+        Some(session) => runs::session_cost(conn, session)?,
+        None => 0.0,
+    };
+    // The CLI's figure grows over resumes of a session in newer versions and starts anew in older ones.
+    let cumulative = usage.cost_usd_cumulative;
+    let cost = if row.resumed && cumulative >= before { cumulative - before } else { cumulative };
+    let denied = records.map(|r| r.denied.iter().map(|d| format!("{} ({})", d.tool, d.count)).collect::<Vec<_>>());
+    let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    Ok(runs::RunEnd {
+        finished_at: Some(known.record.as_ref().map_or(now, |r| r.finished_at_ms)),
+        exit_code: known.record.as_ref().and_then(|r| r.exit_code),
+        exit_signal: known.record.as_ref().and_then(|r| r.signal),
+        outcome: Some(outcome_name(&known.outcome).to_owned()),
+        error: outcome_words(&known.outcome),
+        counts: following.counts,
+        session_id: session,
+        input_tokens: signed(usage.input_tokens),
+        output_tokens: signed(usage.output_tokens),
+        cache_tokens: signed(usage.cache_read_tokens.saturating_add(usage.cache_creation_tokens)),
+        cost_usd: cost,
+        cost_cumulative: cumulative,
+        turns: i32::try_from(usage.turns).unwrap_or(i32::MAX),
+        model: records.and_then(|r| r.model.clone()),
+        cli_version: records.and_then(|r| r.claude_code_version.clone()),
+        denied_tools: denied.filter(|d| !d.is_empty()).map(|d| d.join(", ")),
+        ..empty_end()
+    })
+}
+
+fn tell_failed(conn: &mut Conn, ctx: &Context, job: &Job, error: &str, now: i64) -> Result<(), StoreError> {
+    let message = Message::JobFailed { kind: job.kind, id: job.id, error: error.to_owned() };
+    let key = format!("job{}:failed:{now}", job.id);
+    alerts::raise(conn, ctx, job.task_id, &message, &key, now)?;
+    let Some(task) = task_of(conn, job)? else { return Ok(()) };
+    let effect = Effect::PlaneComment {
+        project: task.project.clone(),
+        work_item: task.work_item.clone(),
+        key: key.clone(),
+        text: ctx.catalogue.render(&message),
+    };
+    enqueue_effect(conn, Some(task.id), &effect, &key, now)
+}
+
+fn block_task(conn: &mut Conn, ctx: &Context, job: &Job, reason: &str, now: i64) -> Result<(), StoreError> {
+    let Some(task) = task_of(conn, job)? else { return Ok(()) };
+    if let Some(project) = ctx.config.projects.by_plane(&task.project) {
+        submit_block(conn, ctx, project, &task, reason, job.id, now)?;
+    }
+    Ok(())
+}
+
+fn task_of(conn: &mut Conn, job: &Job) -> Result<Option<Task>, StoreError> {
+    Ok(job.task_id.map(|id| tasks::get(conn, id)).transpose()?.flatten())
+}
+
+fn outcome_name(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Success { .. } => "success",
+        Outcome::Transient { .. } => "transient",
+        Outcome::UsageLimit { .. } => "usage_limit",
+        Outcome::Permanent { .. } => "permanent",
+        Outcome::Unrepeatable { .. } => "unrepeatable",
+        Outcome::Installation { .. } => "installation",
+        Outcome::Stopped { .. } => "stopped",
+    }
+}
+
+fn outcome_words(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Success { .. } => None,
+        Outcome::Transient { why, .. }
+        | Outcome::Permanent { why }
+        | Outcome::Unrepeatable { why }
+        | Outcome::Installation { why } => Some(why.clone()),
+        Outcome::UsageLimit { limit_type, .. } => Some(format!("usage limit ({limit_type})")),
+        Outcome::Stopped { cause } => Some(format!("stopped: {cause}")),
+    }
+}
+
+fn end_name(end: &JobEnd) -> &'static str {
+    match end {
+        JobEnd::Done { .. } => "the gate is looked at next",
+        JobEnd::Failed { .. } => "the job failed for good",
+        JobEnd::Cancelled { .. } => "the job is cancelled",
+        JobEnd::Again { .. } => "the job runs again",
+    }
+}

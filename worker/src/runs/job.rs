@@ -1,0 +1,52 @@
+//! One agent job from its claim to its end.
+
+use super::conclude::{Concluded, conclude, launch_failed, not_wanted};
+use super::prepare::{Prepared, Refused, prepare};
+use super::watch::{Watched, watch};
+use crate::agent::launch::launch;
+use crate::context::Context;
+use orch_common::store::jobs::Job;
+use orch_common::store::runs;
+use std::sync::Arc;
+use tracing::Instrument as _;
+
+/// Handles one job; returns early, with the row as it is, when the worker stops.
+pub async fn handle(ctx: Arc<Context>, job: Job) {
+    let span = tracing::info_span!("agent", job = job.id, task = job.task_id, role = job.role.map(|r| r.as_str()));
+    run(&ctx, &job).instrument(span).await;
+}
+
+async fn run(ctx: &Arc<Context>, job: &Job) {
+    let prepared = match prepare(ctx, job).await {
+        Ok(prepared) => prepared,
+        Err(Refused::Stopping) => return tracing::info!("the worker stops; the job is recovered by the next"),
+        Err(Refused::NotOurs) => return tracing::warn!("the job is no longer this worker's; left alone"),
+        Err(Refused::NotWanted { why }) => return not_wanted(ctx, job, &why, None).await,
+        Err(Refused::Block { message }) => return not_wanted(ctx, job, "blocked", Some(message)).await,
+        Err(Refused::Failed { why }) => return launch_failed(ctx, job, None, &why).await,
+    };
+    let Prepared { run, dir, spec, prompt } = prepared;
+    let started = launch(&dir, &spec, prompt.as_bytes(), &ctx.exe).await;
+    if let Err(error) = started {
+        return launch_failed(ctx, job, Some(&run), &format!("the agent could not be started: {error}")).await;
+    }
+    let id = run.clone();
+    if let Err(error) = ctx.store.write(move |c| runs::mark_running(c, &id)).await {
+        tracing::warn!(%error, "the run's state could not be written; its end will be");
+    }
+    tracing::info!(run, "agent started");
+    see_to_its_end(ctx, job, &run).await;
+}
+
+/// Watches a run of this job until it is over, and concludes it.
+pub(super) async fn see_to_its_end(ctx: &Arc<Context>, job: &Job, run: &str) {
+    match watch(ctx, job, run).await {
+        Watched::Ended(end) => match conclude(ctx, job, run, end).await {
+            Ok(Concluded::Done(note)) => tracing::info!(run, %note, "agent ended"),
+            Ok(Concluded::NotOurs) => tracing::warn!(run, "the job is no longer this worker's; left alone"),
+            Err(error) => tracing::error!(run, %error, "the run's end could not be written; recovery will find it"),
+        },
+        Watched::Left => tracing::info!(run, "the worker stops; the agent goes on"),
+        Watched::NotOurs => tracing::warn!(run, "another worker has this run now"),
+    }
+}

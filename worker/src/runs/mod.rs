@@ -1,0 +1,17 @@
+//! Agent jobs: whether one may be claimed, preparing its run, watching it, and what its end leads to. The
+//! process itself is [`crate::agent`]'s; here is everything about it that needs the database.
+
+mod adopt;
+mod conclude;
+mod gatekeep;
+mod guard;
+mod job;
+mod news;
+mod prepare;
+mod prompt;
+mod session;
+mod watch;
+
+pub use adopt::adopt;
+pub use gatekeep::{claim_agent, clear_fault};
+pub use job::handle;

@@ -1,0 +1,225 @@
+//! Everything before a run's process exists: is it still wanted, may it be paid for, where does it work, what is
+//! it told. What goes wrong here is a launch that failed, whatever the reason.
+
+use super::{guard, prompt, session};
+use crate::agent::RunSpec;
+use crate::agent::command::{self, GitIdentity, LaunchPlan, PermissionMode, Session};
+use crate::clock::now_ms;
+use crate::context::Context;
+use crate::engine::AgentPayload;
+use crate::engine::apply::wants_agent;
+use crate::git::{GitError, Worktree};
+use orch_common::config::Project;
+use orch_common::domain::job::JobStatus;
+use orch_common::domain::messages::Message;
+use orch_common::domain::stage::Role;
+use orch_common::store::StoreError;
+use orch_common::store::jobs::{self, Job};
+use orch_common::store::runs::{self, NewRun, Run};
+use orch_common::store::tasks::{self, Task};
+use std::path::PathBuf;
+use std::sync::Arc;
+use uuid::Uuid;
+
+const MB: u64 = 1024 * 1024;
+/// A run that has written this many times its cap is ended.
+const HARD_LIMIT_CAPS: u64 = 16;
+
+/// A run that is ready to be launched; its row exists.
+pub(super) struct Prepared {
+    pub run: String,
+    pub dir: PathBuf,
+    pub spec: RunSpec,
+    pub prompt: String,
+}
+
+/// Why there will be no run.
+pub(super) enum Refused {
+    /// The worker stops; the row stays as it is.
+    Stopping,
+    /// Another worker has the job.
+    NotOurs,
+    /// The task went elsewhere meanwhile.
+    NotWanted {
+        why: String,
+    },
+    /// Money or a loop: the task is blocked.
+    Block {
+        message: Message,
+    },
+    Failed {
+        why: String,
+    },
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        Refused::Failed { why: error.to_string() }
+    }
+}
+
+impl From<GitError> for Refused {
+    fn from(error: GitError) -> Self {
+        match error {
+            GitError::Cancelled => Refused::Stopping,
+            error => Refused::Failed { why: format!("the worktree could not be made: {error}") },
+        }
+    }
+}
+
+/// What the job is about.
+struct Work {
+    task: Task,
+    project: Project,
+    payload: AgentPayload,
+    earlier: Vec<Run>,
+}
+
+/// Prepares a run and writes its row.
+pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, Refused> {
+    let work = load(ctx, job).await?;
+    let worktree = worktree(ctx, &work).await?;
+    let run = Uuid::new_v4().to_string();
+    let session = session::for_next(&work.earlier);
+    let dir = ctx.runs_dir.join(&run);
+    let spec = spec(ctx, &work, &worktree, &run, &session).await?;
+    let tests = work.project.test_command.as_ref().map(ToString::to_string);
+    let prompt =
+        prompt::build(work.payload.role, &work.task, &work.payload.brief, &work.project.artifacts, tests.as_deref());
+    insert(ctx, job, &work, &worktree, (&run, &session)).await?;
+    Ok(Prepared { run, dir, spec, prompt })
+}
+
+async fn load(ctx: &Arc<Context>, job: &Job) -> Result<Work, Refused> {
+    let payload: AgentPayload = serde_json::from_str(&job.payload)
+        .map_err(|e| Refused::NotWanted { why: format!("the job's payload cannot be read: {e}") })?;
+    let (task_id, job_id) = (job.task_id.unwrap_or_default(), job.id);
+    let inner = Arc::clone(ctx);
+    ctx.store
+        .read(move |c| {
+            let Some(task) = tasks::get(c, task_id)? else {
+                return Ok(Err(Refused::NotWanted { why: "the task is gone".into() }));
+            };
+            let Some(project) = inner.config.projects.by_plane(&task.project) else {
+                return Ok(Err(Refused::NotWanted { why: "the project is no longer registered".into() }));
+            };
+            if !wants_agent(&task, &payload) {
+                let why = format!("the task is {} at '{}' by now", task.state, task.stage);
+                return Ok(Err(Refused::NotWanted { why }));
+            }
+            if let Some(message) = guard::must_stop(c, &inner, project, &task, now_ms())? {
+                return Ok(Err(Refused::Block { message }));
+            }
+            let mut earlier = runs::of_task(c, task.id)?;
+            earlier.retain(|r| r.job_id == job_id);
+            Ok(Ok(Work { task, project: project.clone(), payload: payload.clone(), earlier }))
+        })
+        .await?
+}
+
+async fn worktree(ctx: &Context, work: &Work) -> Result<Worktree, Refused> {
+    let remote = ctx.remote(&work.project)?;
+    let (task, cancel) = (&work.task, &ctx.stopping);
+    ctx.repos.fetch(&task.repo, &remote, cancel).await?;
+    let worktree = ctx.repos.ensure_worktree(&task.repo, &task.key, &task.branch, &task.base, cancel).await?;
+    // What people pushed meanwhile is what the agent must see; what cannot be joined now is joined at the end.
+    match ctx.repos.refresh(&worktree, &remote, cancel).await {
+        Ok(_) | Err(GitError::Diverged { .. } | GitError::Conflict { .. }) => Ok(worktree),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn spec(
+    ctx: &Context,
+    work: &Work,
+    worktree: &Worktree,
+    run: &str,
+    session: &Session,
+) -> Result<RunSpec, Refused> {
+    let report = ctx.preflight.check().await;
+    let Some(program) = report.path.filter(|_| report.ok) else {
+        let why = report.reason.unwrap_or_else(|| "the agent program was not found".into());
+        return Err(Refused::Failed { why });
+    };
+    let plan = plan(ctx, &work.project, work.payload.role, session);
+    let line = command::build(&plan).map_err(|e| Refused::Failed { why: e.to_string() })?;
+    let limits = ctx.config.run_limits(&work.project, work.payload.role);
+    let cap = ctx.config.agent.log_cap_mb.saturating_mul(MB);
+    Ok(RunSpec {
+        run_id: run.to_owned(),
+        program,
+        args: line.args,
+        env: line.env,
+        cwd: worktree.path.clone(),
+        timeout_s: limits.timeout_s,
+        grace_s: limits.kill_grace_s,
+        stall_s: limits.stall_s,
+        log_cap_bytes: cap,
+        log_hard_limit_bytes: cap.saturating_mul(HARD_LIMIT_CAPS),
+        user: ctx.config.agent.user.clone(),
+    })
+}
+
+fn plan(ctx: &Context, project: &Project, role: Role, session: &Session) -> LaunchPlan {
+    let (agent, limits) = (&ctx.config.agent, ctx.config.run_limits(project, role));
+    let mut plan = LaunchPlan::new(role, session.clone());
+    plan.model = limits.model;
+    plan.fallback_model = limits.fallback_model;
+    plan.permission_mode = match agent.permission_mode {
+        orch_common::config::PermissionMode::DontAsk => PermissionMode::DontAsk,
+        orch_common::config::PermissionMode::AcceptEdits => PermissionMode::AcceptEdits,
+        orch_common::config::PermissionMode::BypassPermissions => PermissionMode::BypassPermissions,
+    };
+    plan.allowed_tools = agent.allowed_tools.clone();
+    plan.disallowed_tools = agent.disallowed_tools.clone();
+    plan.max_turns = limits.max_turns;
+    plan.max_budget_usd = limits.max_usd;
+    plan.home = agent.home.clone();
+    plan.git = GitIdentity::of_role(role);
+    plan.extra_env = project.env.iter().map(|(k, v)| (k.clone(), v.expose().to_owned())).collect();
+    plan.base_env = std::env::vars().collect();
+    plan
+}
+
+/// Writes the run's row, if the job is still this worker's.
+async fn insert(
+    ctx: &Context,
+    job: &Job,
+    work: &Work,
+    worktree: &Worktree,
+    (run, session): (&str, &Session),
+) -> Result<(), Refused> {
+    let (session_id, resumed) = match session {
+        Session::Fresh(id) => (id.to_string(), false),
+        Session::Resume(id) => (id.to_string(), true),
+    };
+    let new = NewRun {
+        id: run.to_owned(),
+        job_id: job.id,
+        task_id: work.task.id,
+        role: work.payload.role,
+        stage: work.payload.stage,
+        worker: ctx.name.clone(),
+        host: ctx.host.clone(),
+        dir: run.to_owned(),
+        state: "starting",
+        session_id: Some(session_id),
+        resumed,
+        head_before: Some(worktree.head.to_string()),
+        started_at: now_ms(),
+    };
+    let (worker, head) = (ctx.name.clone(), worktree.head.to_string());
+    let ours = ctx
+        .store
+        .write(move |c| {
+            let row = jobs::get(c, new.job_id)?;
+            if !row.is_some_and(|j| j.status == JobStatus::Running && j.worker.as_deref() == Some(worker.as_str())) {
+                return Ok(false);
+            }
+            runs::insert(c, &new)?;
+            tasks::note_head(c, new.task_id, &head, new.started_at)?;
+            Ok(true)
+        })
+        .await?;
+    if ours { Ok(()) } else { Err(Refused::NotOurs) }
+}

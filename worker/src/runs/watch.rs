@@ -1,0 +1,97 @@
+//! Waiting for a run's end, and asking it to stop when somebody wants that. The run does not need this worker:
+//! timeouts are its supervisor's.
+
+use crate::agent::StopReason;
+use crate::agent::adopt::{self, RunEnd};
+use crate::context::Context;
+use orch_common::domain::job::JobStatus;
+use orch_common::store::jobs::{self, Job};
+use orch_common::store::runs;
+use std::path::Path;
+use std::time::Duration;
+
+/// How often the row is asked whether somebody wants the run to end.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// What the watch came to.
+pub(super) enum Watched {
+    Ended(RunEnd),
+    /// The worker stops; the run goes on.
+    Left,
+    /// Another worker has the job now.
+    NotOurs,
+}
+
+/// Watches until the run ends, the worker stops or the job is lost.
+pub(super) async fn watch(ctx: &Context, job: &Job, run: &str) -> Watched {
+    let dir = ctx.runs_dir.join(run);
+    let mut asked = false;
+    let mut tick = tokio::time::interval(LOOK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut end = std::pin::pin!(wait(&dir));
+    loop {
+        tokio::select! {
+            ended = &mut end => return Watched::Ended(ended),
+            () = ctx.stopping.cancelled() => return Watched::Left,
+            _ = tick.tick() => match look(ctx, job, run).await {
+                Look::Nothing => {}
+                Look::NotOurs => return Watched::NotOurs,
+                Look::Stop(why) if !asked => asked = request_stop(&dir, why),
+                Look::Stop(_) => {}
+            }
+        }
+    }
+}
+
+/// A failure to look is not an end: the process is asked again.
+async fn wait(dir: &Path) -> RunEnd {
+    loop {
+        match adopt::wait_end(dir).await {
+            Ok(end) => return end,
+            Err(error) => {
+                tracing::warn!(%error, "the run cannot be watched; trying again");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+enum Look {
+    Nothing,
+    NotOurs,
+    Stop(StopReason),
+}
+
+async fn look(ctx: &Context, job: &Job, run: &str) -> Look {
+    let (id, run, me) = (job.id, run.to_owned(), ctx.name.clone());
+    let found = ctx
+        .store
+        .read(move |c| {
+            let ours = jobs::get(c, id)?
+                .is_some_and(|j| j.status == JobStatus::Running && j.worker.as_deref() == Some(me.as_str()));
+            Ok((ours, runs::wanted_stop(c, &run)?))
+        })
+        .await;
+    match found {
+        Ok((false, _)) => Look::NotOurs,
+        Ok((true, Some(why))) => Look::Stop(why.parse().unwrap_or(StopReason::Operator)),
+        Ok((true, None)) => Look::Nothing,
+        Err(error) => {
+            tracing::debug!(%error, "the run's row could not be read");
+            Look::Nothing
+        }
+    }
+}
+
+fn request_stop(dir: &Path, why: StopReason) -> bool {
+    match adopt::request_stop(dir, why) {
+        Ok(_) => {
+            tracing::info!(%why, "asked the run to stop");
+            true
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the run could not be asked to stop; trying again");
+            false
+        }
+    }
+}

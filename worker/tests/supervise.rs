@@ -1,0 +1,18 @@
+//! The real `orch-worker supervise` with small real programs as agents.
+
+#[cfg(test)]
+#[path = "supervise/support.rs"]
+mod support;
+
+#[cfg(test)]
+#[path = "supervise/adopting.rs"]
+mod adopting;
+#[cfg(test)]
+#[path = "supervise/ending.rs"]
+mod ending;
+#[cfg(test)]
+#[path = "supervise/limits.rs"]
+mod limits;
+#[cfg(test)]
+#[path = "supervise/sweeping.rs"]
+mod sweeping;
