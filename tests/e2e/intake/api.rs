@@ -186,6 +186,16 @@ impl Api {
         self.until("the API is ready again", |api| api.get("/health/ready").status == 200);
     }
 
+    /// Puts another, empty database in the place of the one in use, as a restored backup would be.
+    pub fn replace_database(&self) -> Store {
+        let path = self.dir.path().join("orch.db");
+        for ending in ["", "-wal", "-shm"] {
+            let from = self.dir.path().join(format!("orch.db{ending}"));
+            std::fs::rename(from, self.dir.path().join(format!("old.db{ending}"))).unwrap();
+        }
+        Store::open_and_migrate(&StoreOptions::new(path)).unwrap()
+    }
+
     pub fn terminate(&self) {
         let pid = nix::unistd::Pid::from_raw(self.pid().try_into().unwrap());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();

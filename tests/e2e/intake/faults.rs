@@ -2,7 +2,9 @@
 
 use super::api::{Api, Setup, push, work_item};
 use super::http::exchange;
+use orch_common::domain::job::JobKind;
 use orch_common::store::deliveries::Source;
+use orch_common::store::jobs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -82,4 +84,16 @@ fn a_short_lock_is_not_noticed() {
     for waiting in waiting {
         assert_eq!(waiting.join().unwrap().outcome().0, "queued");
     }
+}
+
+#[test]
+fn a_database_that_was_replaced_is_noticed_before_anything_is_lost_in_the_old_one() {
+    let api = Setup::new().start();
+    assert_eq!(api.send(&push("old")).outcome().0, "queued");
+    let restored = api.replace_database();
+    // The first one may still have gone to the old file: then it was not acknowledged.
+    api.until("the new file is used", |api| push("new").send(api.address).is_ok_and(|answer| answer.status == 200));
+    let counts = jobs::counts(&mut restored.connection().unwrap()).unwrap();
+    assert_eq!(counts[&JobKind::Event]["queued"], 1, "it is in the new file");
+    assert_eq!(api.get("/queue").json()["counts_by_kind"]["event"]["queued"], 1, "and the views show that one");
 }
