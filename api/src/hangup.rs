@@ -4,7 +4,7 @@
 //! whatever the framework writes gets out.
 //!
 //! A reverse proxy between Plane and this process undoes it by answering 502 for us, unless it is told to close its
-//! own side as well (nginx: `error_page 502 504 =444 /;` with `return 444` there).
+//! own side as well.
 
 use actix_web::HttpRequest;
 use actix_web::dev::Extensions;
