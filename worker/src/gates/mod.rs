@@ -1,1 +1,16 @@
-//! (being written)
+//! Collecting evidence for the gates: what a commit's artifacts say, how the project's tests ended. It
+//! observes and never judges; the verdict is `orch_common::domain::gate`'s, from this evidence alone.
+
+mod artifacts;
+mod command;
+mod log;
+mod run;
+mod sweep;
+mod verdict;
+
+#[cfg(test)]
+mod tests;
+
+pub use artifacts::read_artifacts;
+pub use command::TestCommand;
+pub use run::{Cancelled, TestLimits, TestRun, run_tests};

@@ -1,1 +1,41 @@
-//! (being written)
+//! Everything that touches a repository: one mirror per repository, one worktree per task, commits, pushes
+//! and what can be read from a commit. It drives the git command line (never a library, never a shell) and
+//! trusts nothing that an agent or a remote may have written: see [`command`] for how a call is fenced.
+//!
+//! It decides nothing: which branch, when to push and what a conflict means for a task is the engine's.
+//!
+//! Layout under [`Repos`]' root: `<owner>/<name>/mirror.git` (branches of the forge under
+//! `refs/remotes/origin/`, the tasks' own under `refs/heads/`), `<owner>/<name>/work/<KEY>`,
+//! `<owner>/<name>/lock`. Refs of our own: `refs/orch/preserved/<KEY>` (work saved before a folder was
+//! rebuilt) and `refs/orch/synced/<KEY>` (where the task's branch and the forge last agreed).
+
+mod check;
+mod command;
+mod commit;
+mod config_pin;
+mod delete;
+mod error;
+mod fetch;
+pub(crate) mod group;
+mod history;
+mod lock;
+mod mirror;
+mod preserve;
+mod push;
+mod refresh;
+mod remote;
+mod repos;
+mod worktree;
+
+#[cfg(test)]
+mod tests;
+
+pub use command::GitSettings;
+pub use commit::Identity;
+pub use error::GitError;
+pub use history::{LogEntry, TreeFile};
+pub use push::Pushed;
+pub use refresh::Refreshed;
+pub use remote::{AuthHeader, Remote};
+pub use repos::Repos;
+pub use worktree::{Site, Worktree};

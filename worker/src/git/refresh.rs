@@ -1,0 +1,143 @@
+//! Bringing what people pushed to the task's branch into its worktree. Published history is never changed
+//! and a person's work never lost: the forge ahead = fast-forward, both moved = merge, the forge rewritten =
+//! the forge's version, unless we hold commits that nobody else has.
+
+use super::error::GitError;
+use super::remote::Remote;
+use super::repos::Repos;
+use super::worktree::{Site, Worktree};
+use orch_common::domain::stage::CommitId;
+use tokio_util::sync::CancellationToken;
+
+/// What a refresh found and did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refreshed {
+    /// The forge has nothing that the branch lacks (the branch may have commits that the forge lacks).
+    Unchanged,
+    FastForwarded {
+        from: CommitId,
+        to: CommitId,
+    },
+    /// Both had commits; `head` joins them.
+    Merged {
+        ours: CommitId,
+        theirs: CommitId,
+        head: CommitId,
+    },
+    /// Someone rewrote the forge's branch; all our commits had been published, so theirs is taken.
+    Replaced {
+        from: CommitId,
+        to: CommitId,
+    },
+}
+
+impl Repos {
+    /// Fetches and joins. Commit first: uncommitted work that is in the way is a [`GitError::Conflict`]
+    /// without paths. On every error branch and files are as before. No agent may be at work in it.
+    pub async fn refresh(
+        &self,
+        worktree: &Worktree,
+        remote: &Remote,
+        cancel: &CancellationToken,
+    ) -> Result<Refreshed, GitError> {
+        self.fetch(&worktree.repo, remote, cancel).await?;
+        self.settle(worktree, cancel).await?;
+        let ours = self.head(worktree, cancel).await?;
+        let Some(theirs) = self.resolve(&worktree.mirror, &worktree.origin_ref(), cancel).await? else {
+            return Ok(Refreshed::Unchanged);
+        };
+        let done = self.join(worktree, ours, theirs.clone(), cancel).await?;
+        self.set_ref(&worktree.mirror, &worktree.synced_ref(), &theirs, cancel).await?;
+        Ok(done)
+    }
+
+    async fn join(
+        &self,
+        w: &Site,
+        ours: CommitId,
+        theirs: CommitId,
+        cancel: &CancellationToken,
+    ) -> Result<Refreshed, GitError> {
+        if self.is_ancestor(&w.mirror, &theirs, &ours, cancel).await? {
+            return Ok(Refreshed::Unchanged);
+        }
+        if self.is_ancestor(&w.mirror, &ours, &theirs, cancel).await? {
+            self.merge(w, &ours, &theirs, &["--ff-only"], cancel).await?;
+            return Ok(Refreshed::FastForwarded { from: ours, to: theirs });
+        }
+        if let Some(synced) = self.resolve(&w.mirror, &w.synced_ref(), cancel).await? {
+            let rewritten = !self.is_ancestor(&w.mirror, &synced, &theirs, cancel).await?;
+            let published = self.is_ancestor(&w.mirror, &ours, &synced, cancel).await?;
+            match (rewritten, published) {
+                (true, true) => return self.replace(w, ours, theirs, cancel).await,
+                (true, false) => return Err(GitError::Diverged { ours, theirs }),
+                (false, _) => {}
+            }
+        }
+        self.merge(w, &ours, &theirs, &["--no-ff"], cancel).await?;
+        let head = self.head(w, cancel).await?;
+        Ok(Refreshed::Merged { ours, theirs, head })
+    }
+
+    async fn replace(
+        &self,
+        w: &Site,
+        from: CommitId,
+        to: CommitId,
+        cancel: &CancellationToken,
+    ) -> Result<Refreshed, GitError> {
+        self.preserve(w, None, cancel).await?;
+        self.set_ref(&w.mirror, &w.branch_ref(), &to, cancel).await?;
+        self.take_branch(w, cancel).await?;
+        Ok(Refreshed::Replaced { from, to })
+    }
+
+    /// Merges, or leaves everything as it was.
+    async fn merge(
+        &self,
+        w: &Site,
+        ours: &CommitId,
+        theirs: &CommitId,
+        how: &[&str],
+        cancel: &CancellationToken,
+    ) -> Result<(), GitError> {
+        let message = format!("Merge what the forge has on {}", w.branch);
+        let call = w.call().args(["merge", "--quiet", "--no-edit", "--no-verify", "--no-stat", "--no-autostash"]);
+        let call = self.settings().committer.signs(call.args(how).args(["-m", &message, theirs.as_str()]));
+        let output = match self.try_git(&w.mirror, call, cancel).await {
+            Ok(output) if output.code == 0 => return Ok(()),
+            Ok(output) => output,
+            Err(e) => {
+                self.abort_merge(w).await;
+                return Err(e);
+            }
+        };
+        let paths = self.unmerged(w, cancel).await.unwrap_or_default();
+        self.abort_merge(w).await;
+        let said = String::from_utf8_lossy(&output.stderr);
+        if paths.is_empty() && !said.contains("would be overwritten") && !said.contains("would lose untracked") {
+            return Err(output.error());
+        }
+        Err(GitError::Conflict { ours: ours.clone(), theirs: theirs.clone(), paths })
+    }
+
+    async fn unmerged(&self, w: &Site, cancel: &CancellationToken) -> Result<Vec<String>, GitError> {
+        let call = w.call().args(["diff", "--name-only", "-z", "--diff-filter=U", "--ignore-submodules=all"]);
+        let output = self.git(&w.mirror, call, cancel).await?;
+        let names = output.stdout.split(|b| *b == 0).filter(|name| !name.is_empty());
+        Ok(names.map(|name| String::from_utf8_lossy(name).into_owned()).collect())
+    }
+
+    /// Not cancellable: half a merge must not stay behind.
+    async fn abort_merge(&self, w: &Site) {
+        super::commit::remove_left_locks(w);
+        if !w.admin.join("MERGE_HEAD").exists() {
+            return;
+        }
+        let never = CancellationToken::new();
+        if let Err(e) = self.git(&w.mirror, w.call().args(["merge", "--abort"]), &never).await {
+            tracing::warn!(key = w.key, error = %e, "the merge could not be taken back; resetting");
+            self.take_branch(w, &never).await.ok();
+        }
+    }
+}

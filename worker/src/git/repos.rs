@@ -1,0 +1,150 @@
+//! The folder of all repositories: where each part of one lives, and the fenced calls that the verbs are
+//! made of. It holds no state about tasks; everything is read from disk each time.
+
+use super::check;
+use super::command::{Call, GitSettings, Output, run, run_ok};
+use super::config_pin;
+use super::error::GitError;
+use super::lock::{Locks, RepoLock};
+use orch_common::domain::stage::CommitId;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// All repositories of one installation. Cheap to clone; every clone shares the locks.
+#[derive(Debug, Clone)]
+pub struct Repos {
+    root: Arc<PathBuf>,
+    settings: Arc<GitSettings>,
+    locks: Arc<Locks>,
+}
+
+/// Where one repository lives.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    /// `<root>/<owner>/<name>`
+    pub(super) home: PathBuf,
+    /// `<home>/mirror.git`
+    pub(super) mirror: PathBuf,
+}
+
+impl Place {
+    /// The folder of a work item.
+    pub(super) fn work(&self, key: &str) -> PathBuf {
+        self.home.join("work").join(key)
+    }
+
+    /// What git keeps about that folder.
+    pub(super) fn admin(&self, key: &str) -> PathBuf {
+        self.mirror.join("worktrees").join(key)
+    }
+}
+
+impl Repos {
+    /// Opens (and makes, if missing) the folder. The path is made absolute once: git writes it into files.
+    pub fn open(root: &Path, settings: GitSettings) -> Result<Repos, GitError> {
+        let at = |e| GitError::io(format!("opening {}", root.display()), e);
+        std::fs::create_dir_all(root).map_err(at)?;
+        let root = root.canonicalize().map_err(at)?;
+        Ok(Repos { root: Arc::new(root), settings: Arc::new(settings), locks: Arc::default() })
+    }
+
+    pub(super) fn settings(&self) -> &GitSettings {
+        &self.settings
+    }
+
+    /// `repo` is `owner/name`.
+    pub(super) fn place(&self, repo: &str) -> Result<Place, GitError> {
+        let (owner, name) = check::repo(repo)?;
+        let home = self.root.join(owner).join(name);
+        Ok(Place { mirror: home.join("mirror.git"), home })
+    }
+
+    /// Waits for the repository's lock.
+    pub(super) async fn lock(&self, place: &Place, cancel: &CancellationToken) -> Result<RepoLock, GitError> {
+        let work = place.home.join("work");
+        std::fs::create_dir_all(&work).map_err(|e| GitError::io(format!("making {}", work.display()), e))?;
+        self.locks.take(&place.home.join("lock"), self.settings.network_timeout, cancel).await
+    }
+
+    /// A call whose exit code the caller reads.
+    pub(super) async fn try_git(
+        &self,
+        mirror: &Path,
+        call: Call<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Output, GitError> {
+        pin(mirror, &call)?;
+        run(&self.settings, call, cancel).await
+    }
+
+    /// A call that must succeed.
+    pub(super) async fn git(
+        &self,
+        mirror: &Path,
+        call: Call<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Output, GitError> {
+        pin(mirror, &call)?;
+        run_ok(&self.settings, call, cancel).await
+    }
+
+    /// The commit that a full ref (`refs/...`) points to.
+    pub(super) async fn resolve(
+        &self,
+        mirror: &Path,
+        full_ref: &str,
+        cancel: &CancellationToken,
+    ) -> Result<Option<CommitId>, GitError> {
+        let name = format!("{full_ref}^{{commit}}");
+        let call = Call::bare(mirror).args(["rev-parse", "--verify", "--quiet", "--end-of-options", &name]);
+        let output = self.try_git(mirror, call, cancel).await?;
+        if output.code == 1 {
+            return Ok(None);
+        }
+        if output.code != 0 {
+            return Err(output.error());
+        }
+        commit_id(&output.line()).map(Some)
+    }
+
+    /// Whether `older` is `newer` or one of its ancestors.
+    pub(super) async fn is_ancestor(
+        &self,
+        mirror: &Path,
+        older: &CommitId,
+        newer: &CommitId,
+        cancel: &CancellationToken,
+    ) -> Result<bool, GitError> {
+        let call = Call::bare(mirror).args(["merge-base", "--is-ancestor", older.as_str(), newer.as_str()]);
+        let output = self.try_git(mirror, call, cancel).await?;
+        match output.code {
+            0 => Ok(true),
+            1 => Ok(false),
+            _ => Err(output.error()),
+        }
+    }
+
+    /// Points a ref of ours somewhere, whatever it pointed to before.
+    pub(super) async fn set_ref(
+        &self,
+        mirror: &Path,
+        full_ref: &str,
+        to: &CommitId,
+        cancel: &CancellationToken,
+    ) -> Result<(), GitError> {
+        let call = Call::bare(mirror).args(["update-ref", "--no-deref", full_ref, to.as_str()]);
+        self.git(mirror, call, cancel).await.map(drop)
+    }
+}
+
+/// Nothing that an agent wrote into git's own files has a say in the call that follows.
+fn pin(mirror: &Path, call: &Call<'_>) -> Result<(), GitError> {
+    config_pin::restore(mirror)?;
+    call.linked_dir().map_or(Ok(()), config_pin::restore_link)
+}
+
+/// A commit id out of git's answer.
+pub(super) fn commit_id(text: &str) -> Result<CommitId, GitError> {
+    text.trim().parse().map_err(|_| GitError::Other { tail: format!("git answered no commit id: {text:.80}") })
+}

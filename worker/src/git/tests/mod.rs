@@ -1,0 +1,9 @@
+//! The whole module against real repositories: a bare one stands for the forge, a clone for a person.
+
+mod hostile;
+mod leftovers;
+mod mirror;
+mod publish;
+mod reading;
+mod worktree;
+mod world;

@@ -1,0 +1,58 @@
+use super::world::{REPO, World, git, write};
+use std::path::PathBuf;
+
+#[tokio::test]
+async fn the_log_and_the_changes_since_the_fork() {
+    let w = World::new();
+    let tree = w.worktree("ET-1").await;
+    git(&tree.path, &["mv", "README.md", "READ ME"]);
+    let first = w.commit(&tree).await.unwrap();
+    write(&tree.path, "src/deep/a.rs", "x");
+    let second = w.commit(&tree).await.unwrap();
+    // The base moves on: what others did there is not the branch's change.
+    w.person_pushes("main", "others.txt", "x");
+    w.repos.fetch(REPO, &w.remote, &w.cancel).await.unwrap();
+    let base = w.repos.forge_head(REPO, "main", &w.cancel).await.unwrap().unwrap();
+    let log = w.repos.log_since(REPO, &base, &second, 10, &w.cancel).await.unwrap();
+    assert_eq!(log.iter().map(|e| &e.id).collect::<Vec<_>>(), [&second, &first]);
+    assert_eq!((log[0].author.as_str(), log[0].subject.as_str()), ("Agent", "Agent's work"));
+    assert!(log[0].committed_at > 1_700_000_000_000);
+    assert_eq!(w.repos.log_since(REPO, &base, &second, 1, &w.cancel).await.unwrap().len(), 1);
+    assert!(w.repos.log_since(REPO, &second, &second, 10, &w.cancel).await.unwrap().is_empty());
+    let changed = w.repos.changed_files(REPO, &base, &second, &w.cancel).await.unwrap();
+    assert_eq!(changed, ["READ ME", "README.md", "src/deep/a.rs"].map(PathBuf::from));
+}
+
+#[tokio::test]
+async fn protected_paths() {
+    let w = World::new();
+    let tree = w.worktree("ET-1").await;
+    for file in [".gitea/workflows/ci.yml", "src/a.rs", "deploy/prod/key.pem", "Makefile"] {
+        write(&tree.path, file, "x");
+    }
+    let head = w.commit(&tree).await.unwrap();
+    for (patterns, wanted) in [
+        (&[".gitea"][..], &[".gitea/workflows/ci.yml"][..]),
+        (&["/.gitea/**"], &[".gitea/workflows/ci.yml"]),
+        (&["**/*.pem", "Makefile"], &["Makefile", "deploy/prod/key.pem"]),
+        (&["*.pem"], &[]),
+        (&["deploy/*"], &["deploy/prod/key.pem"]),
+        (&["nothing", "--output=/tmp/x"], &[]),
+        (&[":(exclude)src"], &[]),
+        (&[], &[]),
+    ] {
+        let patterns: Vec<String> = patterns.iter().map(|p| (*p).to_owned()).collect();
+        let hit = w.repos.protected_paths_changed(REPO, &tree.head, &head, &patterns, &w.cancel).await.unwrap();
+        assert_eq!(hit, wanted.iter().map(PathBuf::from).collect::<Vec<_>>(), "{patterns:?}");
+    }
+}
+
+#[tokio::test]
+async fn histories_that_share_nothing_are_compared_as_they_are() {
+    let w = World::new();
+    let tree = w.worktree("ET-1").await;
+    let lone = git(&tree.path, &["commit-tree", "-m", "lone", "HEAD^{tree}"]).parse().unwrap();
+    assert!(w.repos.changed_files(REPO, &tree.head, &lone, &w.cancel).await.unwrap().is_empty());
+    let unknown = "1".repeat(40).parse().unwrap();
+    assert!(w.repos.changed_files(REPO, &tree.head, &unknown, &w.cancel).await.is_err());
+}

@@ -1,0 +1,224 @@
+//! The folder that a task's agents work in: one per work item, on the task's branch, linked to the mirror.
+//! It is good when the folder exists, points to our mirror, git knows it, and it was finished; else it is
+//! made anew and what was in it is preserved. Two work items never share a folder or a branch.
+
+use super::check;
+use super::command::Call;
+use super::delete::delete_tree;
+use super::error::GitError;
+use super::repos::{Place, Repos, commit_id};
+use orch_common::domain::stage::CommitId;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use tokio_util::sync::CancellationToken;
+
+/// The names and folders of a task's worktree, whether it is there or not.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// `owner/name`
+    pub repo: String,
+    /// The work item's id.
+    pub key: String,
+    /// The task's branch, short.
+    pub branch: String,
+    /// The folder.
+    pub path: PathBuf,
+    pub(super) mirror: PathBuf,
+    /// What git keeps about the folder.
+    pub(super) admin: PathBuf,
+}
+
+/// A good worktree.
+#[derive(Debug, Clone)]
+pub struct Worktree {
+    /// The branch's head when the worktree was looked at.
+    pub head: CommitId,
+    site: Site,
+}
+
+impl Deref for Worktree {
+    type Target = Site;
+    fn deref(&self) -> &Site {
+        &self.site
+    }
+}
+
+impl Site {
+    fn new(place: &Place, repo: &str, key: &str, branch: &str) -> Site {
+        Site {
+            repo: repo.to_owned(),
+            key: key.to_owned(),
+            branch: branch.to_owned(),
+            path: place.work(key),
+            mirror: place.mirror.clone(),
+            admin: place.admin(key),
+        }
+    }
+
+    /// A call inside the worktree.
+    pub(super) fn call(&self) -> Call<'_> {
+        Call::linked(&self.admin, &self.mirror, &self.path)
+    }
+
+    pub(super) fn branch_ref(&self) -> String {
+        format!("refs/heads/{}", self.branch)
+    }
+
+    pub(super) fn origin_ref(&self) -> String {
+        format!("refs/remotes/origin/{}", self.branch)
+    }
+
+    /// Where the branch and the forge last agreed.
+    pub(super) fn synced_ref(&self) -> String {
+        format!("refs/orch/synced/{}", self.key)
+    }
+
+    /// Work that was saved before the folder was changed.
+    pub(super) fn preserved_ref(&self) -> String {
+        format!("refs/orch/preserved/{}", self.key)
+    }
+}
+
+/// Written last: its presence says that the folder was filled completely, its content for which branch.
+const READY: &str = "orch-ready";
+
+impl Repos {
+    /// The worktree of work item `key` on `branch`: the one that is there, or a new one at (in this order)
+    /// our own branch, the forge's branch, the forge's `base`. Needs a mirror; does not use the network. No
+    /// agent may be at work in it. [`GitError::NotFound`] when not even `base` exists.
+    pub async fn ensure_worktree(
+        &self,
+        repo: &str,
+        key: &str,
+        branch: &str,
+        base: &str,
+        cancel: &CancellationToken,
+    ) -> Result<Worktree, GitError> {
+        let (place, key, branch, base) =
+            (self.place(repo)?, check::key(key)?, check::branch(branch)?, check::branch(base)?);
+        if !place.mirror.is_dir() {
+            return Err(GitError::NotFound { what: format!("the mirror of {repo}") });
+        }
+        let _lock = self.lock(&place, cancel).await?;
+        let site = Site::new(&place, repo, key, branch);
+        refuse_shared_branch(&site)?;
+        if self.is_good(&site, cancel).await? {
+            self.settle(&site, cancel).await?;
+        } else {
+            self.rebuild(&place, &site, base, cancel).await?;
+        }
+        Ok(Worktree { head: self.head(&site, cancel).await?, site })
+    }
+
+    /// Removes the folder and what git knows about it. Branches and preserved work stay in the mirror.
+    pub async fn remove_worktree(&self, repo: &str, key: &str, cancel: &CancellationToken) -> Result<(), GitError> {
+        let (place, key) = (self.place(repo)?, check::key(key)?);
+        let _lock = self.lock(&place, cancel).await?;
+        delete_tree(&place.work(key)).await?;
+        delete_tree(&lost(&place, key)).await?;
+        delete_tree(&place.admin(key)).await
+    }
+
+    /// The head of the task's branch now.
+    pub async fn head(&self, worktree: &Site, cancel: &CancellationToken) -> Result<CommitId, GitError> {
+        let name = worktree.branch_ref();
+        self.resolve(&worktree.mirror, &name, cancel).await?.ok_or(GitError::NotFound { what: name })
+    }
+
+    async fn is_good(&self, w: &Site, cancel: &CancellationToken) -> Result<bool, GitError> {
+        let folder = w.path.symlink_metadata().is_ok_and(|m| m.is_dir());
+        let linked = holds(&w.path.join(".git"), &format!("gitdir: {}", w.admin.display()));
+        let known = holds(&w.admin.join("gitdir"), &w.path.join(".git").display().to_string());
+        let ready = holds(&w.admin.join(READY), &w.branch);
+        if !(folder && linked && known && ready) {
+            return Ok(false);
+        }
+        if self.resolve(&w.mirror, &w.branch_ref(), cancel).await?.is_none() {
+            return Ok(false);
+        }
+        let call = w.call().args(["rev-parse", "--is-inside-work-tree"]);
+        Ok(self.try_git(&w.mirror, call, cancel).await?.code == 0)
+    }
+
+    async fn rebuild(&self, place: &Place, w: &Site, base: &str, cancel: &CancellationToken) -> Result<(), GitError> {
+        self.preserve_or_set_aside(place, w, cancel).await?;
+        delete_tree(&w.path).await?;
+        delete_tree(&w.admin).await?;
+        let start = self.start_of(w, base, cancel).await?;
+        let call = Call::bare(&w.mirror)
+            .args(["worktree", "add", "--quiet", "--detach", "--no-checkout", "--"])
+            .args([w.path.as_os_str(), start.as_str().as_ref()]);
+        self.git(&w.mirror, call, cancel).await?;
+        if !w.admin.is_dir() {
+            return Err(GitError::Other { tail: "git keeps the worktree under another name".into() });
+        }
+        self.set_ref(&w.mirror, &w.branch_ref(), &start, cancel).await?;
+        self.take_branch(w, cancel).await?;
+        std::fs::write(w.admin.join(READY), format!("{}\n", w.branch)).map_err(|e| GitError::io("finishing", e))
+    }
+
+    /// Where a new worktree begins; remembers the forge's commit if that is part of it.
+    async fn start_of(&self, w: &Site, base: &str, cancel: &CancellationToken) -> Result<CommitId, GitError> {
+        let ours = self.resolve(&w.mirror, &w.branch_ref(), cancel).await?;
+        let theirs = self.resolve(&w.mirror, &w.origin_ref(), cancel).await?;
+        if let Some(theirs) = theirs {
+            let behind = match &ours {
+                Some(ours) => self.is_ancestor(&w.mirror, ours, &theirs, cancel).await?,
+                None => true,
+            };
+            if behind {
+                self.set_ref(&w.mirror, &w.synced_ref(), &theirs, cancel).await?;
+                return Ok(theirs);
+            }
+        }
+        if let Some(ours) = ours {
+            return Ok(ours);
+        }
+        let base_ref = format!("refs/remotes/origin/{base}");
+        let base_head = self.resolve(&w.mirror, &base_ref, cancel).await?;
+        base_head.ok_or_else(|| GitError::NotFound { what: format!("branch {base} of {}", w.repo) })
+    }
+
+    /// Puts HEAD on the task's branch and the files to its commit, whatever was there.
+    pub(super) async fn take_branch(&self, w: &Site, cancel: &CancellationToken) -> Result<(), GitError> {
+        let head = w.call().args(["symbolic-ref", "HEAD", &w.branch_ref()]);
+        self.git(&w.mirror, head, cancel).await?;
+        let files = w.call().args(["reset", "--hard", "--quiet", "--no-recurse-submodules"]);
+        self.git(&w.mirror, files, cancel).await.map(drop)
+    }
+
+    /// The commit that is checked out, on the branch or not; `None` when HEAD leads nowhere.
+    pub(super) async fn checked_out(&self, w: &Site, cancel: &CancellationToken) -> Result<Option<CommitId>, GitError> {
+        let call = w.call().args(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]);
+        let output = self.try_git(&w.mirror, call, cancel).await?;
+        match output.code {
+            0 => commit_id(&output.line()).map(Some),
+            1 => Ok(None),
+            _ => Err(output.error()),
+        }
+    }
+}
+
+/// Git's own rule against checking a branch out twice is advice; here it is the law.
+fn refuse_shared_branch(wanted: &Site) -> Result<(), GitError> {
+    let head = format!("ref: {}", wanted.branch_ref());
+    for entry in std::fs::read_dir(wanted.mirror.join("worktrees")).into_iter().flatten().filter_map(Result::ok) {
+        let other = entry.file_name().to_string_lossy().into_owned();
+        let taken = std::fs::read_to_string(entry.path().join("HEAD")).is_ok_and(|text| text.trim_end() == head);
+        if taken && other != wanted.key {
+            return Err(GitError::InUse { branch: wanted.branch.clone(), by: other });
+        }
+    }
+    Ok(())
+}
+
+/// Where a folder goes whose content could neither be trusted nor preserved. No key has a dot.
+pub(super) fn lost(place: &Place, key: &str) -> PathBuf {
+    place.home.join("work").join(format!("{key}.lost"))
+}
+
+/// Whether the regular file `path` holds exactly this one line.
+fn holds(path: &Path, line: &str) -> bool {
+    path.symlink_metadata().is_ok_and(|m| m.is_file() && m.len() < 8192)
+        && std::fs::read_to_string(path).is_ok_and(|text| text.trim_end() == line)
+}
