@@ -1,8 +1,8 @@
 //! Reading commits: what a branch changed, what it says, the files it holds. All of it comes from the object
 //! store by commit id, never from a worktree, so it cannot change while it is judged.
 
+use super::call::Call;
 use super::check;
-use super::command::Call;
 use super::commit::path_of;
 use super::error::GitError;
 use super::repos::{Repos, commit_id};

@@ -1,8 +1,9 @@
 //! The folder of all repositories: where each part of one lives, and the fenced calls that the verbs are
 //! made of. It holds no state about tasks; everything is read from disk each time.
 
+use super::call::Call;
 use super::check;
-use super::command::{Call, GitSettings, Output, run, run_ok};
+use super::command::{GitSettings, Output, run, run_ok};
 use super::config_pin;
 use super::error::GitError;
 use super::lock::{Locks, RepoLock};
