@@ -1,8 +1,8 @@
 //! What one gate of one task needs to be looked at, and collecting just that.
 
-use crate::context::Context;
 use super::{Cancelled, TestCommand, TestLimits, TestRun, forge, read_artifacts, run_tests};
 use crate::clock::now_ms;
+use crate::context::Context;
 use crate::git::{GitError, Worktree};
 use orch_common::config::{CommandLine, Project};
 use orch_common::domain::gate::{Evidence, Gate, TestEnd, TestEvidence};
