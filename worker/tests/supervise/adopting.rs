@@ -91,7 +91,7 @@ async fn two_supervisors_make_one_run() {
 async fn nothing_is_known_of_a_folder_that_is_not_there() {
     let run = Run::of("");
     assert_eq!(examine(&run.path()).unwrap(), Found::Lost);
-    assert!(!run.path().exists());
+    assert!(run.dir().is_fenced(), "and whoever comes late starts nothing");
 }
 
 #[tokio::test]
