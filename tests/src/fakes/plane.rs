@@ -213,6 +213,14 @@ impl FakePlane {
         }
     }
 
+    /// Every move of the item to another state, oldest first: the state's name and who did it.
+    pub fn moves_of(&self, item: &str) -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let world = self.world();
+        let moves = world.items[item].activities.iter().filter(|a| a["field"] == "state");
+        moves.map(|a| (text(&a["new_value"]), text(&a["actor"]))).collect()
+    }
+
     /// The name of the item's state.
     pub fn state_of(&self, item: &str) -> String {
         self.item(item).state

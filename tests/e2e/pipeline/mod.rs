@@ -1,0 +1,4 @@
+//! The walk of a work item from Plane to done, as people see it: every comment, state, status and message, each
+//! once and in its order.
+
+mod happy;
