@@ -2,3 +2,6 @@
 //! once and in its order.
 
 mod happy;
+mod human;
+mod rework;
+mod rules;

@@ -18,6 +18,7 @@ pub type Moved = (String, bool);
 
 /// What begins, or stands in, each text of ours, and a short name for it.
 const KINDS: &[(&str, &str)] = &[
+    ("runs without success", "cap reached"),
     ("the analyst has started", "started"),
     ("the analysis is ready", "approval wanted"),
     ("The analyst has questions", "questions"),
@@ -26,7 +27,6 @@ const KINDS: &[(&str, &str)] = &[
     ("report is not a pass", "tests failed"),
     ("tests are red", "tests red"),
     ("found a conflict", "conflict"),
-    ("runs without success", "cap reached"),
     ("Approved, thank you", "approved"),
     ("Rejected; the work", "rejected"),
     ("Thank you for the answer", "answer taken"),
@@ -80,6 +80,20 @@ impl Stack {
     pub fn wait_task(&self, item: &str, stage: Stage, state: TaskState) -> Task {
         let what = format!("the task to be {state} at {stage}");
         self.wait_for(&what, || self.task(item).filter(|t| t.stage == stage && t.state == state))
+    }
+
+    /// A work item whose analysis waits for a person.
+    pub fn analysed(&self, title: &str) -> String {
+        let (item, _) = self.plane().create_item(title, "<p>Please.</p>", &[]);
+        self.wait_task(&item, Stage::Analysis, TaskState::WaitingApproval);
+        item
+    }
+
+    /// A work item whose analysis a person has approved.
+    pub fn approved(&self, title: &str) -> String {
+        let item = self.analysed(title);
+        self.plane().comment(&item, "<p>:approved:</p>");
+        item
     }
 
     pub fn runs(&self, item: &str) -> Vec<Run> {

@@ -209,6 +209,10 @@ impl Stack {
         said.lines().find_map(|line| line.strip_prefix("listening on ")).map(|address| format!("http://{address}"))
     }
 
+    pub fn api_log(&self) -> String {
+        self.api.as_ref().expect("the API runs").log()
+    }
+
     /// `kill -9` of the API.
     pub fn kill_api(&mut self) {
         self.api.take().expect("the API runs").kill();

@@ -42,7 +42,7 @@ impl Case<'_> {
             let text = format!("{}: {}", self.task.stage, first_line(&rework.reason));
             change.outward.push(Outward::Status { stage: self.task.stage, state: StatusState::Failure, text });
         }
-        change.outward.push(Outward::Comment((rework.message)(&count, &rework.text)));
+        // The cap's own message has the reason; "works on it now" would not be true.
         if had >= self.policy.role_run_cap {
             let reason = format!("{} has run {had} times since a person last spoke: {}", rework.role, rework.reason);
             let message = Message::RoleCapReached {
@@ -54,6 +54,7 @@ impl Case<'_> {
             change.drop_jobs = false;
             return Decision::Apply(Box::new(change));
         }
+        change.outward.push(Outward::Comment((rework.message)(&count, &rework.text)));
         change.start = Some(Start { role: rework.role, brief: (rework.brief)(&count, rework) });
         if place != self.task.stage {
             change.outward.push(Outward::Chat(Message::StageAdvanced {
