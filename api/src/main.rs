@@ -1,1 +1,7 @@
-fn main() {}
+//! The program `orch-api`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    orch_api::cli::main()
+}

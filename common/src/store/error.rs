@@ -36,6 +36,18 @@ impl StoreError {
     pub fn is_busy(&self) -> bool {
         matches!(self, StoreError::Busy)
     }
+
+    /// The values are at fault, not the database: the same call will fail in the same way.
+    pub fn is_constraint(&self) -> bool {
+        let StoreError::Sql(Diesel::DatabaseError(kind, _)) = self else { return false };
+        matches!(
+            kind,
+            DatabaseErrorKind::UniqueViolation
+                | DatabaseErrorKind::NotNullViolation
+                | DatabaseErrorKind::CheckViolation
+                | DatabaseErrorKind::ForeignKeyViolation
+        )
+    }
 }
 
 impl From<Diesel> for StoreError {

@@ -127,7 +127,7 @@ async fn the_check_itself_finds_mistakes() {
     };
     let table = [
         (request("GET", "nothing", ""), "no such operation"),
-        (request("PUT", "branches/x/y", ""), "no such operation"),
+        (request("PUT", "pulls", ""), "no such operation"),
         (request("POST", "branches", r#"{"new_branch_name":"x","old":"y"}"#), "CreateBranchRepoOption has no 'old'"),
         (request("POST", "branches", r#"{"old_ref_name":"y"}"#), "CreateBranchRepoOption needs 'new_branch_name'"),
         (request("POST", "pulls/1/merge", r#"{"do":"melt"}"#), "MergePullRequestOption.do cannot be \"melt\""),

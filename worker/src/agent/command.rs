@@ -1,53 +1,11 @@
 //! How the `claude` program is called: arguments and the complete environment of one run. Pure; the prompt is not
-//! here, it goes in on standard input. The switches are explained where they are set: each closes a way in which an
-//! unattended run could hang, spend, phone home, or take orders from the repository it works on.
+//! here, it goes in on standard input; the environment is [`super::environment`]'s.
 
-use super::record::MARKER;
+use super::environment;
 use orch_common::domain::stage::Role;
 use orch_common::named_enum;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
-
-/// What an agent may inherit from the worker, besides `LC_*`. None of it is the orchestrator's own.
-const INHERITED: [&str; 16] = [
-    "PATH",
-    "HOME",
-    "LANG",
-    "TZ",
-    "TMPDIR",
-    "ANTHROPIC_API_KEY",
-    "ANTHROPIC_BASE_URL",
-    "ANTHROPIC_AUTH_TOKEN",
-    "CLAUDE_CODE_OAUTH_TOKEN",
-    "SSL_CERT_FILE",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-];
-
-/// The orchestrator's own variables, secrets among them. They never reach an agent, whoever asks for it.
-const OWN_PREFIX: &str = "ORCH_";
-
-/// Set for every run.
-const SWITCHES: [(&str, &str); 9] = [
-    // Nothing but the model's API is contacted.
-    ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
-    ("DISABLE_AUTOUPDATER", "1"),
-    // A task in the background would keep the program for ten minutes after its result.
-    ("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1"),
-    // The queue owns the waiting: ten retries of the default can take over three minutes, a hanging stream an hour.
-    ("CLAUDE_CODE_MAX_RETRIES", "2"),
-    ("API_TIMEOUT_MS", "300000"),
-    ("CLAUDE_ENABLE_BYTE_WATCHDOG", "1"),
-    ("CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS", "120000"),
-    ("CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK", "1"),
-    // Nobody is there to type a password.
-    ("GIT_TERMINAL_PROMPT", "0"),
-];
 
 named_enum! {
     /// What the program does with a tool that no list names. The names are the program's own.
@@ -183,7 +141,7 @@ pub enum PlanError {
 
 /// Arguments and environment of a run.
 pub fn build(plan: &LaunchPlan) -> Result<CommandLine, PlanError> {
-    Ok(CommandLine { args: args(plan)?, env: env(plan)? })
+    Ok(CommandLine { args: args(plan)?, env: environment::of(plan)? })
 }
 
 /// The lists take as many values as follow; each is closed by an option after it.
@@ -235,49 +193,12 @@ fn checked(what: &'static str, value: &str) -> Result<String, PlanError> {
     no_nul(what, value)
 }
 
-fn no_nul(what: &'static str, value: &str) -> Result<String, PlanError> {
+pub(super) fn no_nul(what: &'static str, value: &str) -> Result<String, PlanError> {
     if value.contains('\0') { Err(PlanError::Nul(what)) } else { Ok(value.to_owned()) }
 }
 
-fn text_of(path: &Path) -> Result<String, PlanError> {
+pub(super) fn text_of(path: &Path) -> Result<String, PlanError> {
     path.to_str().map(String::from).ok_or_else(|| PlanError::Path(path.into()))
-}
-
-/// Later ones win: inherited, home, switches, author, the project's own; the orchestrator's prefix never passes.
-fn env(plan: &LaunchPlan) -> Result<Vec<(String, String)>, PlanError> {
-    let mut env: BTreeMap<String, String> = BTreeMap::new();
-    env.extend(plan.base_env.iter().filter(|(name, _)| is_inherited(name)).cloned());
-    if let Some(home) = &plan.home {
-        env.insert("HOME".into(), text_of(home)?);
-    }
-    env.extend(SWITCHES.map(|(name, value)| (name.into(), value.into())));
-    for person in ["AUTHOR", "COMMITTER"] {
-        env.insert(format!("GIT_{person}_NAME"), plan.git.name.clone());
-        env.insert(format!("GIT_{person}_EMAIL"), plan.git.email.clone());
-    }
-    for (name, value) in &plan.extra_env {
-        env.insert(variable_name(name)?, value.clone());
-    }
-    env.retain(|name, _| !name.to_ascii_uppercase().starts_with(OWN_PREFIX));
-    for value in env.values() {
-        no_nul("environment", value)?;
-    }
-    debug_assert!(!env.contains_key(MARKER));
-    Ok(env.into_iter().collect())
-}
-
-fn is_inherited(name: &str) -> bool {
-    INHERITED.contains(&name) || name.strip_prefix("LC_").is_some_and(|rest| !rest.is_empty() && is_name(rest))
-}
-
-fn variable_name(name: &str) -> Result<String, PlanError> {
-    let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    let good = starts_well && is_name(name);
-    good.then(|| name.to_owned()).ok_or_else(|| PlanError::VariableName(name.chars().take(80).collect()))
-}
-
-fn is_name(text: &str) -> bool {
-    text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 #[cfg(test)]

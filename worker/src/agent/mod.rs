@@ -7,6 +7,7 @@
 pub mod account;
 pub mod adopt;
 pub mod command;
+pub mod environment;
 pub mod identity;
 pub mod launch;
 pub mod outcome;

@@ -9,6 +9,8 @@ use std::io::{self, ErrorKind, Read};
 pub(crate) struct Stat {
     pub pid: i32,
     pub ppid: i32,
+    /// Its process group.
+    pub group: i32,
     /// `R S D T Z X` and so on.
     pub state: u8,
     /// Field 22: clock ticks from boot to the start of the process.
@@ -16,6 +18,11 @@ pub(crate) struct Stat {
 }
 
 impl Stat {
+    /// Stopped by a signal: it does nothing until it is continued or killed.
+    pub fn is_stopped(&self) -> bool {
+        self.state == b'T'
+    }
+
     /// A zombie holds nothing but its number.
     pub fn is_gone(&self) -> bool {
         matches!(self.state, b'Z' | b'X' | b'x')
@@ -42,8 +49,9 @@ fn parse_stat(pid: i32, line: &[u8]) -> Option<Stat> {
     let mut fields = rest.split_ascii_whitespace();
     let state = *fields.next()?.as_bytes().first()?;
     let ppid = fields.next()?.parse().ok()?;
-    let start_ticks = fields.nth(17)?.parse().ok()?;
-    Some(Stat { pid, ppid, state, start_ticks })
+    let group = fields.next()?.parse().ok()?;
+    let start_ticks = fields.nth(16)?.parse().ok()?;
+    Some(Stat { pid, ppid, group, state, start_ticks })
 }
 
 /// Every process there is, the newest numbers first: they are looked at right after they were listed, which is what it
@@ -105,11 +113,11 @@ mod tests {
 
     #[test]
     fn a_name_full_of_parentheses_does_not_shift_the_fields() {
-        let tail = "1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 9876 1 2";
+        let tail = "6 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 9876 1 2";
         for comm in ["sh", "a b", ") Z 7 (", "(((", "x) R 1 1"] {
             let line = format!("42 ({comm}) S 7 {tail}\n");
             let got = parse_stat(42, line.as_bytes()).unwrap();
-            assert_eq!(got, Stat { pid: 42, ppid: 7, state: b'S', start_ticks: 9876 }, "{comm}");
+            assert_eq!(got, Stat { pid: 42, ppid: 7, group: 6, state: b'S', start_ticks: 9876 }, "{comm}");
         }
         assert_eq!(parse_stat(1, b"1 (x) S 1"), None);
     }

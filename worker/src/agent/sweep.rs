@@ -5,7 +5,7 @@
 use super::identity::{Delivery, Identity, signal_started};
 use super::procfs::{self, Stat};
 use super::record::MARKER;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -130,6 +130,7 @@ impl Net {
         if !stat.is_gone() && !self.holds(&stat) {
             let _refused = signal_started(stat.pid, stat.start_ticks, Signal::STOP);
             self.caught.insert((stat.pid, stat.start_ticks), stat);
+            stop_group_of(&stat);
         }
     }
 
@@ -138,6 +139,17 @@ impl Net {
         let before = self.caught.len();
         look(self);
         self.caught.len() > before
+    }
+}
+
+/// Stopping a group is one step in which none of it can fork: no bomb outgrows it. The member that is known stands still,
+/// so its group is what it was, and can not have become anybody else's. The caller's own group is spared.
+fn stop_group_of(member: &Stat) {
+    let own = rustix::process::getpgrp();
+    let still = procfs::stat(member.pid).ok().filter(|s| s.start_ticks == member.start_ticks && s.is_stopped());
+    let group = still.map(|s| s.group).filter(|g| *g > 1).and_then(Pid::from_raw);
+    if let Some(group) = group.filter(|g| *g != own) {
+        let _refused = kill_process_group(group, Signal::STOP);
     }
 }
 

@@ -1,12 +1,12 @@
 //! The one HTTP client: TLS, timeouts, bounded bodies, a short retry, and errors without secrets. The only
 //! place where the crate `backoff` is used; retrying over minutes and hours is the queue's business.
 
+pub use super::call::{Answer, Call};
 use super::error::{ApiError, EXCERPT_CHARS};
 use backoff::backoff::Backoff;
 use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Method, redirect};
-use serde::de::DeserializeOwned;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::redirect;
 use serde_json::Value;
 use std::fmt;
 use std::time::Duration;
@@ -39,76 +39,6 @@ impl Default for Timing {
             total: Duration::from_secs(30),
             first_pause: Duration::from_millis(500),
         }
-    }
-}
-
-/// One request, relative to the base URL.
-#[derive(Debug, Clone)]
-pub struct Call {
-    method: Method,
-    segments: Vec<String>,
-    query: Vec<(&'static str, String)>,
-    body: Option<Value>,
-    repeatable: bool,
-}
-
-impl Call {
-    /// A GET, PATCH, PUT or DELETE may be repeated after a failure in the middle; a POST may not.
-    pub fn new(method: Method, segments: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        let repeatable = method != Method::POST;
-        let segments = segments.into_iter().map(Into::into).collect();
-        Call { method, segments, query: Vec::new(), body: None, repeatable }
-    }
-
-    pub fn get(segments: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        Self::new(Method::GET, segments)
-    }
-
-    pub fn post(segments: impl IntoIterator<Item = impl Into<String>>, body: Value) -> Self {
-        Self::new(Method::POST, segments).json(body)
-    }
-
-    pub fn json(mut self, body: Value) -> Self {
-        self.body = Some(body);
-        self
-    }
-
-    pub fn query(mut self, key: &'static str, value: impl ToString) -> Self {
-        self.query.push((key, value.to_string()));
-        self
-    }
-
-    /// A POST that the service itself makes once of two (an external id).
-    pub fn repeatable(mut self) -> Self {
-        self.repeatable = true;
-        self
-    }
-}
-
-/// A complete answer, of whatever status.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub body: Vec<u8>,
-}
-
-impl Answer {
-    /// The body as `T`.
-    ///
-    /// # Errors
-    /// [`ApiError::Malformed`] with the place where it differs.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        serde_json::from_slice(&self.body).map_err(|e| ApiError::Malformed { why: e.to_string() })
-    }
-
-    /// `X-Total-Count`, the number of items over all pages.
-    pub fn total(&self) -> Option<usize> {
-        self.headers.get("x-total-count")?.to_str().ok()?.trim().parse().ok()
-    }
-
-    fn retry_after_s(&self) -> Option<u64> {
-        self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
     }
 }
 
@@ -304,6 +234,13 @@ impl Http {
     }
 }
 
+/// A client without address or token, for our own API on loopback.
+pub fn plain_client() -> reqwest::Result<reqwest::Client> {
+    // A second provider is refused, and the first is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().redirect(redirect::Policy::none()).no_proxy().tls_certs_only([]).build()
+}
+
 fn build_client(base: &Url, headers: HeaderMap, timing: Timing) -> Result<reqwest::Client, ApiError> {
     // An error says that a provider is there already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -345,6 +282,7 @@ fn existing_id(answer: &Answer) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use reqwest::header::RETRY_AFTER;
 
     fn http(base: &str) -> Http {
         Http::new(base, None, "s3cret", Timing::default()).unwrap()

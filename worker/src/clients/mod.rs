@@ -2,6 +2,7 @@
 //! answers into small typed values and every failure into an [`ApiError`] that says what the caller can do.
 //! Nothing here decides anything about a task, reads the database, or logs a token or a body.
 
+mod call;
 mod error;
 pub mod gitea;
 mod http;
@@ -11,4 +12,4 @@ pub mod telegram;
 mod times;
 
 pub use error::ApiError;
-pub use http::Timing;
+pub use http::{Timing, plain_client};

@@ -9,6 +9,7 @@ use crate::clients::gitea::{
 use crate::clients::plane::{PlaneClient, State};
 use crate::clients::telegram::TelegramClient;
 use orch_common::domain::effect::{Effect, PlaneTarget, StateGroup, StatusState};
+use orch_common::domain::messages::{to_html, to_markdown, to_telegram_html};
 use orch_common::domain::stage::CommitId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -116,7 +117,7 @@ impl Outside {
     async fn write(&self, effect: &Effect) -> Result<Sent, Stop> {
         match effect {
             Effect::PlaneComment { project, work_item, key, text } => {
-                let posted = self.plane()?.post_comment(project, work_item, &text::plane_html(text), key).await?;
+                let posted = self.plane()?.post_comment(project, work_item, &to_html(text), key).await?;
                 Ok(once(!posted.existed, format!("comment {}", posted.id)))
             }
             Effect::PlaneState { project, work_item, name, group } => {
@@ -132,7 +133,9 @@ impl Outside {
                 Ok(once(created == Created::Now, format!("branch {branch}")))
             }
             Effect::GiteaPull { repo, branch, base, title, body, link } => {
-                Ok(self.open_pull(self.gitea()?, repo, NewPull { branch, base, title, body }, link.as_ref()).await?)
+                let body = to_markdown(body);
+                let new = NewPull { branch, base, title, body: &body };
+                Ok(self.open_pull(self.gitea()?, repo, new, link.as_ref()).await?)
             }
             Effect::GiteaComment { repo, branch, key, text } => {
                 Ok(comment(self.gitea()?, repo, branch, key, text).await?)
@@ -304,7 +307,7 @@ async fn comment(gitea: &GiteaClient, repo: &str, branch: &str, key: &str, text:
     let Some(pull) = pull_of(gitea, repo, branch).await? else {
         return Ok(Sent::Skipped { why: format!("{branch} has no pull request") });
     };
-    let new = gitea.post_comment_once(repo, pull.number, key, text).await?;
+    let new = gitea.post_comment_once(repo, pull.number, key, &to_markdown(text)).await?;
     Ok(once(new, format!("comment on #{}", pull.number)))
 }
 
@@ -323,7 +326,8 @@ async fn set_status(gitea: &GiteaClient, repo: &str, head: &CommitId, new: NewSt
 }
 
 async fn tell(telegram: &TelegramClient, words: &str) -> Result<Sent, SendError> {
-    let told = telegram.send_message(&text::telegram_html(words), &text::telegram_plain(words)).await?;
+    let told =
+        telegram.send_message(&to_telegram_html(words, text::TELEGRAM_UNITS), &text::telegram_plain(words)).await?;
     if let Some(chat) = &told.migrated_to {
         tracing::warn!(new_chat_id = %chat, "the Telegram chat has moved: change its id in the configuration");
     }

@@ -1,0 +1,123 @@
+//! The way into the queue. Requests hand their delivery to the one writer of this process and wait for its commit;
+//! nothing else in the API writes to the database.
+
+mod phase;
+mod writer;
+
+pub use phase::{Phase, Standing};
+pub use writer::LOCK_ATTEMPT;
+
+use crate::limits::Held;
+use orch_common::store::StoreOptions;
+use orch_common::store::deliveries::{Intake as Committed, NewDelivery};
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+/// Deliveries that may wait for the writer; beyond, senders are told at once. A request that waits holds its
+/// connection, so the bound is met only where senders give up and come back while the database stands still.
+const QUEUE_DEPTH: usize = 1024;
+
+/// Why a delivery is not in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum IntakeError {
+    /// Nothing is known to be committed; sending it again later helps, and cannot double it.
+    #[error("{0}")]
+    Unavailable(&'static str),
+    /// The database refuses this very delivery; sending it again changes nothing.
+    #[error("the database refuses this delivery")]
+    Rejected,
+}
+
+/// What a delivery's sender is told.
+pub type Outcome = Result<Committed, IntakeError>;
+
+/// One delivery on its way to the writer.
+struct Item {
+    new: NewDelivery,
+    answer: oneshot::Sender<Outcome>,
+    /// Its share of the memory, until the commit.
+    _held: Held,
+}
+
+enum Message {
+    Deliver(Box<Item>),
+    /// Commit what came before this, then end.
+    Stop,
+}
+
+/// The handle that requests have; cheap to clone.
+#[derive(Clone)]
+pub struct Intake {
+    queue: SyncSender<Message>,
+    standing: Arc<Standing>,
+}
+
+/// The writer's thread, for the one who stops it.
+pub struct Writer {
+    queue: SyncSender<Message>,
+    thread: JoinHandle<()>,
+    gone: CancellationToken,
+}
+
+impl Intake {
+    /// Starts the writer. It opens the database by itself and keeps trying; until the schema is current every
+    /// delivery is [`IntakeError::Unavailable`].
+    pub fn start(options: StoreOptions) -> io::Result<(Intake, Writer)> {
+        let (queue, messages) = sync_channel(QUEUE_DEPTH);
+        let standing = Arc::new(Standing::default());
+        let gone = CancellationToken::new();
+        let (theirs, guard) = (Arc::clone(&standing), gone.clone().drop_guard());
+        let thread = std::thread::Builder::new().name("intake".into()).spawn(move || {
+            // However the thread ends, whoever watches hears of it.
+            let _guard = guard;
+            writer::work(&messages, &options, &theirs);
+        })?;
+        Ok((Intake { queue: queue.clone(), standing }, Writer { queue, thread, gone }))
+    }
+
+    /// Hands a delivery over and waits for its commit, at most `patience`. A sender that was told to come back
+    /// may find its delivery committed meanwhile: it is a duplicate then.
+    pub async fn commit(&self, new: NewDelivery, held: Held, patience: Duration) -> Outcome {
+        if let Some(why) = self.standing.refusal() {
+            return Err(IntakeError::Unavailable(why));
+        }
+        let (answer, committed) = oneshot::channel();
+        let item = Box::new(Item { new, answer, _held: held });
+        self.queue.try_send(Message::Deliver(item)).map_err(|error| match error {
+            TrySendError::Full(_) => IntakeError::Unavailable("too many deliveries wait for the database"),
+            TrySendError::Disconnected(_) => IntakeError::Unavailable("the service is stopping"),
+        })?;
+        match tokio::time::timeout(patience, committed).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(IntakeError::Unavailable("the writer gave it back")),
+            Err(_) => Err(IntakeError::Unavailable("the database did not commit in time")),
+        }
+    }
+
+    /// How the database stands with the writer.
+    pub fn standing(&self) -> &Standing {
+        &self.standing
+    }
+}
+
+impl Writer {
+    /// Fires when the thread has ended, by [`Writer::stop`] or by a fault.
+    pub fn gone(&self) -> CancellationToken {
+        self.gone.clone()
+    }
+
+    /// Commits everything that was accepted so far, then ends the thread; blocks until it has. `false` = it had
+    /// ended by a fault.
+    pub fn stop(self) -> bool {
+        let told = self.queue.send(Message::Stop).is_ok();
+        self.thread.join().is_ok() && told
+    }
+}
+
+#[cfg(test)]
+mod tests;

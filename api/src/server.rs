@@ -1,0 +1,128 @@
+//! The process's life: writer, HTTP server, service manager, in this order up and in the reverse order down.
+
+use crate::app::App;
+use crate::hangup;
+use crate::intake::{Intake, Writer};
+use crate::limits::{Flood, Memory};
+use crate::reads::Reads;
+use crate::routes;
+use crate::service_manager;
+use crate::settings::Settings;
+use actix_web::dev::Server;
+use actix_web::{HttpServer, web};
+use orch_common::store::{Durability, StoreOptions};
+use std::io;
+use std::net::TcpListener;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How long a request's head may take. Its size is bounded by the HTTP library: 128 KiB, 96 headers.
+const HEAD_PACE: Duration = Duration::from_secs(5);
+
+/// How long an idle connection is kept; forges keep theirs open.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// How long a closing connection may take.
+const DISCONNECT_PACE: Duration = Duration::from_secs(2);
+
+/// Connections per HTTP thread; each is two descriptors (see [`hangup`]).
+const CONNECTIONS: usize = 256;
+
+/// Seconds that requests have for their answer once the process stops: a commit may wait for a lock meanwhile.
+const GRACE_S: u64 = 28;
+
+/// Threads of one HTTP thread on which views are read.
+const VIEW_THREADS: usize = 2;
+
+/// Why the API ended otherwise than by being told to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The operating system refuses a thread or the socket.
+    #[error("cannot start: {0}")]
+    Start(#[source] io::Error),
+    /// The HTTP server gave up.
+    #[error("the HTTP server failed: {0}")]
+    Serve(#[source] io::Error),
+    /// The writer's thread is gone; nothing would be accepted any more.
+    #[error("the intake's thread ended unexpectedly")]
+    WriterGone,
+}
+
+/// Serves on `listener` until `shutdown` is cancelled; then accepts no further connection, answers what it has and
+/// commits all that was accepted. The database need not be there or be current: until it is, webhooks are refused
+/// in a way that makes their senders come back.
+pub async fn run(settings: Settings, listener: TcpListener, shutdown: CancellationToken) -> Result<(), RunError> {
+    for gap in settings.gaps() {
+        tracing::warn!("{gap}");
+    }
+    let on_loopback = listener.local_addr().map_err(RunError::Start)?.ip().is_loopback();
+    if !on_loopback && settings.read_token.is_none() {
+        tracing::warn!("GET /status and GET /queue answer 403: ORCH_API_READ_TOKEN is not set");
+    }
+    let (intake, writer) = Intake::start(writer_options(&settings)).map_err(RunError::Start)?;
+    let app = web::Data::new(App {
+        reads: Reads::new(settings.database.clone()),
+        intake,
+        flood: Flood::default(),
+        memory: Memory::default(),
+        on_loopback,
+        settings,
+    });
+    // The server stops when it is told to, and when there is nobody left to write.
+    let stop = shutdown.child_token();
+    let server = serve(app, listener, stop.clone()).map_err(RunError::Start)?;
+    service_manager::ready();
+    tell_when_stopping(&stop, &writer);
+    let served = tokio::select! {
+        served = server => served,
+        () = service_manager::keep_watchdog_quiet() => Ok(()),
+    };
+    finish(writer).await?;
+    served.map_err(RunError::Serve)
+}
+
+fn writer_options(settings: &Settings) -> StoreOptions {
+    StoreOptions {
+        pool_size: 1,
+        durability: Durability::Full,
+        patience: crate::intake::LOCK_ATTEMPT,
+        ..StoreOptions::new(settings.database.clone())
+    }
+}
+
+fn serve(app: web::Data<App>, listener: TcpListener, stop: CancellationToken) -> io::Result<Server> {
+    let threads = app.settings.threads;
+    let server = HttpServer::new(move || actix_web::App::new().app_data(app.clone()).configure(routes::configure))
+        .workers(threads)
+        .worker_max_blocking_threads(VIEW_THREADS)
+        .max_connections(CONNECTIONS)
+        .client_request_timeout(HEAD_PACE)
+        .client_disconnect_timeout(DISCONNECT_PACE)
+        .keep_alive(KEEP_ALIVE)
+        .on_connect(hangup::remember)
+        .shutdown_signal(stop.cancelled_owned())
+        .shutdown_timeout(GRACE_S)
+        .listen(listener)?;
+    Ok(server.run())
+}
+
+fn tell_when_stopping(stop: &CancellationToken, writer: &Writer) {
+    let (stop, gone) = (stop.clone(), writer.gone());
+    tokio::spawn(async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = gone.cancelled() => stop.cancel(),
+        }
+        service_manager::stopping();
+    });
+}
+
+async fn finish(writer: Writer) -> Result<(), RunError> {
+    match tokio::task::spawn_blocking(|| writer.stop()).await {
+        Ok(true) => {
+            tracing::info!("everything accepted is committed");
+            Ok(())
+        }
+        Ok(false) | Err(_) => Err(RunError::WriterGone),
+    }
+}

@@ -1,0 +1,70 @@
+//! The forge's webhooks: Gitea, and Forgejo, whose headers and bodies are the same where they are read here.
+
+use super::{Head, Malformed, Verdict, envelope, header, sha256};
+use actix_web::http::header::HeaderMap;
+use orch_common::store::deliveries::{NewDelivery, Source};
+use serde::Deserialize;
+use std::collections::HashSet;
+
+const EVENT: &[&str] = &["x-gitea-event", "x-forgejo-event", "x-github-event", "x-gogs-event"];
+const EVENT_TYPE: &[&str] = &["x-gitea-event-type", "x-forgejo-event-type", "x-github-event-type", "x-gogs-event-type"];
+const DELIVERY: &[&str] = &["x-gitea-delivery", "x-forgejo-delivery", "x-github-delivery", "x-gogs-delivery"];
+
+#[derive(Debug, Deserialize)]
+struct Envelope {
+    repository: Option<Repository>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Repository {
+    full_name: Option<String>,
+}
+
+/// Decides on a signed delivery. The headers are not signed; all they could do is name another event.
+pub fn read(known_repos: &HashSet<String>, headers: &HeaderMap, text: &str) -> Result<Verdict, Malformed> {
+    let Envelope { repository } = envelope(text)?;
+    let (event, event_type) = (header(headers, EVENT), header(headers, EVENT_TYPE));
+    let name = event_type.as_deref().or(event.as_deref()).unwrap_or_default();
+    if !is_handled(name) {
+        return Ok(Verdict::Ignored(format!("nobody handles the event {name:?}")));
+    }
+    let Some(repo) = repository.and_then(|repository| repository.full_name) else {
+        return Ok(Verdict::Ignored(format!("the event {name:?} names no repository")));
+    };
+    if !known_repos.contains(&repo.to_lowercase()) {
+        return Ok(Verdict::Ignored(format!("no [[projects]] entry has the repository {repo:?}")));
+    }
+    let delivery = header(headers, DELIVERY);
+    let head = Head { source: Source::Gitea, event, event_type, delivery: delivery.clone() };
+    Ok(Verdict::Enqueue(Box::new(NewDelivery {
+        source: Source::Gitea,
+        key: delivery.map_or_else(|| sha256(text), String::into_bytes),
+        order_key: Some(format!("gitea:{repo}")),
+        repo: Some(repo),
+        payload: head.around(text)?,
+    })))
+}
+
+/// Pushes, branches, pull requests with their reviews and comments, and results of checks. By `Event-Type`, which
+/// tells a review from a comment; the further names are those of the plain `Event` of older servers.
+fn is_handled(event: &str) -> bool {
+    matches!(
+        event,
+        "push"
+            | "create"
+            | "delete"
+            | "pull_request"
+            | "pull_request_sync"
+            | "pull_request_review_request"
+            | "pull_request_review_approved"
+            | "pull_request_review_rejected"
+            | "pull_request_review_comment"
+            | "pull_request_approved"
+            | "pull_request_rejected"
+            | "pull_request_comment"
+            | "issue_comment"
+            | "status"
+            | "workflow_run"
+            | "workflow_job"
+    )
+}
