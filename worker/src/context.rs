@@ -6,16 +6,15 @@ use crate::clients::plane::{PlaneClient, PlaneSettings};
 use crate::clients::telegram::{TelegramClient, TelegramSettings};
 use crate::effects::send::Outside;
 use crate::git::{AuthHeader, GitError, GitSettings, Remote, Repos};
+use crate::rules::Rules;
 use anyhow::Context as _;
 use orch_common::config::{Config, Project, Secret};
 use orch_common::domain::budget::Limits;
-use orch_common::domain::decide::Policy;
-use orch_common::domain::messages::{Catalogue, Locale, Message};
 use orch_common::domain::pipeline::Pipeline;
 use orch_common::domain::stage::Stage;
 use orch_common::store::accounts::DEFAULT_ACCOUNT;
-use orch_common::store::tasks::Task;
 use orch_common::store::{Store, StoreOptions};
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -25,11 +24,11 @@ pub const ACCOUNT: &str = DEFAULT_ACCOUNT;
 
 /// Shared by all lanes.
 pub struct Context {
-    pub config: Config,
+    /// Configuration and texts; also reached by dereferencing, so that what needs no more can ask for no more.
+    pub rules: Rules,
     pub store: Store,
     pub outside: Outside,
     pub repos: Repos,
-    pub catalogue: Catalogue,
     pub preflight: Preflight,
     /// This worker's name, the owner in every row it claims.
     pub name: String,
@@ -48,6 +47,14 @@ pub struct Context {
     pub shown_preflight: std::sync::Mutex<Option<(bool, String)>>,
 }
 
+impl Deref for Context {
+    type Target = Rules;
+
+    fn deref(&self) -> &Rules {
+        &self.rules
+    }
+}
+
 impl Context {
     /// Opens the database (migrating it) and everything else that needs no network.
     pub fn build(config: Config, stopping: CancellationToken) -> anyhow::Result<Arc<Context>> {
@@ -59,11 +66,6 @@ impl Context {
             .context("the host's name cannot be read")?;
         let runs_dir = absolute_folder(&config.worker.runs_dir)?;
         let repos = Repos::open(&config.worker.repos_dir, GitSettings::default())?;
-        let locale = match config.worker.locale {
-            orch_common::config::Locale::En => Locale::En,
-            orch_common::config::Locale::Ru => Locale::Ru,
-        };
-        let catalogue = Catalogue::new(locale, std::collections::BTreeMap::new())?;
         let ttl = std::time::Duration::from_secs(config.resilience.preflight_cache_ttl_s);
         let bin = config.agent.claude_bin.to_string_lossy().into_owned();
         let preflight = Preflight::new(bin, config.agent.user.clone(), ttl);
@@ -71,11 +73,10 @@ impl Context {
         let accounts = crate::events::accounts::OwnAccounts::new(&config);
         let exe = std::env::current_exe().context("the worker's own program cannot be found")?;
         Ok(Arc::new(Context {
-            config,
+            rules: Rules::new(config)?,
             store,
             outside,
             repos,
-            catalogue,
             preflight,
             name,
             host,
@@ -86,30 +87,6 @@ impl Context {
             in_flight: crate::in_flight::InFlight::default(),
             shown_preflight: std::sync::Mutex::new(None),
         }))
-    }
-
-    /// The rules of a project.
-    pub fn policy(&self, project: &Project) -> Policy {
-        Policy {
-            pipeline: pipeline_of(project),
-            role_run_cap: self.config.role_run_cap(project),
-            merge: project.merge,
-            names: project.artifacts.clone(),
-            analyst_minutes: self
-                .config
-                .run_limits(project, orch_common::domain::stage::Role::Analyst)
-                .timeout_s
-                .div_ceil(60)
-                .clamp(1, 15),
-        }
-    }
-
-    /// A message to the team's chat about a task.
-    pub fn chat_text(&self, task: &Task, message: &Message) -> String {
-        match task.key.parse() {
-            Ok(key) => self.catalogue.render_for_chat(&key, message),
-            Err(_) => self.catalogue.render(message),
-        }
     }
 
     /// What a project's tasks may spend.
@@ -150,11 +127,14 @@ fn build_outside(config: &Config) -> anyhow::Result<Outside> {
         tracing::warn!(setting = missing, "not set: what needs it is skipped");
     }
     let plane = match (&config.plane.url, &config.plane.workspace, &config.plane.api_token) {
-        (Some(url), Some(workspace), Some(token)) => Some(PlaneClient::new(PlaneSettings {
-            url: url.as_str().to_owned(),
-            workspace: workspace.clone(),
-            token: token.expose().to_owned(),
-        })?),
+        (Some(url), Some(workspace), Some(token)) => {
+            let settings = PlaneSettings {
+                url: url.as_str().to_owned(),
+                workspace: workspace.clone(),
+                token: token.expose().to_owned(),
+            };
+            Some(PlaneClient::new(settings)?.with_rate(config.plane.calls_per_minute))
+        }
         _ => None,
     };
     let forge = |token: &Option<Secret>| match (&config.gitea.url, token) {

@@ -23,4 +23,5 @@ mod notify;
 pub mod program;
 pub mod reconcile;
 mod recovery;
+mod rules;
 mod runs;

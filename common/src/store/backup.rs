@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::Text;
 use std::fs::File;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 #[derive(QueryableByName)]
@@ -14,12 +15,27 @@ struct Check {
     integrity_check: String,
 }
 
-/// Writes a consistent copy to `to` while others read and write. Fails if the file exists.
+/// Writes a consistent copy to `to` while others read and write. Fails if the file exists; a copy that was cut short
+/// (full disk, killed) never bears the name.
 pub fn backup(store: &Store, to: &Path) -> Result<(), StoreError> {
     refuse_existing(to)?;
-    let text = to.to_str().ok_or_else(|| StoreError::NotWritable("the path is not UTF-8".into()))?;
+    let not_writable = |e: std::io::Error| StoreError::NotWritable(format!("{}: {e}", to.display()));
+    let folder = to.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // A folder of its own keeps two backups to one place apart, and the data from other users' eyes meanwhile.
+    let part = folder.join(format!(".backup-{}", uuid::Uuid::new_v4()));
+    std::fs::DirBuilder::new().mode(0o700).create(&part).map_err(not_writable)?;
+    let made = copy_into(store, &part.join("db"), to);
+    std::fs::remove_dir_all(&part).map_err(not_writable).and(made)?;
+    File::open(folder).and_then(|f| f.sync_all()).map_err(not_writable)
+}
+
+fn copy_into(store: &Store, part: &Path, to: &Path) -> Result<(), StoreError> {
+    let text = part.to_str().ok_or_else(|| StoreError::NotWritable("the path is not UTF-8".into()))?;
     sql_query("VACUUM INTO ?").bind::<Text, _>(text).execute(&mut *store.connection()?)?;
-    File::open(to).and_then(|f| f.sync_all()).map_err(|e| StoreError::NotWritable(format!("{text}: {e}")))
+    let not_writable = |e: std::io::Error| StoreError::NotWritable(format!("{}: {e}", to.display()));
+    File::open(part).and_then(|f| f.sync_all()).map_err(not_writable)?;
+    // A hard link, unlike a rename, fails if the target has come into being meanwhile.
+    std::fs::hard_link(part, to).map_err(not_writable)
 }
 
 /// Puts a backup in place of a database that does not exist yet, after checking it whole.
@@ -37,7 +53,6 @@ pub fn restore(from: &Path, to: &Path) -> Result<(), StoreError> {
     let part = to.with_extension("restore-part");
     std::fs::copy(from, &part).map_err(not_writable)?;
     File::open(&part).and_then(|f| f.sync_all()).map_err(not_writable)?;
-    // A hard link, unlike a rename, fails if the target has come into being meanwhile.
     std::fs::hard_link(&part, to).map_err(not_writable)?;
     std::fs::remove_file(&part).map_err(not_writable)
 }

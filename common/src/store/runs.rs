@@ -158,6 +158,27 @@ pub fn of_task(conn: &mut Conn, task: i64) -> Result<Vec<Run>, StoreError> {
         .load(conn)?)
 }
 
+/// The newest runs of all tasks, newest first.
+pub fn newest(conn: &mut Conn, limit: i64) -> Result<Vec<Run>, StoreError> {
+    Ok(runs::table
+        .order((runs::started_at.desc(), runs::id.desc()))
+        .limit(limit)
+        .select(Run::as_select())
+        .load(conn)?)
+}
+
+/// Up to `limit` runs whose id begins with `prefix`, by id.
+pub fn with_prefix(conn: &mut Conn, prefix: &str, limit: i64) -> Result<Vec<Run>, StoreError> {
+    // Not LIKE: the text is a person's, and a range needs no escaping and uses the key.
+    let end = format!("{prefix}\u{10ffff}");
+    Ok(runs::table
+        .filter(runs::id.ge(prefix).and(runs::id.lt(end)))
+        .order(runs::id)
+        .limit(limit)
+        .select(Run::as_select())
+        .load(conn)?)
+}
+
 /// The newest run of a job.
 pub fn newest_of_job(conn: &mut Conn, job: i64) -> Result<Option<Run>, StoreError> {
     Ok(runs::table

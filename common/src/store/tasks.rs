@@ -5,6 +5,7 @@ use super::error::StoreError;
 use super::schema::tasks;
 use crate::domain::stage::{Stage, TaskState};
 use diesel::prelude::*;
+use std::collections::BTreeMap;
 
 /// One task; times in ms since the epoch.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
@@ -133,6 +134,13 @@ pub fn open(conn: &mut Conn) -> Result<Vec<Task>, StoreError> {
 /// All tasks, newest first.
 pub fn newest(conn: &mut Conn, limit: i64) -> Result<Vec<Task>, StoreError> {
     Ok(tasks::table.order(tasks::id.desc()).limit(limit).select(Task::as_select()).load(conn)?)
+}
+
+/// The keys of tasks by their ids.
+pub fn keys_of(conn: &mut Conn, ids: &[i64]) -> Result<BTreeMap<i64, String>, StoreError> {
+    let rows: Vec<(i64, String)> =
+        tasks::table.filter(tasks::id.eq_any(ids)).select((tasks::id, tasks::key)).load(conn)?;
+    Ok(rows.into_iter().collect())
 }
 
 /// What a decision writes into its task.

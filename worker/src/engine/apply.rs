@@ -3,7 +3,7 @@
 
 use super::payload::{AdvancePayload, AgentPayload};
 use super::show::{Shown, effects_of};
-use crate::context::Context;
+use crate::rules::Rules;
 use orch_common::config::Project;
 use orch_common::domain::decide::{Change, Decision, Trigger};
 use orch_common::domain::effect::Effect;
@@ -37,7 +37,7 @@ pub struct Asked<'a> {
 /// Applies `decision` to the task as it was `seen`.
 pub fn apply(
     conn: &mut Conn,
-    ctx: &Context,
+    rules: &Rules,
     seen: &Task,
     decision: &Decision,
     asked: &Asked<'_>,
@@ -45,13 +45,13 @@ pub fn apply(
     match decision {
         Decision::Nothing { why } => Ok(Applied::Yes(why.clone())),
         Decision::TryAgain { why } => Ok(Applied::TryAgain(why.clone())),
-        Decision::Apply(change) => apply_change(conn, ctx, seen, change, asked),
+        Decision::Apply(change) => apply_change(conn, rules, seen, change, asked),
     }
 }
 
 fn apply_change(
     conn: &mut Conn,
-    ctx: &Context,
+    rules: &Rules,
     seen: &Task,
     change: &Change,
     asked: &Asked<'_>,
@@ -79,7 +79,7 @@ fn apply_change(
         let payload = AgentPayload { role: start.role, stage: change.stage, brief: start.brief.clone() };
         enqueue_agent(conn, seen, &payload, &stem, asked.now)?;
     }
-    let shown = Shown { ctx, project: asked.project, task: seen, change, stem: &stem };
+    let shown = Shown { rules, project: asked.project, task: seen, change, stem: &stem };
     for (n, (effect, key)) in effects_of(&shown).into_iter().enumerate() {
         let key = key.unwrap_or_else(|| format!("{stem}:{n}"));
         enqueue_effect(conn, Some(seen.id), &effect, &key, asked.now)?;

@@ -1,7 +1,7 @@
 //! From what a decision wants shown to the effects that show it: names of states, texts of the catalogue, the
 //! project's addresses.
 
-use crate::context::Context;
+use crate::rules::Rules;
 use orch_common::config::Project;
 use orch_common::domain::decide::{Change, Outward};
 use orch_common::domain::effect::{Effect, PlaneTarget};
@@ -12,7 +12,7 @@ use orch_common::store::tasks::Task;
 
 /// A change and everything needed to show it.
 pub(super) struct Shown<'a> {
-    pub ctx: &'a Context,
+    pub rules: &'a Rules,
     pub project: &'a Project,
     pub task: &'a Task,
     pub change: &'a Change,
@@ -56,12 +56,12 @@ impl Shown<'_> {
                     project: task.project.clone(),
                     work_item: task.work_item.clone(),
                     key: key.clone(),
-                    text: self.ctx.catalogue.render(message),
+                    text: self.rules.catalogue.render(message),
                 };
                 (effect, Some(key))
             }
             Outward::Chat(message) => {
-                let text = self.ctx.chat_text(task, message);
+                let text = self.rules.chat_text(task, message);
                 (Effect::Telegram { text }, None)
             }
             Outward::Branch => (
@@ -90,7 +90,7 @@ impl Shown<'_> {
 
     fn pull(&self) -> Option<Effect> {
         let task = self.task;
-        let body = self.ctx.catalogue.render(&Message::PullBody {
+        let body = self.rules.catalogue.render(&Message::PullBody {
             key: task.key.parse().ok()?,
             title: task.title.clone(),
             url: self.work_item_url(),
@@ -107,7 +107,7 @@ impl Shown<'_> {
     }
 
     fn work_item_url(&self) -> Option<String> {
-        let plane = &self.ctx.config.plane;
+        let plane = &self.rules.config.plane;
         let (base, workspace) = (plane.url.as_ref()?, plane.workspace.as_ref()?);
         let base = base.as_str().trim_end_matches('/');
         Some(format!("{base}/{workspace}/projects/{}/issues/{}", self.task.project, self.task.work_item))

@@ -3,7 +3,7 @@
 
 use super::apply::{Applied, Asked, apply, enqueue_advance};
 use super::facts::{facts, history};
-use crate::context::Context;
+use crate::rules::Rules;
 use orch_common::config::Project;
 use orch_common::domain::decide::{Decision, Trigger, block, decide, needs_finding};
 use orch_common::store::tasks::Task;
@@ -12,14 +12,14 @@ use orch_common::store::{Conn, StoreError};
 /// Handles `trigger` on behalf of job `job_id`.
 pub fn submit(
     conn: &mut Conn,
-    ctx: &Context,
+    rules: &Rules,
     project: &Project,
     task: &Task,
     trigger: &Trigger,
     job_id: i64,
     now: i64,
 ) -> Result<Applied, StoreError> {
-    let policy = ctx.policy(project);
+    let policy = rules.policy(project);
     let facts = facts(task)?;
     let history = history(conn, task, &policy, job_id)?;
     if needs_finding(&facts, trigger) {
@@ -33,19 +33,19 @@ pub fn submit(
         }
     }
     let decision = decide(&facts, trigger, None, &history, &policy);
-    apply(conn, ctx, task, &decision, &Asked { project, trigger, job_id, now })
+    apply(conn, rules, task, &decision, &Asked { project, trigger, job_id, now })
 }
 
 /// Stops a task for a reason of money, repetition or a job that failed for good.
 pub fn submit_block(
     conn: &mut Conn,
-    ctx: &Context,
+    rules: &Rules,
     project: &Project,
     task: &Task,
     reason: &str,
     job_id: i64,
     now: i64,
 ) -> Result<Applied, StoreError> {
-    let decision: Decision = block(&facts(task)?, &ctx.policy(project), reason);
-    apply(conn, ctx, task, &decision, &Asked { project, trigger: &Trigger::Look, job_id, now })
+    let decision: Decision = block(&facts(task)?, &rules.policy(project), reason);
+    apply(conn, rules, task, &decision, &Asked { project, trigger: &Trigger::Look, job_id, now })
 }

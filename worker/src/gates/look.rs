@@ -31,21 +31,13 @@ pub struct Look<'a> {
 impl Look<'_> {
     /// Collects what this gate asks for, all of it on `head`.
     pub async fn collect(&self) -> Result<Evidence, GitError> {
+        let asks_the_pull = matches!(self.gate, Gate::ReviewApproved | Gate::PrMerged);
         Ok(Evidence {
             head: self.head.clone(),
             artifacts: self.artifacts().await?,
-            tests: match self.gate {
-                Gate::TestsLocal => Some(self.tests().await?),
-                _ => None,
-            },
-            ci: match self.gate {
-                Gate::CiGreen => Some(forge::ci(self).await),
-                _ => None,
-            },
-            pull: match self.gate {
-                Gate::ReviewApproved | Gate::PrMerged => forge::pull(self).await?,
-                _ => None,
-            },
+            tests: if self.gate == Gate::TestsLocal { Some(self.tests().await?) } else { None },
+            ci: if self.gate == Gate::CiGreen { Some(forge::ci(self).await) } else { None },
+            pull: if asks_the_pull { forge::pull(self).await? } else { None },
             approved: self.approved,
         })
     }

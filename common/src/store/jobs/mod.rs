@@ -16,7 +16,10 @@ pub use finish::finish;
 pub use operate::{CancelOutcome, cancel, cancel_queued_of_task, retry};
 pub use recover::{orphans, owned_by, requeue_lost, take_over};
 pub use rows::Job;
-pub use views::{StatusCounts, counts, get, of_task, recent_agents, unfinished_of_task};
+pub use views::{
+    EventHead, JobFilter, JobHead, StatusCounts, counts, get, newest, newest_events, of_task, recent_agents,
+    unfinished_of_task,
+};
 
 #[cfg(test)]
 mod tests;

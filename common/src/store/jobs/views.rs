@@ -2,14 +2,111 @@
 
 use super::rows::Job;
 use crate::domain::job::{JobKind, JobStatus};
+use crate::domain::stage::Role;
 use crate::store::connection::Conn;
 use crate::store::error::StoreError;
 use crate::store::schema::{job_counts, jobs};
 use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Integer, Nullable, Text};
+use diesel::sqlite::Sqlite;
 use std::collections::BTreeMap;
 
 /// Jobs of one kind by status, zero-filled.
 pub type StatusCounts = BTreeMap<&'static str, i64>;
+
+/// A job without its payload, which may be megabytes; fields as in [`Job`].
+#[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
+#[diesel(table_name = jobs, check_for_backend(Sqlite))]
+pub struct JobHead {
+    pub id: i64,
+    pub kind: JobKind,
+    pub role: Option<Role>,
+    pub repo: Option<String>,
+    pub task_id: Option<i64>,
+    pub status: JobStatus,
+    pub attempts: i32,
+    pub max_attempts: i32,
+    pub transient_attempts: i32,
+    pub recoveries: i32,
+    pub run_id: Option<String>,
+    pub error: Option<String>,
+    pub note: Option<String>,
+    pub worker: Option<String>,
+    pub available_at: Option<i64>,
+    pub created_at: i64,
+    pub started_at: Option<i64>,
+    pub finished_at: Option<i64>,
+}
+
+/// Which jobs are wanted; `None` = all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct JobFilter {
+    pub kind: Option<JobKind>,
+    pub status: Option<JobStatus>,
+    pub task: Option<i64>,
+}
+
+/// An event job with what its payload says of itself; the body stays in the database.
+#[derive(Debug, Clone, PartialEq, QueryableByName)]
+pub struct EventHead {
+    #[diesel(sql_type = BigInt)]
+    pub id: i64,
+    #[diesel(sql_type = Text)]
+    pub status: JobStatus,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub repo: Option<String>,
+    /// `None` where the payload is no JSON.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub source: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub event: Option<String>,
+    /// The sender's delivery id.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub delivery: Option<String>,
+    /// Of the payload.
+    #[diesel(sql_type = BigInt)]
+    pub bytes: i64,
+    #[diesel(sql_type = Integer)]
+    pub attempts: i32,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub error: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub note: Option<String>,
+    #[diesel(sql_type = BigInt)]
+    pub created_at: i64,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub finished_at: Option<i64>,
+}
+
+/// The newest jobs that a filter lets through, newest first.
+pub fn newest(conn: &mut Conn, filter: JobFilter, limit: i64) -> Result<Vec<JobHead>, StoreError> {
+    let JobFilter { kind, status, task } = filter;
+    let mut query = jobs::table.select(JobHead::as_select()).into_boxed::<Sqlite>();
+    if let Some(kind) = kind {
+        query = query.filter(jobs::kind.eq(kind));
+    }
+    if let Some(status) = status {
+        query = query.filter(jobs::status.eq(status));
+    }
+    if let Some(task) = task {
+        query = query.filter(jobs::task_id.eq(task));
+    }
+    Ok(query.order(jobs::id.desc()).limit(limit).load(conn)?)
+}
+
+/// The newest event jobs, newest first.
+pub fn newest_events(conn: &mut Conn, limit: i64) -> Result<Vec<EventHead>, StoreError> {
+    Ok(sql_query(
+        "SELECT id, status, repo, attempts, error, note, created_at, finished_at, length(payload) AS bytes, \
+         CAST(iif(json_valid(payload), payload ->> '$.source', NULL) AS TEXT) AS source, \
+         CAST(iif(json_valid(payload), coalesce(payload ->> '$.event_type', payload ->> '$.event'), NULL) AS TEXT) AS event, \
+         CAST(iif(json_valid(payload), payload ->> '$.delivery', NULL) AS TEXT) AS delivery \
+         FROM jobs WHERE kind = 'event' ORDER BY id DESC LIMIT ?",
+    )
+    .bind::<BigInt, _>(limit)
+    .load(conn)?)
+}
 
 /// The counts of every kind.
 pub fn counts(conn: &mut Conn) -> Result<BTreeMap<JobKind, StatusCounts>, StoreError> {

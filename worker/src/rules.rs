@@ -1,0 +1,51 @@
+//! What a decision needs besides the database: the configuration and the texts. No clients, no folders, no network, so
+//! that an operator's command decides by the very code of the worker and cannot reach further.
+
+use crate::context::pipeline_of;
+use orch_common::config::{Config, Project};
+use orch_common::domain::decide::Policy;
+use orch_common::domain::messages::{BadTemplate, Catalogue, Locale, Message};
+use orch_common::store::tasks::Task;
+use std::collections::BTreeMap;
+
+/// Configuration and texts.
+pub struct Rules {
+    pub config: Config,
+    pub catalogue: Catalogue,
+}
+
+impl Rules {
+    /// Reads nothing and opens nothing.
+    pub fn new(config: Config) -> Result<Rules, BadTemplate> {
+        let locale = match config.worker.locale {
+            orch_common::config::Locale::En => Locale::En,
+            orch_common::config::Locale::Ru => Locale::Ru,
+        };
+        let catalogue = Catalogue::new(locale, BTreeMap::new())?;
+        Ok(Rules { config, catalogue })
+    }
+
+    /// The rules of a project.
+    pub fn policy(&self, project: &Project) -> Policy {
+        Policy {
+            pipeline: pipeline_of(project),
+            role_run_cap: self.config.role_run_cap(project),
+            merge: project.merge,
+            names: project.artifacts.clone(),
+            analyst_minutes: self
+                .config
+                .run_limits(project, orch_common::domain::stage::Role::Analyst)
+                .timeout_s
+                .div_ceil(60)
+                .clamp(1, 15),
+        }
+    }
+
+    /// A message to the team's chat about a task.
+    pub fn chat_text(&self, task: &Task, message: &Message) -> String {
+        match task.key.parse() {
+            Ok(key) => self.catalogue.render_for_chat(&key, message),
+            Err(_) => self.catalogue.render(message),
+        }
+    }
+}
