@@ -104,6 +104,16 @@ impl TelegramClient {
         self.moved_to.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_else(|| self.chat_id.clone())
     }
 
+    /// The chat of the settings.
+    pub fn configured_chat(&self) -> &str {
+        &self.chat_id
+    }
+
+    /// The chat has moved there, as somebody learnt before us.
+    pub fn follow_to(&self, chat: &str) {
+        *self.moved_to.lock().unwrap_or_else(PoisonError::into_inner) = Some(chat.to_owned());
+    }
+
     /// Sends `html` (Telegram's subset) to the chat. Where the markup is refused, `plain` goes instead; where the
     /// chat has moved, the message follows it.
     pub async fn send_message(&self, html: &str, plain: &str) -> Result<Told, ApiError> {
