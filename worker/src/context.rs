@@ -127,11 +127,14 @@ fn build_outside(config: &Config) -> anyhow::Result<Outside> {
         tracing::warn!(setting = missing, "not set: what needs it is skipped");
     }
     let plane = match (&config.plane.url, &config.plane.workspace, &config.plane.api_token) {
-        (Some(url), Some(workspace), Some(token)) => Some(PlaneClient::new(PlaneSettings {
-            url: url.as_str().to_owned(),
-            workspace: workspace.clone(),
-            token: token.expose().to_owned(),
-        })?),
+        (Some(url), Some(workspace), Some(token)) => {
+            let settings = PlaneSettings {
+                url: url.as_str().to_owned(),
+                workspace: workspace.clone(),
+                token: token.expose().to_owned(),
+            };
+            Some(PlaneClient::new(settings)?.with_rate(config.plane.calls_per_minute))
+        }
         _ => None,
     };
     let forge = |token: &Option<Secret>| match (&config.gitea.url, token) {
