@@ -7,6 +7,7 @@ use crate::engine::submit::submit;
 use orch_common::domain::decide::Trigger;
 use orch_common::domain::gate::Gate;
 use orch_common::domain::stage::TaskState;
+use orch_common::failpoint::{self, Point};
 use orch_common::store::tasks::{self, Task};
 use orch_common::store::{Conn, StoreError, cursors, gates, jobs};
 use std::sync::Arc;
@@ -30,7 +31,9 @@ pub async fn periodically(ctx: Arc<Context>) {
 
 async fn round(ctx: &Arc<Context>) -> Result<usize, StoreError> {
     let inner = Arc::clone(ctx);
-    ctx.store
+    failpoint::here(Point::Reconcile);
+    let looked = ctx
+        .store
         .write(move |conn| {
             let now = now_ms();
             let until = now + i64::try_from(inner.config.worker.reconcile_s).unwrap_or(i64::MAX) * 500;
@@ -43,7 +46,9 @@ async fn round(ctx: &Arc<Context>) -> Result<usize, StoreError> {
             }
             Ok(looked)
         })
-        .await
+        .await;
+    failpoint::here(Point::Reconciled);
+    looked
 }
 
 fn look_at(conn: &mut Conn, ctx: &Context, task: &Task, now: i64) -> Result<bool, StoreError> {
