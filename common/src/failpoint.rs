@@ -1,9 +1,10 @@
 //! Places at which a test may have a process end, wait or fail: every transaction's two sides, and the gap between
 //! every write to the outside and its record. Only in builds with debug assertions; elsewhere [`here`] is nothing.
 //!
-//! `ORCH_FAILPOINT=name:n:action:token` arms one point: at its n-th hit in a process, if the file `token` does not exist
-//! yet. The file is made first (it holds the process's number), so that of several processes with the same
-//! environment exactly one acts, and a test can tell that it did. `ORCH_FAILPOINT_TRACE=file` notes every hit.
+//! `ORCH_FAILPOINT=name:n:action:token` (several: with `;` between them) arms a point: at its n-th hit in a process, if
+//! the file `token` does not exist yet. The file is made first (it holds the process's number), so that of several
+//! processes with the same environment exactly one acts, and a test can tell that it did.
+//! `ORCH_FAILPOINT_TRACE=file` notes every hit.
 
 use crate::named_enum;
 
@@ -177,15 +178,15 @@ mod armed {
     /// As [`here`]; `true` = what follows is to fail.
     pub fn refuses(point: Point) -> bool {
         note(point);
-        let Some(armed) = armed().filter(|a| a.point == point) else { return false };
+        armed().iter().filter(|a| a.point == point).fold(false, |fails, armed| meet(armed) || fails)
+    }
+
+    fn meet(armed: &Armed) -> bool {
         if armed.hits.fetch_add(1, Ordering::SeqCst) + 1 != armed.hit {
             return false;
         }
         let token = OpenOptions::new().write(true).create_new(true).open(&armed.token);
-        if token.and_then(|mut file| write!(file, "{}", std::process::id())).is_err() {
-            return false;
-        }
-        act(armed)
+        token.and_then(|mut file| write!(file, "{}", std::process::id())).is_ok() && act(armed)
     }
 
     /// What a child that is started without this process's environment must be given.
@@ -220,19 +221,17 @@ mod armed {
         }
     }
 
-    fn armed() -> Option<&'static Armed> {
-        static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
-        let read = || {
-            let text = std::env::var(ARM).ok()?;
-            let armed = parse(&text);
-            if armed.is_none() {
+    fn armed() -> &'static [Armed] {
+        static ARMED: OnceLock<Vec<Armed>> = OnceLock::new();
+        ARMED.get_or_init(|| {
+            let text = std::env::var(ARM).unwrap_or_default();
+            let wishes: Option<Vec<Armed>> = text.split(';').filter(|wish| !wish.is_empty()).map(parse).collect();
+            wishes.unwrap_or_else(|| {
                 // A test that meant something else must not pass.
                 eprintln!("{ARM}={text} is not name:n:action:token");
                 std::process::abort();
-            }
-            armed
-        };
-        ARMED.get_or_init(read).as_ref()
+            })
+        })
     }
 
     fn parse(text: &str) -> Option<Armed> {
