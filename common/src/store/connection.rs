@@ -3,6 +3,7 @@
 
 use super::error::StoreError;
 use super::migrate;
+use crate::failpoint::{self, Point};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnection};
@@ -200,10 +201,14 @@ where
     F: FnMut(&mut Conn) -> Result<T, StoreError>,
 {
     let give_up = Instant::now() + patience;
+    if failpoint::refuses(Point::TxnBegin) {
+        return Err(StoreError::NotWritable("a fail point says so".into()));
+    }
     loop {
-        match conn.immediate_transaction(|c| f(c)) {
+        let attempt = conn.immediate_transaction(|c| f(c).inspect(|_| failpoint::here(Point::TxnInside)));
+        match attempt {
             Err(StoreError::Busy) if Instant::now() < give_up => std::thread::sleep(Duration::from_millis(1)),
-            other => return other,
+            other => return other.inspect(|_| failpoint::here(Point::TxnCommitted)),
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::engine::submit::submit;
 use orch_common::domain::decide::Trigger;
 use orch_common::domain::gate::Gate;
 use orch_common::domain::stage::TaskState;
+use orch_common::failpoint::{self, Point};
 use orch_common::store::tasks::{self, Task};
 use orch_common::store::{Conn, StoreError, gates, jobs};
 use std::sync::Arc;
@@ -18,7 +19,9 @@ const LOOK_AGAIN_MS: i64 = 3_600_000;
 /// Looks at what could move; the number of tasks looked at.
 pub(super) async fn look_at_all(ctx: &Arc<Context>) -> Result<usize, StoreError> {
     let inner = Arc::clone(ctx);
-    ctx.store
+    failpoint::here(Point::Reconcile);
+    let looked = ctx
+        .store
         .write(move |conn| {
             let now = now_ms();
             let mut looked = 0;
@@ -27,7 +30,9 @@ pub(super) async fn look_at_all(ctx: &Arc<Context>) -> Result<usize, StoreError>
             }
             Ok(looked)
         })
-        .await
+        .await;
+    failpoint::here(Point::Reconciled);
+    looked
 }
 
 fn look_at(conn: &mut Conn, ctx: &Context, task: &Task, now: i64) -> Result<bool, StoreError> {

@@ -13,6 +13,7 @@ use orch_common::config::Project;
 use orch_common::domain::job::JobStatus;
 use orch_common::domain::messages::Message;
 use orch_common::domain::stage::Role;
+use orch_common::failpoint::{self, Point};
 use orch_common::store::StoreError;
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::runs::{self, NewRun, Run};
@@ -79,6 +80,7 @@ struct Work {
 pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, Refused> {
     let work = load(ctx, job).await?;
     let worktree = worktree(ctx, &work).await?;
+    failpoint::here(Point::AgentWorktree);
     let run = Uuid::new_v4().to_string();
     let session = session::for_next(&work.earlier);
     let dir = ctx.runs_dir.join(&run);
@@ -86,7 +88,9 @@ pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, R
     let tests = work.project.test_command.as_ref().map(ToString::to_string);
     let prompt =
         prompt::build(work.payload.role, &work.task, &work.payload.brief, &work.project.artifacts, tests.as_deref());
+    failpoint::here(Point::AgentRow);
     insert(ctx, job, &work, &worktree, (&run, &session)).await?;
+    failpoint::here(Point::AgentRowWritten);
     Ok(Prepared { run, dir, spec, prompt })
 }
 
