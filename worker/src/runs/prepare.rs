@@ -1,7 +1,7 @@
 //! Everything before a run's process exists: is it still wanted, may it be paid for, where does it work, what is
 //! it told. What goes wrong here is a launch that failed, whatever the reason.
 
-use super::{guard, prompt, session};
+use super::{clear, guard, prompt, session};
 use crate::agent::RunSpec;
 use crate::agent::command::{self, GitIdentity, LaunchPlan, PermissionMode, Session};
 use crate::clock::now_ms;
@@ -83,6 +83,10 @@ pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, R
     failpoint::here(Point::AgentWorktree);
     let run = Uuid::new_v4().to_string();
     let session = session::for_next(&work.earlier);
+    if matches!(session, Session::Fresh(_)) {
+        let (role, names) = (work.payload.role, &work.project.artifacts);
+        clear::old_verdicts(ctx, &work.task, role, names, &worktree).await?;
+    }
     let dir = ctx.runs_dir.join(&run);
     let spec = spec(ctx, &work, &worktree, &run, &session).await?;
     let tests = work.project.test_command.as_ref().map(ToString::to_string);
