@@ -84,7 +84,8 @@ mod tests {
     #[test]
     fn who_may_read() {
         let token = ReadToken::new("t0ken").unwrap();
-        let rows: &[(bool, bool, &[(&str, &str)], u16)] = &[
+        type Row = (bool, bool, &'static [(&'static str, &'static str)], u16);
+        let rows: &[Row] = &[
             (true, false, &[], 200),
             (true, true, &[], 200),
             (true, true, &[("x-forwarded-for", "203.0.113.9")], 401),

@@ -2,6 +2,9 @@
 //! only after a connection that was cut; an HTTP framework, on the other hand, always answers. So a second handle
 //! on each connection's socket is kept beside it, and the cut is the kernel's: after `shutdown` no byte of
 //! whatever the framework writes gets out.
+//!
+//! A reverse proxy between Plane and this process undoes it by answering 502 for us, unless it is told to close its
+//! own side as well.
 
 use actix_web::HttpRequest;
 use actix_web::dev::Extensions;

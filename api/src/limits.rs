@@ -131,7 +131,7 @@ mod tests {
         let wait = flood.note_invalid(ip("192.0.2.1")).unwrap();
         assert!((1..=60).contains(&wait), "{wait}");
         assert_eq!(flood.note_invalid(ip("192.0.2.2")), None);
-        assert_eq!(flood.note_invalid(ip("::ffff:192.0.2.1")).is_some(), true, "the same peer in other clothes");
+        assert!(flood.note_invalid(ip("::ffff:192.0.2.1")).is_some(), "the same peer in other clothes");
     }
 
     #[test]

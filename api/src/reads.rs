@@ -6,7 +6,7 @@ use crate::problem::Problem;
 use orch_common::store::{Conn, Durability, Store, StoreError, StoreOptions};
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::{Mutex, Semaphore};
 
 /// Connections, and views that are made at a time.
 const READERS: u32 = 2;
@@ -17,7 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The readers' side of the database.
 pub struct Reads {
     options: StoreOptions,
-    store: OnceCell<Store>,
+    /// With the writer's count of openings it belongs to: when that opens another file, so do the readers.
+    store: Mutex<Option<(u64, Store)>>,
     turns: Semaphore,
 }
 
@@ -25,7 +26,7 @@ impl Reads {
     /// Opens nothing yet: the writer is the first to open the database.
     pub fn new(database: PathBuf) -> Self {
         let options = StoreOptions { pool_size: READERS, durability: Durability::Full, ..StoreOptions::new(database) };
-        Reads { options, store: OnceCell::new(), turns: Semaphore::new(READERS as usize) }
+        Reads { options, store: Mutex::new(None), turns: Semaphore::new(READERS as usize) }
     }
 
     /// Runs `query` on a reader's connection.
@@ -40,7 +41,7 @@ impl Reads {
         if matches!(intake.standing().phase(), Phase::Opening | Phase::Unusable(_)) {
             return Err(Problem::unavailable("the database is not open", 1));
         }
-        match tokio::time::timeout(PATIENCE, self.run(query)).await {
+        match tokio::time::timeout(PATIENCE, self.run(intake.standing().openings(), query)).await {
             Ok(Ok(found)) => Ok(found),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "a view could not be read");
@@ -50,15 +51,24 @@ impl Reads {
         }
     }
 
-    async fn run<T, F>(&self, query: F) -> Result<T, StoreError>
+    async fn run<T, F>(&self, opening: u64, query: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&mut Conn) -> Result<T, StoreError> + Send + 'static,
     {
         // Closed never: an error here means nothing but that the process ends.
         let _turn = self.turns.acquire().await;
-        let store = self.store.get_or_try_init(|| open(self.options.clone())).await?;
-        store.read(query).await
+        self.store(opening).await?.read(query).await
+    }
+
+    async fn store(&self, opening: u64) -> Result<Store, StoreError> {
+        let mut current = self.store.lock().await;
+        if let Some((_, store)) = current.as_ref().filter(|(of, _)| *of == opening) {
+            return Ok(store.clone());
+        }
+        let store = open(self.options.clone()).await?;
+        *current = Some((opening, store.clone()));
+        Ok(store)
     }
 }
 

@@ -65,6 +65,8 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    // A line that cannot be written (a log file on a full disk) is lost; complaining about it on stderr would panic.
+    let lines = lines.log_internal_errors(false);
     if json {
         return Box::new(lines.json().flatten_event(true).with_current_span(false).finish());
     }

@@ -114,7 +114,10 @@ impl Context {
             (Some(token), true) => Some(AuthHeader::token(token.expose())?),
             _ => None,
         };
-        Remote::new(url.as_str(), auth)
+        // Git takes a bare path for a file of bundles too; a URL says what is meant.
+        let local = url.as_str().starts_with('/');
+        let address = if local { format!("file://{}", url.as_str()) } else { url.as_str().to_owned() };
+        Remote::new(&address, auth)
     }
 }
 
@@ -124,11 +127,14 @@ fn build_outside(config: &Config) -> anyhow::Result<Outside> {
         tracing::warn!(setting = missing, "not set: what needs it is skipped");
     }
     let plane = match (&config.plane.url, &config.plane.workspace, &config.plane.api_token) {
-        (Some(url), Some(workspace), Some(token)) => Some(PlaneClient::new(PlaneSettings {
-            url: url.as_str().to_owned(),
-            workspace: workspace.clone(),
-            token: token.expose().to_owned(),
-        })?),
+        (Some(url), Some(workspace), Some(token)) => {
+            let settings = PlaneSettings {
+                url: url.as_str().to_owned(),
+                workspace: workspace.clone(),
+                token: token.expose().to_owned(),
+            };
+            Some(PlaneClient::new(settings)?.with_rate(config.plane.calls_per_minute))
+        }
         _ => None,
     };
     let forge = |token: &Option<Secret>| match (&config.gitea.url, token) {

@@ -66,6 +66,21 @@ fn remove_old_runs(root: &Path, age: Duration) -> std::io::Result<usize> {
             removed += 1;
         }
     }
+    Ok(removed + remove_old_test_logs(&root.join(crate::gates::TEST_LOGS), age)?)
+}
+
+fn remove_old_test_logs(folder: &Path, age: Duration) -> std::io::Result<usize> {
+    let mut removed = 0;
+    if !folder.is_dir() {
+        return Ok(0);
+    }
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.metadata()?.modified()?.elapsed().is_ok_and(|gone| gone > age) {
+            std::fs::remove_file(entry.path())?;
+            removed += 1;
+        }
+    }
     Ok(removed)
 }
 

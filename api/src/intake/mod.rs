@@ -94,7 +94,7 @@ impl Intake {
         })?;
         match tokio::time::timeout(patience, committed).await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(IntakeError::Unavailable("the service is stopping")),
+            Ok(Err(_)) => Err(IntakeError::Unavailable("the writer gave it back")),
             Err(_) => Err(IntakeError::Unavailable("the database did not commit in time")),
         }
     }

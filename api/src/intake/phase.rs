@@ -1,6 +1,6 @@
 //! How the database stands with the writer, for the requests (may they hand over?) and for `/health` (why not?).
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Where the writer is.
@@ -23,6 +23,7 @@ pub enum Phase {
 #[derive(Debug, Default)]
 pub struct Standing {
     accepting: AtomicBool,
+    openings: AtomicU64,
     phase: Mutex<Phase>,
 }
 
@@ -30,6 +31,15 @@ impl Standing {
     /// The phase now.
     pub fn phase(&self) -> Phase {
         self.lock().clone()
+    }
+
+    /// How often a database was opened; another number means another file.
+    pub fn openings(&self) -> u64 {
+        self.openings.load(Ordering::Acquire)
+    }
+
+    pub(super) fn opened(&self) {
+        self.openings.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Why no delivery is taken, where none is; costs one load while all is well.

@@ -76,7 +76,7 @@ impl Setup {
     }
 
     fn event_jobs(&self) -> i64 {
-        let counts = jobs::counts(&mut *self.store.connection().unwrap()).unwrap();
+        let counts = jobs::counts(&mut self.store.connection().unwrap()).unwrap();
         counts[&orch_common::domain::job::JobKind::Event]["queued"]
     }
 }
@@ -164,7 +164,7 @@ async fn stopping_commits_what_was_accepted() {
         }
     }
     assert!(queued > 0);
-    let counts = jobs::counts(&mut *store.connection().unwrap()).unwrap();
+    let counts = jobs::counts(&mut store.connection().unwrap()).unwrap();
     assert_eq!(counts[&orch_common::domain::job::JobKind::Event]["queued"], queued, "answered is committed");
     let late = intake.commit(delivery("late"), Memory::default().hold(), PATIENCE).await;
     assert!(matches!(late, Err(IntakeError::Unavailable(_))));

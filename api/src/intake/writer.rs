@@ -7,6 +7,8 @@ use super::{IntakeError, Item, Message, Outcome};
 use crate::clock::now_ms;
 use orch_common::store::deliveries::{self, Intake as Committed};
 use orch_common::store::{Store, StoreError, StoreOptions};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -28,11 +30,36 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Runs until told to stop.
 pub(super) fn work(messages: &Receiver<Message>, options: &StoreOptions, standing: &Standing) {
-    while let Some(store) = become_ready(messages, options, standing) {
-        if serve(messages, &store, standing).is_stop() {
+    while let Some(database) = become_ready(messages, options, standing) {
+        if serve(messages, &database, standing).is_stop() {
             return;
         }
+        standing.enter(Phase::Opening);
     }
+}
+
+/// The open database, and which file that is.
+struct Database {
+    store: Store,
+    file: Option<(u64, u64)>,
+}
+
+impl Database {
+    fn open(options: &StoreOptions) -> Result<Self, StoreError> {
+        let store = Store::open(options)?;
+        store.check_schema()?;
+        Ok(Database { file: file_at(store.path()), store })
+    }
+
+    /// Another file, or none, is at its path by now: what is committed here is committed to nowhere.
+    fn is_replaced(&self) -> bool {
+        file_at(self.store.path()) != self.file
+    }
+}
+
+/// Device and inode.
+fn file_at(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
 /// Why [`serve`] ended.
@@ -50,13 +77,14 @@ impl End {
 }
 
 /// Opens the database as soon as it can be and its schema is current; `None` = told to stop before.
-fn become_ready(messages: &Receiver<Message>, options: &StoreOptions, standing: &Standing) -> Option<Store> {
+fn become_ready(messages: &Receiver<Message>, options: &StoreOptions, standing: &Standing) -> Option<Database> {
     loop {
-        let phase = match open(options) {
-            Ok(store) => {
+        let phase = match Database::open(options) {
+            Ok(database) => {
+                standing.opened();
                 standing.enter(Phase::Ready);
                 tracing::info!("the database is ready: deliveries are accepted");
-                return Some(store);
+                return Some(database);
             }
             Err(StoreError::NotMigrated(why)) => Phase::Outdated(why),
             Err(other) => Phase::Unusable(other.to_string()),
@@ -73,18 +101,12 @@ fn become_ready(messages: &Receiver<Message>, options: &StoreOptions, standing: 
     }
 }
 
-fn open(options: &StoreOptions) -> Result<Store, StoreError> {
-    let store = Store::open(options)?;
-    store.check_schema()?;
-    Ok(store)
-}
-
 /// Commits batch after batch.
-fn serve(messages: &Receiver<Message>, store: &Store, standing: &Standing) -> End {
+fn serve(messages: &Receiver<Message>, database: &Database, standing: &Standing) -> End {
     loop {
         let Ok(Message::Deliver(first)) = messages.recv() else { return End::Stop };
         let (batch, told_to_stop) = gather(messages, *first);
-        let end = commit(store, batch, standing);
+        let end = commit(database, batch, standing);
         if told_to_stop {
             return End::Stop;
         }
@@ -112,8 +134,9 @@ fn gather(messages: &Receiver<Message>, first: Item) -> (Vec<Item>, bool) {
 }
 
 /// Commits a batch and answers each of its senders.
-fn commit(store: &Store, batch: Vec<Item>, standing: &Standing) -> Option<End> {
-    match patiently(standing, || insert(store, &batch)) {
+fn commit(database: &Database, batch: Vec<Item>, standing: &Standing) -> Option<End> {
+    match patiently(standing, || insert(&database.store, &batch)) {
+        Ok(_) if database.is_replaced() => Some(disown(batch)),
         Ok(committed) => {
             for (item, outcome) in batch.into_iter().zip(committed) {
                 item.say(Ok(outcome));
@@ -122,15 +145,16 @@ fn commit(store: &Store, batch: Vec<Item>, standing: &Standing) -> Option<End> {
         }
         Err(error) if error.is_constraint() => {
             tracing::error!(%error, deliveries = batch.len(), "a delivery was refused; trying each by itself");
-            batch.into_iter().find_map(|item| commit_alone(store, item, standing))
+            batch.into_iter().find_map(|item| commit_alone(database, item, standing))
         }
         Err(error) => fail(standing, batch, &error),
     }
 }
 
 /// Commits one delivery of a batch that one of them spoilt.
-fn commit_alone(store: &Store, item: Item, standing: &Standing) -> Option<End> {
-    match patiently(standing, || insert(store, std::slice::from_ref(&item))) {
+fn commit_alone(database: &Database, item: Item, standing: &Standing) -> Option<End> {
+    match patiently(standing, || insert(&database.store, std::slice::from_ref(&item))) {
+        Ok(_) if database.is_replaced() => Some(disown(vec![item])),
         Ok(committed) => {
             let outcome = committed.into_iter().next().ok_or(IntakeError::Rejected);
             item.say(outcome);
@@ -170,22 +194,27 @@ fn patiently<T>(standing: &Standing, mut attempt: impl FnMut() -> Result<T, Stor
     }
 }
 
+/// Takes back a commit to a file that is no longer the database.
+fn disown(batch: Vec<Item>) -> End {
+    tracing::error!(deliveries = batch.len(), "the database's file was replaced; opening the new one");
+    for item in batch {
+        item.say(Err(IntakeError::Unavailable("the database was replaced")));
+    }
+    End::Reopen
+}
+
 /// Tells a batch's senders to come back.
 fn fail(standing: &Standing, batch: Vec<Item>, error: &StoreError) -> Option<End> {
     tracing::error!(%error, deliveries = batch.len(), "the queue cannot be written");
     for item in batch {
         item.say(Err(IntakeError::Unavailable("the queue cannot be written")));
     }
-    match error {
-        StoreError::NotMigrated(why) => standing.enter(Phase::Outdated(why.clone())),
-        StoreError::Busy
-        | StoreError::NotWritable(_)
-        | StoreError::Open { .. }
-        | StoreError::Durability(_)
-        | StoreError::Corrupt(_)
-        | StoreError::Sql(_) => standing.enter(Phase::Failing(error.to_string())),
-    };
-    matches!(error, StoreError::NotMigrated(_)).then_some(End::Reopen)
+    if let StoreError::NotMigrated(why) = error {
+        standing.enter(Phase::Outdated(why.clone()));
+        return Some(End::Reopen);
+    }
+    standing.enter(Phase::Failing(error.to_string()));
+    None
 }
 
 fn recovered(standing: &Standing) {

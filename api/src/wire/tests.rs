@@ -5,6 +5,8 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+type Pairs<'a> = &'a [(&'a str, &'a str)];
+
 const PROJECT: &str = "2fdcb802-fa20-4631-af76-0e9ed39ecfb9";
 
 fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
@@ -112,7 +114,7 @@ fn version_2_is_named_by_its_header_and_version_1_by_its_signed_body() {
 #[test]
 fn gitea_by_event_and_repository() {
     let body = r#"{"repository":{"full_name":"Acme/Widgets"}}"#;
-    let rows: &[(&[(&str, &str)], &str, bool)] = &[
+    let rows: &[(Pairs<'_>, &str, bool)] = &[
         (&[("X-Gitea-Event", "push"), ("X-Gitea-Event-Type", "push")], body, true),
         (&[("X-Gitea-Event", "push")], body, true),
         (&[("X-Forgejo-Event", "push")], body, true),
@@ -141,7 +143,7 @@ fn gitea_is_known_again_by_its_delivery_id_else_by_its_body() {
     let body = r#"{"repository":{"full_name":"acme/widgets"}}"#;
     let hash = Sha256::digest(body.as_bytes()).to_vec();
     let long = "x".repeat(NAME_BYTES + 1);
-    let rows: &[(&[(&str, &str)], &[u8])] = &[
+    let rows: &[(Pairs<'_>, &[u8])] = &[
         (&[("X-Gitea-Delivery", "d-1")], b"d-1"),
         (&[("X-Forgejo-Delivery", "d-2")], b"d-2"),
         (&[("X-GitHub-Delivery", "d-3")], b"d-3"),

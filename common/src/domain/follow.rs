@@ -7,6 +7,9 @@ use super::job::{JobEnd, JobKind, Spend};
 /// Seconds between two attempts of an agent whose launch failed.
 const LAUNCH_PAUSE_S: u64 = 5;
 
+/// Longest wait that another side's Retry-After is granted, in seconds: a day.
+const ASKED_MAX_S: u64 = 24 * 60 * 60;
+
 /// The limits of the queue that can be configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueLimits {
@@ -110,7 +113,7 @@ fn permanent(why: &str, job: Counters, at: Option<i64>) -> JobEnd {
 }
 
 /// What follows an event, advance or effect that could not be done. `retry`: `None` = it never will be, else
-/// again, not before the seconds the other side asked for.
+/// again, not before the seconds the other side asked for (a day at most).
 pub fn after_error(
     kind: JobKind,
     attempts: i32,
@@ -121,7 +124,7 @@ pub fn after_error(
 ) -> JobEnd {
     match retry {
         Some(asked) if attempts < max_attempts => {
-            let wait = infra_wait(u32::try_from(attempts).unwrap_or(0)).max(asked.unwrap_or(0));
+            let wait = infra_wait(u32::try_from(attempts).unwrap_or(0)).max(asked.unwrap_or(0).min(ASKED_MAX_S));
             JobEnd::Again { at: Some(after(now_ms, wait)), error: error.to_owned(), spend: Spend::Attempt }
         }
         Some(_) => JobEnd::Failed { error: format!("given up after {attempts} attempts of this {kind}: {error}") },
@@ -132,3 +135,6 @@ pub fn after_error(
 fn after(now_ms: i64, seconds: u64) -> i64 {
     now_ms.saturating_add(i64::try_from(seconds.saturating_mul(1000)).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+mod tests;

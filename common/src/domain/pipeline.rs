@@ -139,6 +139,12 @@ impl Pipeline {
         self.steps.iter().map(|s| s.stage).find(|s| self.works_in(*s) == Some(role))
     }
 
+    /// Where a role works at `stage` or, failing that, nearest before it: work is sent back, never ahead.
+    pub fn place_up_to(&self, role: Role, stage: Stage) -> Option<Stage> {
+        let here = self.index(stage)?;
+        self.steps.iter().take(here + 1).map(|s| s.stage).rfind(|s| self.works_in(*s) == Some(role))
+    }
+
     fn index(&self, stage: Stage) -> Option<usize> {
         self.steps.iter().position(|s| s.stage == stage)
     }
@@ -195,5 +201,57 @@ mod tests {
         for (steps, expected) in cases {
             assert_eq!(Pipeline::new(steps).unwrap_err(), expected);
         }
+    }
+
+    #[test]
+    fn work_is_sent_back_to_the_nearest_place_and_never_ahead() {
+        use {Role as R, Stage as S};
+        let p = Pipeline::default();
+        assert_eq!(p.place_up_to(R::Developer, S::Testing), Some(S::Development));
+        assert_eq!(p.place_up_to(R::Developer, S::Development), Some(S::Development));
+        assert_eq!(p.place_up_to(R::Developer, S::Architecture), None, "ahead");
+        assert_eq!(p.place_up_to(R::Analyst, S::Created), None);
+        let step = |stage, role| Step { stage, gate: None, role };
+        let twice = Pipeline::new(vec![
+            step(S::Created, Some(R::Developer)),
+            step(S::Architecture, Some(R::Developer)),
+            step(S::Development, Some(R::Tester)),
+            step(S::Testing, None),
+        ])
+        .unwrap();
+        assert_eq!(twice.place_of(R::Developer), Some(S::Architecture));
+        assert_eq!(twice.place_up_to(R::Developer, S::Testing), Some(S::Development));
+        assert_eq!(twice.place_up_to(R::Developer, S::Architecture), Some(S::Architecture));
+        assert_eq!(twice.place_up_to(R::Developer, S::Review), None, "no such stage here");
+    }
+
+    #[test]
+    fn gates_stand_only_between_the_ends_and_may_be_replaced() {
+        use {Role as R, Stage as S};
+        let step = |stage, gate, role| Step { stage, gate, role };
+        let middle = step(S::Development, None, None);
+        let early = vec![step(S::Created, Some(Gate::CiGreen), Some(R::Developer)), middle];
+        assert_eq!(Pipeline::new(early), Err(BadPipeline::GateOutOfPlace(S::Created)));
+        let late = vec![step(S::Created, None, Some(R::Developer)), middle, step(S::Done, Some(Gate::PrMerged), None)];
+        assert_eq!(Pipeline::new(late), Err(BadPipeline::GateOutOfPlace(S::Done)));
+        let p = Pipeline::default().with_gate(S::Deploy, Some(Gate::PrMerged)).with_gate(S::Review, None);
+        assert_eq!((p.gate(S::Deploy), p.gate(S::Review)), (Some(Gate::PrMerged), None));
+        assert_eq!(p.gate(S::Testing), Some(Gate::TestsPassed));
+    }
+
+    #[test]
+    fn done_may_be_left_unsaid_and_steps_round_trip() {
+        use {Role as R, Stage as S};
+        let short = vec![
+            Step { stage: S::Created, gate: None, role: Some(R::Developer) },
+            Step { stage: S::Development, gate: Some(Gate::TestsLocal), role: None },
+        ];
+        let p = Pipeline::new(short).unwrap();
+        assert_eq!(p.next(S::Development), Some(S::Done));
+        assert!(p.has(S::Done) && !p.has(S::Review));
+        assert_eq!((p.next(S::Review), p.previous(S::Created), p.works_in(S::Done)), (None, None, None));
+        let text = serde_json::to_string(p.steps()).unwrap();
+        assert_eq!(Pipeline::new(serde_json::from_str(&text).unwrap()).unwrap(), p);
+        assert!(serde_json::from_str::<Step>(r#"{"stage":"review","gates":"ci_green"}"#).is_err());
     }
 }

@@ -15,6 +15,8 @@ pub struct TaskFacts {
     pub branch: BranchName,
     pub stage: Stage,
     pub state: TaskState,
+    /// Why it stands where it stands, as the last decision said.
+    pub state_reason: Option<String>,
     /// The fingerprint of the last gate outcome that was told to people.
     pub said: Option<String>,
 }
@@ -130,4 +132,53 @@ pub enum Brief {
     Answered { text: String },
     /// A person asked for another try.
     Again,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_situation_has_the_state_of_the_specification() {
+        use {Stage as S, StateGroup as G, TaskState as T};
+        let rows = [
+            (S::Created, T::Active, "Todo", G::Unstarted),
+            (S::Analysis, T::Active, "In Progress", G::Started),
+            (S::Architecture, T::Active, "In Progress", G::Started),
+            (S::Development, T::Active, "In Progress", G::Started),
+            (S::Review, T::Active, "In Review", G::Started),
+            (S::Testing, T::Active, "In Progress", G::Started),
+            (S::Deploy, T::Active, "In Progress", G::Started),
+            (S::Done, T::Done, "Done", G::Completed),
+            (S::Analysis, T::WaitingApproval, "In Review", G::Started),
+            (S::Analysis, T::NeedsInput, "Needs Input", G::Started),
+            (S::Development, T::Blocked, "Blocked", G::Started),
+            (S::Testing, T::Cancelled, "Cancelled", G::Cancelled),
+        ];
+        for (stage, state, name, group) in rows {
+            let situation = Situation::of(stage, state).unwrap();
+            assert_eq!((situation.default_name(), situation.group()), (name, group), "{stage} {state}");
+        }
+        for stage in S::ALL {
+            assert_eq!(Situation::of(*stage, T::Paused), None, "a pause is no state of Plane");
+            assert_eq!(Situation::of(*stage, T::Active), Some(Situation::at(*stage)));
+        }
+    }
+
+    #[test]
+    fn briefs_are_kept_as_json_and_come_back() {
+        let briefs = [
+            Brief::First,
+            Brief::Rework { file: "12-review.md".into(), reason: "no".into(), attempt: 2, cap: 3 },
+            Brief::TestsRed { tail: "x".into(), attempt: 3, cap: 3 },
+            Brief::Conflict { file: "10-conflict.md".into(), excerpt: "y".into() },
+            Brief::Rejected { reason: String::new() },
+            Brief::Answered { text: "z".into() },
+            Brief::Again,
+        ];
+        for brief in briefs {
+            let text = serde_json::to_string(&brief).unwrap();
+            assert_eq!(serde_json::from_str::<Brief>(&text).unwrap(), brief, "{text}");
+        }
+    }
 }

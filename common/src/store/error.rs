@@ -53,10 +53,8 @@ impl StoreError {
 impl From<Diesel> for StoreError {
     fn from(e: Diesel) -> Self {
         // SQLite's result codes are lost in diesel's error kinds; its fixed messages are what remains.
-        let text = match &e {
-            Diesel::DatabaseError(DatabaseErrorKind::Unknown, info) => info.message().to_owned(),
-            _ => return StoreError::Sql(e),
-        };
+        let Diesel::DatabaseError(DatabaseErrorKind::Unknown, info) = &e else { return StoreError::Sql(e) };
+        let text = info.message().to_owned();
         if text.contains("database is locked") || text.contains("database table is locked") {
             StoreError::Busy
         } else if text.contains("readonly") || text.contains("disk is full") || text.contains("disk I/O error") {

@@ -66,7 +66,13 @@ fn applied(conn: &mut Conn) -> Result<BTreeSet<String>, StoreError> {
         Ok(found) => Ok(found.into_iter().collect()),
         Err(e) => match StoreError::from(e) {
             StoreError::NotMigrated(_) => Ok(BTreeSet::new()),
-            other => Err(other),
+            other @ (StoreError::Busy
+            | StoreError::NotWritable(_)
+            | StoreError::Open { .. }
+            | StoreError::Durability(_)
+            | StoreError::Corrupt(_)
+            | StoreError::LostOwnership
+            | StoreError::Sql(_)) => Err(other),
         },
     }
 }

@@ -77,13 +77,13 @@ fn every_switch_is_set_and_the_author_is_the_role() {
 fn the_project_wins_over_the_recipe_and_the_worker() {
     let line = build(&LaunchPlan {
         base_env: vec![pair("HOME", "/root"), pair("PATH", "/bin"), pair("SECRET", "s"), pair("LC_ALL", "C")],
-        home: Some("/home/agent".into()),
+        home: Some("/srv/agent".into()),
         extra_env: vec![pair("PATH", "/opt/bin"), pair("API_TIMEOUT_MS", "1"), pair("ORCH_DB_PATH", "x")],
         ..plan()
     })
     .unwrap();
     let shown = |name| value_of(&line, name);
-    assert_eq!((shown("HOME"), shown("PATH")), (Some("/home/agent"), Some("/opt/bin")));
+    assert_eq!((shown("HOME"), shown("PATH")), (Some("/srv/agent"), Some("/opt/bin")));
     assert_eq!((shown("API_TIMEOUT_MS"), shown("LC_ALL")), (Some("1"), Some("C")));
     assert_eq!((shown("SECRET"), shown("ORCH_DB_PATH")), (None, None));
 }

@@ -12,4 +12,4 @@ pub mod telegram;
 mod times;
 
 pub use error::ApiError;
-pub use http::Timing;
+pub use http::{Timing, plain_client};

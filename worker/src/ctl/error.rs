@@ -28,6 +28,13 @@ pub enum CtlError {
     Output(#[from] io::Error),
 }
 
+/// What a command that stands on its own feet (the demonstration, the scripted agent) could not do.
+impl From<anyhow::Error> for CtlError {
+    fn from(error: anyhow::Error) -> Self {
+        CtlError::Failed(format!("{error:#}"))
+    }
+}
+
 impl CtlError {
     /// 1 failed, 2 usage or configuration, 3 not found; 0 where the reader of the output has seen enough.
     pub fn exit_code(&self) -> u8 {

@@ -3,6 +3,7 @@
 
 mod agents;
 mod database;
+pub mod demo;
 mod desk;
 mod error;
 mod events;
@@ -13,6 +14,7 @@ mod moment;
 mod operator;
 mod runs;
 mod screen;
+pub mod scripted;
 mod settings;
 mod status;
 mod stopping;
@@ -46,6 +48,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Play the main job end to end on embedded defaults: no account, no server
+    Demo(demo::Arguments),
     /// Run both processes under this terminal until Ctrl-C
     Up,
     /// Make the database, or bring its schema up to date
@@ -74,6 +78,8 @@ enum Command {
     },
     /// Check the configuration, or print an example
     Config(settings::Arguments),
+    #[command(hide = true)]
+    ScriptedAgent(scripted::Arguments),
 }
 
 /// Machines read it.
@@ -102,6 +108,8 @@ pub fn main() -> ExitCode {
 impl Command {
     fn run(self, desk: &Desk, screen: &mut Screen<'_>) -> Result<ExitCode, CtlError> {
         match self {
+            Command::Demo(arguments) => return Ok(demo::run(&arguments)?),
+            Command::ScriptedAgent(arguments) => return Ok(scripted::run(&arguments)?),
             Command::Up => return up::run(desk),
             Command::Migrate => database::migrate(desk, screen)?,
             Command::Status(json) => status::run(desk, screen, json)?,

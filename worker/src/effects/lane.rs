@@ -47,10 +47,7 @@ async fn send(ctx: &Arc<Context>, job: &Job, effect: &Effect) {
     let note = match ctx.outside.send(effect).await {
         Ok(Sent::Done { detail }) => format!("sent: {detail}"),
         Ok(Sent::AlreadyThere { detail }) => format!("already there: {detail}"),
-        Ok(Sent::Skipped { why }) => {
-            tracing::info!(effect = effect.name(), %why, "effect skipped");
-            format!("skipped: {why}")
-        }
+        Ok(Sent::Skipped { why }) => format!("skipped: {why}"),
         Err(SendError::Transient { why, retry_after_s }) => {
             return job_end::failed(ctx, job, &format!("{}: {why}", effect.name()), Some(retry_after_s)).await;
         }
@@ -59,9 +56,9 @@ async fn send(ctx: &Arc<Context>, job: &Job, effect: &Effect) {
         }
     };
     let row = job.clone();
-    let end = JobEnd::Done { note: Some(note) };
+    let end = JobEnd::Done { note: Some(note.clone()) };
     match ctx.store.write(move |c| jobs::finish(c, &row, &end, now_ms())).await {
-        Ok(true) => tracing::info!(effect = effect.name(), "effect sent"),
+        Ok(true) => tracing::info!(effect = effect.name(), %note, "effect done"),
         Ok(false) => tracing::warn!("the job is no longer this worker's; its end is left to its owner"),
         Err(error) => job_end::failed(ctx, job, &error.to_string(), Some(None)).await,
     }

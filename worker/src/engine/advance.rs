@@ -46,8 +46,7 @@ enum LookError {
 pub async fn run(ctx: &Arc<Context>, job: Job) {
     match attempt(ctx, &job).await {
         Ok(note) => tracing::info!(%note, "looked"),
-        // The row stays running; the next worker finds it at its start.
-        Err(LookError::Stopping | LookError::Git(GitError::Cancelled)) => tracing::info!("the worker stops"),
+        Err(LookError::Stopping | LookError::Git(GitError::Cancelled)) => job_end::put_back(ctx, &job).await,
         Err(LookError::Unusable(why)) => job_end::failed(ctx, &job, &why, None).await,
         Err(error) => job_end::failed(ctx, &job, &error.to_string(), Some(None)).await,
     }
@@ -121,7 +120,12 @@ async fn look(
         job_id: Some(job.id),
         gate,
         outcome: outcome_name,
-        reason: (outcome != GateOutcome::Pass).then(|| outcome.summary()),
+        reason: match &outcome {
+            GateOutcome::Pass => None,
+            GateOutcome::Fail(reason) => Some(reason.to_string()),
+            GateOutcome::Infra(why) => Some(why.clone()),
+            GateOutcome::Waiting(on) => Some(on.as_str().to_owned()),
+        },
         head: Some(head.to_string()),
         command: tests.map(|t| t.command.clone()),
         exit_code: tests.and_then(|t| match t.end {

@@ -15,6 +15,7 @@ pub fn facts(task: &Task) -> Result<TaskFacts, StoreError> {
         branch: task.branch.parse().map_err(corrupt)?,
         stage: task.stage,
         state: task.state,
+        state_reason: task.state_reason.clone(),
         said: task.said.clone(),
     })
 }

@@ -1,17 +1,104 @@
-//! (stand-in until the real one lands)
-use super::Look;
-use orch_common::config::CommandLine;
-use orch_common::domain::gate::{TestEnd, TestEvidence};
-pub(super) async fn run(look: &Look<'_>, line: &CommandLine) -> TestEvidence {
-    let argv = line.argv();
-    let (program, args) = argv.split_first().map(|(p, a)| (p.clone(), a.to_vec())).unwrap_or_default();
-    let started = std::time::Instant::now();
-    let out = tokio::process::Command::new(program).args(args).current_dir(&look.worktree.path).output().await;
-    let (end, tail) = match out {
-        Ok(o) => {
-            (TestEnd::Exited { code: o.status.code().unwrap_or(1) }, String::from_utf8_lossy(&o.stdout).into_owned())
+//! A project's test command, as its configuration says it, made into a process that knows nothing of ours.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::Path;
+use std::process::Stdio;
+use tokio::process::Command;
+
+/// What runs the project's tests: a program with its arguments, or a line for `sh -c`. The latter is safe
+/// only because the configuration is the operator's; nothing from outside may ever be put into it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum TestCommand {
+    Argv(Vec<String>),
+    Shell(String),
+}
+
+/// From the worker's own environment: what tools need to be found and to find their caches. Secrets are kept
+/// out by not being listed; a project's own variables come from its configuration.
+const INHERITED: &[&str] = &[
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "CARGO_HOME",
+    "RUSTUP_HOME",
+    "GOPATH",
+    "GOCACHE",
+    "JAVA_HOME",
+    "NVM_DIR",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+];
+
+impl TestCommand {
+    /// The process in `dir`, its output yet to be connected. `None` for an empty command.
+    pub(super) fn process(&self, dir: &Path, extra: &[(String, String)]) -> Option<Command> {
+        let mut command = match self {
+            TestCommand::Argv(argv) => {
+                let (program, args) = argv.split_first()?;
+                let mut command = Command::new(program);
+                command.args(args);
+                command
+            }
+            TestCommand::Shell(line) if line.trim().is_empty() => return None,
+            TestCommand::Shell(line) => {
+                let mut command = Command::new("sh");
+                command.args(["-c", line]);
+                command
+            }
+        };
+        command.env_clear().current_dir(dir).stdin(Stdio::null());
+        command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        command.env("CI", "true").env("GIT_TERMINAL_PROMPT", "0");
+        command.envs(extra.iter().map(|(k, v)| (k, v)));
+        Some(command)
+    }
+}
+
+/// As a person would type it; words with anything odd in them are quoted.
+impl fmt::Display for TestCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TestCommand::Shell(line) => f.write_str(line),
+            TestCommand::Argv(argv) => {
+                let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
+                let words = argv.iter().map(|word| {
+                    let bare = !word.is_empty() && word.chars().all(plain);
+                    if bare { word.clone() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+                });
+                f.write_str(&words.collect::<Vec<_>>().join(" "))
+            }
         }
-        Err(e) => (TestEnd::Infra { why: e.to_string() }, String::new()),
-    };
-    TestEvidence { command: line.to_string(), duration_ms: started.elapsed().as_millis() as u64, end, tail }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_spellings_are_read_and_shown() {
+        let read = |json: &str| serde_json::from_str::<TestCommand>(json).unwrap();
+        let shell = read(r#""cargo test && echo ok""#);
+        assert_eq!(shell, TestCommand::Shell("cargo test && echo ok".into()));
+        assert_eq!(shell.to_string(), "cargo test && echo ok");
+        let argv = read(r#"["cargo", "test", "a b", "it's", ""]"#);
+        assert_eq!(argv.to_string(), r"cargo test 'a b' 'it'\''s' ''");
+        assert!(serde_json::from_str::<TestCommand>("3").is_err());
+    }
+
+    #[test]
+    fn an_empty_command_is_none() {
+        for empty in [TestCommand::Argv(vec![]), TestCommand::Shell(" ".into())] {
+            assert!(empty.process(Path::new("/"), &[]).is_none());
+        }
+    }
 }

@@ -5,13 +5,12 @@
 //!
 //! It does not interpret output; a call's meaning belongs to the verb that makes it.
 
+use super::call::{Call, Input};
 use super::commit::Identity;
 use super::error::{GitError, classify, clean_tail};
 use super::group::Group;
-use super::remote::Remote;
 use rustix::process::Signal;
-use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -98,95 +97,6 @@ const DEFAULT_SSH: &str = "ssh -oBatchMode=yes -oConnectTimeout=30 -oServerAlive
 
 /// How long git may tidy up its lock files after SIGTERM, and how long a pipe may stay open after its end.
 const GRACE: Duration = Duration::from_secs(3);
-
-/// Enough for the file list of a huge change.
-const DEFAULT_CAP: usize = 16 << 20;
-
-/// One call: arguments and where it runs.
-#[derive(Debug)]
-pub(super) struct Call<'a> {
-    args: Vec<OsString>,
-    env: Vec<(OsString, OsString)>,
-    dir: &'a Path,
-    stdin: Input,
-    timeout: Option<Duration>,
-    cap: usize,
-    cut: bool,
-}
-
-/// What git reads.
-#[derive(Debug)]
-enum Input {
-    Nothing,
-    Bytes(Vec<u8>),
-    /// An open file that git merely holds, see [`Call::holding`].
-    Held(Stdio),
-}
-
-impl<'a> Call<'a> {
-    /// A call in the repository `git_dir` (bare, no worktree), with that as the current folder.
-    pub(super) fn bare(git_dir: &'a Path) -> Call<'a> {
-        Call {
-            args: Vec::new(),
-            env: vec![("GIT_DIR".into(), git_dir.into())],
-            dir: git_dir,
-            stdin: Input::Nothing,
-            timeout: None,
-            cap: DEFAULT_CAP,
-            cut: false,
-        }
-    }
-
-    /// A call in a linked worktree whose three folders are all given, so that nothing inside it is believed.
-    pub(super) fn linked(git_dir: &Path, common: &Path, work: &'a Path) -> Call<'a> {
-        let mut call = Call::bare(work);
-        call.env = vec![
-            ("GIT_DIR".into(), git_dir.into()),
-            ("GIT_COMMON_DIR".into(), common.into()),
-            ("GIT_WORK_TREE".into(), work.into()),
-        ];
-        call
-    }
-
-    /// More arguments.
-    pub(super) fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
-        self.args.extend(args.into_iter().map(|a| a.as_ref().to_owned()));
-        self
-    }
-
-    pub(super) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
-        self.env.push((name.into(), value.as_ref().to_owned()));
-        self
-    }
-
-    /// Bytes for its standard input.
-    pub(super) fn input(mut self, bytes: Vec<u8>) -> Self {
-        self.stdin = Input::Bytes(bytes);
-        self
-    }
-
-    /// Lets git hold an open (empty) file as its input: a lock on that file then lives as long as git does,
-    /// also when the worker is killed in the middle.
-    pub(super) fn holding(mut self, file: Stdio) -> Self {
-        self.stdin = Input::Held(file);
-        self
-    }
-
-    /// This call may use the network, and only to this remote.
-    pub(super) fn network(mut self, remote: &Remote, timeout: Duration) -> Self {
-        self.env.push(("GIT_ALLOW_PROTOCOL".into(), remote.scheme().into()));
-        self.env.extend(remote.auth_env().into_iter().map(|(k, v)| (k.into(), v.into())));
-        self.timeout = Some(timeout);
-        self
-    }
-
-    /// Only the first `bytes` of the answer are wanted; a longer one is cut, not an error.
-    pub(super) fn cut_at(mut self, bytes: usize) -> Self {
-        self.cap = bytes;
-        self.cut = true;
-        self
-    }
-}
 
 /// What a call that ran to its end left.
 #[derive(Debug)]

@@ -1,8 +1,7 @@
 //! Turning what an agent left in its worktree into a commit on the task's branch, whatever state the
-//! worktree was left in: half a merge, half a rebase, another branch, stale lock files, nested repositories.
+//! worktree was left in (see `settle`). Nested repositories are never entered.
 
-use super::command::Call;
-use super::delete::delete_tree;
+use super::call::Call;
 use super::error::GitError;
 use super::repos::Repos;
 use super::worktree::{Site, Worktree};
@@ -55,7 +54,7 @@ impl Repos {
             .call()
             .args(["commit", "--quiet", "--no-verify", "--no-gpg-sign", "--cleanup=whitespace"])
             .args(["--allow-empty-message", "--file=-"])
-            .input(message.as_bytes().to_vec());
+            .input(message.replace('\0', "").into_bytes());
         self.git(&worktree.mirror, author.signs(commit), cancel).await?;
         self.head(worktree, cancel).await.map(Some)
     }
@@ -64,59 +63,6 @@ impl Repos {
     pub async fn is_dirty(&self, worktree: &Worktree, cancel: &CancellationToken) -> Result<bool, GitError> {
         let call = worktree.call().args(["status", "--porcelain", "-z", "--ignore-submodules=all"]).cut_at(1);
         Ok(!self.git(&worktree.mirror, call, cancel).await?.stdout.is_empty())
-    }
-
-    /// Puts the files back to the head and removes new ones that are not ignored: what a run of the tests
-    /// left is nobody's work.
-    pub async fn discard_changes(&self, worktree: &Worktree, cancel: &CancellationToken) -> Result<(), GitError> {
-        self.settle(worktree, cancel).await?;
-        let files = worktree.call().args(["reset", "--hard", "--quiet", "--no-recurse-submodules"]);
-        self.git(&worktree.mirror, files, cancel).await?;
-        let new = worktree.call().args(["clean", "-ffdq"]);
-        self.git(&worktree.mirror, new, cancel).await.map(drop)
-    }
-
-    /// Makes the worktree usable without losing work: locks that a killed git left are removed, a broken
-    /// index is made anew, HEAD comes back to the task's branch.
-    pub(super) async fn settle(&self, w: &Site, cancel: &CancellationToken) -> Result<(), GitError> {
-        remove_left_locks(w);
-        let index = w.admin.join("index");
-        let readable = w.call().args(["ls-files", "--cached"]).cut_at(1);
-        if self.try_git(&w.mirror, readable, cancel).await?.code != 0 {
-            delete_tree(&index).await?;
-        }
-        self.return_to_branch(w, cancel).await?;
-        if !index.exists() {
-            let from_head = w.call().args(["reset", "--mixed", "--quiet"]);
-            self.git(&w.mirror, from_head, cancel).await?;
-        }
-        Ok(())
-    }
-
-    /// Commits made beside the branch are taken over if they follow it, else preserved and left.
-    async fn return_to_branch(&self, w: &Site, cancel: &CancellationToken) -> Result<(), GitError> {
-        let call = w.call().args(["symbolic-ref", "--quiet", "HEAD"]);
-        let on = self.try_git(&w.mirror, call, cancel).await?;
-        if on.code == 0 && on.line() == w.branch_ref() {
-            return Ok(());
-        }
-        tracing::warn!(key = w.key, "the worktree had left its branch");
-        let (ours, out) = (self.head(w, cancel).await?, self.checked_out(w, cancel).await?);
-        match out {
-            Some(out) if self.is_ancestor(&w.mirror, &ours, &out, cancel).await? => {
-                self.set_ref(&w.mirror, &w.branch_ref(), &out, cancel).await?;
-                let head = w.call().args(["symbolic-ref", "HEAD", &w.branch_ref()]);
-                self.git(&w.mirror, head, cancel).await?;
-            }
-            out => {
-                self.preserve(w, out.as_ref(), cancel).await?;
-                self.take_branch(w, cancel).await?;
-            }
-        }
-        for unfinished in ["rebase-merge", "rebase-apply"] {
-            delete_tree(&w.admin.join(unfinished)).await?;
-        }
-        Ok(())
     }
 
     /// `git add` of all that is not a repository of its own. `call` makes a call with the right index.
@@ -156,16 +102,6 @@ fn nested_repository(line: &[u8]) -> Option<&[u8]> {
         return rest.get(tab + 1..);
     }
     line.strip_suffix(b"/")
-}
-
-/// The locks of this worktree and its branch; only its one agent could hold them, and that has ended.
-pub(super) fn remove_left_locks(w: &Site) {
-    let branch = w.mirror.join(format!("{}.lock", w.branch_ref()));
-    for lock in ["index.lock", "HEAD.lock"].map(|name| w.admin.join(name)).into_iter().chain([branch]) {
-        if std::fs::remove_file(&lock).is_ok() {
-            tracing::warn!(lock = %lock.display(), "removed a lock that a killed git left");
-        }
-    }
 }
 
 /// A path out of a `-z` list.

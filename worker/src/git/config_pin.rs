@@ -38,11 +38,16 @@ fn quoted(url: &str) -> String {
 
 /// Writes the file of a new repository.
 pub(super) fn write(git_dir: &Path, format: ObjectFormat, remote: &Remote) -> Result<(), GitError> {
-    replace(git_dir, &wanted(format, Some(remote.url())))
+    replace(git_dir, "config", &wanted(format, Some(remote.url())))
 }
 
 /// Puts the file back where it is not exactly ours. The remote's URL is kept if it is a plain one.
 pub(super) fn restore(git_dir: &Path) -> Result<(), GitError> {
+    // With this file a repository borrows another's refs and objects; a mirror never has one.
+    if git_dir.join("commondir").symlink_metadata().is_ok() {
+        tracing::warn!(mirror = %git_dir.display(), "the mirror pointed elsewhere; put back");
+        std::fs::remove_file(git_dir.join("commondir")).map_err(|e| GitError::io("removing a foreign link", e))?;
+    }
     let path = git_dir.join("config");
     let found = match std::fs::read_to_string(&path) {
         Ok(text) => text,
@@ -58,16 +63,29 @@ pub(super) fn restore(git_dir: &Path) -> Result<(), GitError> {
         return Ok(());
     }
     tracing::warn!(mirror = %git_dir.display(), "the mirror's configuration was changed; put back");
-    replace(git_dir, &wanted)
+    replace(git_dir, "config", &wanted)
 }
 
-fn replace(git_dir: &Path, text: &str) -> Result<(), GitError> {
+/// Makes a worktree's folder inside the mirror belong to the mirror. Git believes this file more than its
+/// environment where it looks for refs. A folder that is not there stays away.
+pub(super) fn restore_link(admin: &Path) -> Result<(), GitError> {
+    let path = admin.join("commondir");
+    let honest = path.symlink_metadata().is_ok_and(|m| m.is_file())
+        && std::fs::read_to_string(&path).is_ok_and(|text| text.trim_end() == "../..");
+    if honest || !admin.is_dir() {
+        return Ok(());
+    }
+    tracing::warn!(worktree = %admin.display(), "the worktree's link to the mirror was changed; put back");
+    replace(admin, "commondir", "../..\n")
+}
+
+fn replace(git_dir: &Path, name: &str, text: &str) -> Result<(), GitError> {
     let at = |e| GitError::io("writing the mirror's configuration", e);
     let mut file = tempfile::NamedTempFile::new_in(git_dir).map_err(at)?;
     io::Write::write_all(&mut file, text.as_bytes()).map_err(at)?;
     let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     file.as_file().set_permissions(readable).map_err(at)?;
-    file.persist(git_dir.join("config")).map_err(|e| at(e.error))?;
+    file.persist(git_dir.join(name)).map_err(|e| at(e.error))?;
     Ok(())
 }
 

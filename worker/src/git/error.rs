@@ -87,8 +87,11 @@ impl GitError {
     }
 }
 
+/// Words and the error they stand for, made from the text they were found in.
+type Words = (&'static str, fn(String) -> GitError);
+
 /// What git's words mean, most specific first. Only ever used on the error stream of a call that failed.
-const WORDS: &[(&str, fn(String) -> GitError)] = &[
+const WORDS: &[Words] = &[
     ("No space left on device", |_| GitError::NoSpace),
     ("Disk quota exceeded", |_| GitError::NoSpace),
     ("Authentication failed", |tail| GitError::AuthFailed { tail }),
@@ -147,7 +150,8 @@ mod tests {
 
     #[test]
     fn gits_words_are_sorted_by_what_to_do() {
-        let cases: &[(&str, fn(&GitError) -> bool)] = &[
+        type Case = (&'static str, fn(&GitError) -> bool);
+        let cases: &[Case] = &[
             ("fatal: write error: No space left on device", |e| matches!(e, GitError::NoSpace)),
             ("fatal: Authentication failed for 'http://h/'", |e| matches!(e, GitError::AuthFailed { .. })),
             ("fatal: could not read Username for 'http://h': terminal prompts disabled", |e| {

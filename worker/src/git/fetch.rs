@@ -1,6 +1,6 @@
 //! Bringing the forge's branches into the mirror.
 
-use super::command::Call;
+use super::call::Call;
 use super::error::GitError;
 use super::lock::RepoLock;
 use super::remote::Remote;

@@ -1,8 +1,8 @@
 //! Reading commits: what a branch changed, what it says, the files it holds. All of it comes from the object
 //! store by commit id, never from a worktree, so it cannot change while it is judged.
 
+use super::call::Call;
 use super::check;
-use super::command::Call;
 use super::commit::path_of;
 use super::error::GitError;
 use super::repos::{Repos, commit_id};
@@ -85,7 +85,11 @@ impl Repos {
         if patterns.is_empty() {
             return Ok(Vec::new());
         }
-        let specs: Vec<String> = patterns.iter().map(|p| format!(":(top,glob){}", p.trim_start_matches('/'))).collect();
+        let spec = |pattern: &String| {
+            let pattern = pattern.trim_matches('/');
+            [format!(":(top,glob){pattern}"), format!(":(top,glob){pattern}/**")]
+        };
+        let specs: Vec<String> = patterns.iter().flat_map(spec).collect();
         self.changed(repo, base, head, &specs, cancel).await
     }
 

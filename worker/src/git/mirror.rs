@@ -2,7 +2,7 @@
 //! trusted, rebuilt when it is damaged. Commits that only a damaged mirror had are carried over where they
 //! can still be read.
 
-use super::command::Call;
+use super::call::Call;
 use super::config_pin::{self, ObjectFormat};
 use super::delete::delete_tree;
 use super::error::GitError;

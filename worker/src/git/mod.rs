@@ -1,6 +1,6 @@
 //! Everything that touches a repository: one mirror per repository, one worktree per task, commits, pushes
 //! and what can be read from a commit. It drives the git command line (never a library, never a shell) and
-//! trusts nothing that an agent or a remote may have written: see [`command`] for how a call is fenced.
+//! trusts nothing that an agent or a remote may have written: see `call` and `command` for how a call is fenced.
 //!
 //! It decides nothing: which branch, when to push and what a conflict means for a task is the engine's.
 //!
@@ -9,6 +9,7 @@
 //! `<owner>/<name>/lock`. Refs of our own: `refs/orch/preserved/<KEY>` (work saved before a folder was
 //! rebuilt) and `refs/orch/synced/<KEY>` (where the task's branch and the forge last agreed).
 
+mod call;
 mod check;
 mod command;
 mod commit;
@@ -25,6 +26,8 @@ mod push;
 mod refresh;
 mod remote;
 mod repos;
+mod settle;
+mod tidy;
 mod worktree;
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! what is in it becomes a commit under `refs/orch/preserved/<KEY>` (the previous one is its parent). A
 //! temporary index is used, so the worktree's own may be damaged or missing.
 
-use super::command::Call;
+use super::call::Call;
 use super::delete::delete_tree;
 use super::error::GitError;
 use super::repos::{Place, Repos, commit_id};

@@ -1,5 +1,6 @@
 //! Publishing a task's branch. Never forced: what the forge has is only ever added to.
 
+use super::call::Call;
 use super::command::Output;
 use super::error::{GitError, clean_tail};
 use super::remote::Remote;
@@ -39,7 +40,7 @@ impl Repos {
     async fn push_once(&self, w: &Site, remote: &Remote, cancel: &CancellationToken) -> Result<Pushed, GitError> {
         let head = self.head(w, cancel).await?;
         let spec = format!("{head}:{}", w.branch_ref());
-        let call = super::command::Call::bare(&w.mirror)
+        let call = Call::bare(&w.mirror)
             .args(["push", "--porcelain", "--no-verify", "--no-signed", "--no-follow-tags"])
             .args(["--recurse-submodules=no", "--", remote.url(), &spec])
             .network(remote, self.settings().network_timeout);

@@ -5,6 +5,7 @@
 use super::error::GitError;
 use super::remote::Remote;
 use super::repos::Repos;
+use super::settle::{close_change, open_change, remove_left_locks};
 use super::worktree::{Site, Worktree};
 use orch_common::domain::stage::CommitId;
 use tokio_util::sync::CancellationToken;
@@ -103,17 +104,18 @@ impl Repos {
     ) -> Result<(), GitError> {
         let message = format!("Merge what the forge has on {}", w.branch);
         let call = w.call().args(["merge", "--quiet", "--no-edit", "--no-verify", "--no-stat", "--no-autostash"]);
+        open_change(w)?;
         let call = self.settings().committer.signs(call.args(how).args(["-m", &message, theirs.as_str()]));
         let output = match self.try_git(&w.mirror, call, cancel).await {
-            Ok(output) if output.code == 0 => return Ok(()),
+            Ok(output) if output.code == 0 => return close_change(w),
             Ok(output) => output,
             Err(e) => {
-                self.abort_merge(w).await;
+                self.abort_merge(w).await?;
                 return Err(e);
             }
         };
         let paths = self.unmerged(w, cancel).await.unwrap_or_default();
-        self.abort_merge(w).await;
+        self.abort_merge(w).await?;
         let said = String::from_utf8_lossy(&output.stderr);
         if paths.is_empty() && !said.contains("would be overwritten") && !said.contains("would lose untracked") {
             return Err(output.error());
@@ -129,15 +131,12 @@ impl Repos {
     }
 
     /// Not cancellable: half a merge must not stay behind.
-    async fn abort_merge(&self, w: &Site) {
-        super::commit::remove_left_locks(w);
-        if !w.admin.join("MERGE_HEAD").exists() {
-            return;
-        }
+    async fn abort_merge(&self, w: &Site) -> Result<(), GitError> {
+        remove_left_locks(w);
         let never = CancellationToken::new();
-        if let Err(e) = self.git(&w.mirror, w.call().args(["merge", "--abort"]), &never).await {
-            tracing::warn!(key = w.key, error = %e, "the merge could not be taken back; resetting");
-            self.take_branch(w, &never).await.ok();
+        if w.admin.join("MERGE_HEAD").exists() {
+            self.git(&w.mirror, w.call().args(["merge", "--abort"]), &never).await?;
         }
+        close_change(w)
     }
 }

@@ -1,8 +1,9 @@
 //! The folder of all repositories: where each part of one lives, and the fenced calls that the verbs are
 //! made of. It holds no state about tasks; everything is read from disk each time.
 
+use super::call::Call;
 use super::check;
-use super::command::{Call, GitSettings, Output, run, run_ok};
+use super::command::{GitSettings, Output, run, run_ok};
 use super::config_pin;
 use super::error::GitError;
 use super::lock::{Locks, RepoLock};
@@ -74,7 +75,7 @@ impl Repos {
         call: Call<'_>,
         cancel: &CancellationToken,
     ) -> Result<Output, GitError> {
-        config_pin::restore(mirror)?;
+        pin(mirror, &call)?;
         run(&self.settings, call, cancel).await
     }
 
@@ -85,7 +86,7 @@ impl Repos {
         call: Call<'_>,
         cancel: &CancellationToken,
     ) -> Result<Output, GitError> {
-        config_pin::restore(mirror)?;
+        pin(mirror, &call)?;
         run_ok(&self.settings, call, cancel).await
     }
 
@@ -136,6 +137,12 @@ impl Repos {
         let call = Call::bare(mirror).args(["update-ref", "--no-deref", full_ref, to.as_str()]);
         self.git(mirror, call, cancel).await.map(drop)
     }
+}
+
+/// Nothing that an agent wrote into git's own files has a say in the call that follows.
+fn pin(mirror: &Path, call: &Call<'_>) -> Result<(), GitError> {
+    config_pin::restore(mirror)?;
+    call.linked_dir().map_or(Ok(()), config_pin::restore_link)
 }
 
 /// A commit id out of git's answer.

@@ -2,8 +2,8 @@
 //! It is good when the folder exists, points to our mirror, git knows it, and it was finished; else it is
 //! made anew and what was in it is preserved. Two work items never share a folder or a branch.
 
+use super::call::Call;
 use super::check;
-use super::command::Call;
 use super::delete::delete_tree;
 use super::error::GitError;
 use super::repos::{Place, Repos, commit_id};
@@ -177,14 +177,6 @@ impl Repos {
         let base_ref = format!("refs/remotes/origin/{base}");
         let base_head = self.resolve(&w.mirror, &base_ref, cancel).await?;
         base_head.ok_or_else(|| GitError::NotFound { what: format!("branch {base} of {}", w.repo) })
-    }
-
-    /// Puts HEAD on the task's branch and the files to its commit, whatever was there.
-    pub(super) async fn take_branch(&self, w: &Site, cancel: &CancellationToken) -> Result<(), GitError> {
-        let head = w.call().args(["symbolic-ref", "HEAD", &w.branch_ref()]);
-        self.git(&w.mirror, head, cancel).await?;
-        let files = w.call().args(["reset", "--hard", "--quiet", "--no-recurse-submodules"]);
-        self.git(&w.mirror, files, cancel).await.map(drop)
     }
 
     /// The commit that is checked out, on the branch or not; `None` when HEAD leads nowhere.

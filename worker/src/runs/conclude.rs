@@ -242,7 +242,7 @@ fn run_end(
     now: i64,
 ) -> Result<runs::RunEnd, StoreError> {
     let records = known.log.as_ref().map(|l| &l.records);
-    let usage = records.and_then(|r| r.usage.clone()).unwrap_or_default();
+    let usage = records.and_then(|r| r.usage).unwrap_or_default();
     let session = records.and_then(|r| r.session_id.clone()).or_else(|| row.session_id.clone());
     let before = match &session {
         Some(session) => runs::session_cost(conn, session)?,

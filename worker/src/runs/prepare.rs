@@ -60,10 +60,10 @@ impl From<StoreError> for Refused {
 
 impl From<GitError> for Refused {
     fn from(error: GitError) -> Self {
-        match error {
-            GitError::Cancelled => Refused::Stopping,
-            error => Refused::Failed { why: format!("the worktree could not be made: {error}") },
+        if matches!(error, GitError::Cancelled) {
+            return Refused::Stopping;
         }
+        Refused::Failed { why: format!("the worktree could not be made: {error}") }
     }
 }
 
@@ -162,7 +162,7 @@ async fn spec(
 
 fn plan(ctx: &Context, project: &Project, role: Role, session: &Session) -> LaunchPlan {
     let (agent, limits) = (&ctx.config.agent, ctx.config.run_limits(project, role));
-    let mut plan = LaunchPlan::new(role, session.clone());
+    let mut plan = LaunchPlan::new(role, *session);
     plan.model = limits.model;
     plan.fallback_model = limits.fallback_model;
     plan.permission_mode = match agent.permission_mode {

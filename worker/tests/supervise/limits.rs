@@ -88,5 +88,7 @@ async fn a_supervisor_is_small() {
         orch_worker::agent::request_stop(&run.path(), orch_worker::agent::StopReason::Operator).unwrap();
         run.record().await;
     }
-    assert!(private > 0 && private <= 3072, "{private} KiB");
+    // Without optimisation the program is several times as large, and so are the pages its loader writes to.
+    let limit = if cfg!(debug_assertions) { 6144 } else { 3072 };
+    assert!(private > 0 && private <= limit, "{private} KiB");
 }

@@ -1,7 +1,7 @@
 //! An agent ended well: the gate of its stage says what that is worth.
 
 use super::rework::Rework;
-use super::{Case, Decision, MergePolicy, Outward};
+use super::{By, Case, Decision, MergePolicy, Outward};
 use crate::domain::gate::{FailReason, GateOutcome, Waiting};
 use crate::domain::messages::Message;
 use crate::domain::stage::{Role, Stage, TaskState};
@@ -15,6 +15,10 @@ impl Case<'_> {
         if self.task.state.is_terminal() {
             return Decision::nothing("the task has ended");
         }
+        if self.history.busy {
+            // A person asked for something newer meanwhile; two agents must not follow from one end.
+            return Decision::nothing("a newer job of the task is under way; its end looks");
+        }
         if self.policy.pipeline.works_in(self.task.stage) != Some(role) {
             return Decision::nothing(format!("the task stands at '{}', where no {role} works", self.task.stage));
         }
@@ -22,16 +26,30 @@ impl Case<'_> {
             return Decision::nothing(format!("the task is {}; a person must speak first", self.task.state));
         }
         let Some(finding) = self.finding else { return Decision::nothing("the gate was not looked at") };
-        match &finding.outcome {
-            GateOutcome::Pass => self.advance(&format!("{role} ended, gate passed")),
+        let decision = match &finding.outcome {
+            GateOutcome::Pass => self.advance(&format!("{role} ended, gate passed"), By::Itself),
             GateOutcome::Infra(why) => Decision::TryAgain { why: why.clone() },
-            GateOutcome::Waiting(on) => self.wait(*on, &format!("{role} ended")),
+            GateOutcome::Waiting(on) => self.wait(*on, &format!("{role} ended"), Some(role)),
             GateOutcome::Fail(reason) => self.failed(role, reason, log),
-        }
+        };
+        self.with_pull(decision)
     }
 
-    /// The gate waits for somebody.
-    pub(super) fn wait(&self, on: Waiting, because: &str) -> Decision {
+    /// From development on, an agent that ended well leaves a pull request, whatever its gate says: a forge's CI
+    /// and its reviewers may wait for one.
+    fn with_pull(&self, mut decision: Decision) -> Decision {
+        if let Decision::Apply(change) = &mut decision
+            && self.at_or_after_development(self.task.stage)
+            && !change.outward.contains(&Outward::Pull)
+        {
+            let statuses = change.outward.iter().take_while(|o| matches!(o, Outward::Status { .. })).count();
+            change.outward.insert(statuses, Outward::Pull);
+        }
+        decision
+    }
+
+    /// The gate waits for somebody; `ended` is the role whose end was looked at, if that is what was.
+    pub(super) fn wait(&self, on: Waiting, because: &str, ended: Option<Role>) -> Decision {
         let Some(finding) = self.finding else { return Decision::nothing("the gate was not looked at") };
         match on {
             Waiting::Approval if self.task.state == TaskState::WaitingApproval => {
@@ -45,7 +63,8 @@ impl Case<'_> {
                 change.outward.push(Outward::Chat(message));
                 Decision::Apply(Box::new(change))
             }
-            Waiting::Merge if self.merges_itself() && self.task.said.as_deref() != Some(&finding.fingerprint) => {
+            // Only the deployer's good end merges; a push or a look never does.
+            Waiting::Merge if self.merges_itself() && ended == Some(Role::Deployer) => {
                 let mut change = self.stay(format!("{because}, merging"));
                 change.said = Some(finding.fingerprint.clone());
                 change.outward.push(Outward::Merge);
@@ -123,6 +142,8 @@ impl Case<'_> {
             return Decision::Apply(Box::new(change));
         }
         let mut change = self.stay("the analyst left no artifacts and no questions");
+        // The reconciler finds the same later and has nothing to add.
+        change.said = self.finding.map(|f| f.fingerprint.clone());
         change.state_reason = Some(change.reason.clone());
         change.outward.push(Outward::Comment(Message::NoArtifacts { log: log.to_owned() }));
         Decision::Apply(Box::new(change))
@@ -137,6 +158,7 @@ fn tests_red(reason: &FailReason, tail: &str) -> Rework {
         brief: |n, r| Brief::TestsRed { tail: r.text.clone(), attempt: n.attempt, cap: n.cap },
         file: String::new(),
         text: tail.to_owned(),
+        told_at_cap: reason.to_string(),
     }
 }
 
@@ -152,6 +174,7 @@ pub(super) fn changes_requested(reason: &FailReason, file: &str) -> Rework {
         brief: rework_brief,
         file: file.to_owned(),
         text: reason.to_string(),
+        told_at_cap: reason.to_string(),
     }
 }
 
@@ -163,16 +186,19 @@ fn tests_not_passed(reason: &FailReason, file: &str) -> Rework {
         brief: rework_brief,
         file: file.to_owned(),
         text: reason.to_string(),
+        told_at_cap: reason.to_string(),
     }
 }
 
 fn conflict(reason: &FailReason, file: &str, text: &str) -> Rework {
+    let excerpt: String = text.chars().take(EXCERPT_CHARS).collect();
     Rework {
         role: Role::Analyst,
         reason: reason.to_string(),
         message: |_, text| Message::Conflict { excerpt: text.to_owned() },
         brief: |_, r| Brief::Conflict { file: r.file.clone(), excerpt: r.text.clone() },
         file: file.to_owned(),
-        text: text.chars().take(EXCERPT_CHARS).collect(),
+        text: excerpt.clone(),
+        told_at_cap: excerpt,
     }
 }

@@ -1,7 +1,8 @@
 //! What a decision changes, and the moves that several rules share.
 
-use super::{Case, Decision, MergePolicy};
+use super::{By, Case, Decision, MergePolicy};
 use crate::domain::effect::StatusState;
+use crate::domain::gate::Gate;
 use crate::domain::messages::Message;
 use crate::domain::stage::{Role, Stage, TaskState};
 use crate::domain::task::Brief;
@@ -79,22 +80,36 @@ impl Case<'_> {
 
     /// From `created` into the first stage of work.
     pub(super) fn begin(&self) -> Decision {
-        let Some(Decision::Apply(mut change)) = (self.task.stage == Stage::Created).then(|| self.advance("started"))
-        else {
+        if self.task.stage != Stage::Created || self.task.state != TaskState::Active || self.history.busy {
             return Decision::nothing("the task has begun already");
-        };
-        let message = Message::AnalystStarted {
-            key: self.task.key.clone(),
-            files: self.policy.names.analysis.clone(),
-            minutes: self.policy.analyst_minutes,
-        };
-        change.outward.insert(0, Outward::Branch);
-        change.outward.insert(1, Outward::Comment(message));
-        Decision::Apply(change)
+        }
+        let mut decision = self.advance("started", By::Itself);
+        if let Decision::Apply(change) = &mut decision {
+            change.outward.insert(0, Outward::Branch);
+            if let Some(role) = change.start.as_ref().map(|s| s.role) {
+                change.outward.insert(1, Outward::Comment(self.first_words(role, change.stage)));
+            }
+        }
+        decision
     }
 
-    /// To the next stage; the role of the stage left starts there.
-    pub(super) fn advance(&self, reason: &str) -> Decision {
+    /// What the thread is told when work begins; a pipeline of one's own may begin with somebody else than an analyst.
+    fn first_words(&self, role: Role, to: Stage) -> Message {
+        let key = self.task.key.clone();
+        match role {
+            Role::Analyst => Message::AnalystStarted {
+                key,
+                files: self.policy.names.analysis.clone(),
+                minutes: self.policy.analyst_minutes,
+            },
+            Role::Architect | Role::Developer | Role::Reviewer | Role::Tester | Role::Deployer => {
+                Message::StageAdvanced { key, from: self.task.stage, to, role: Some(role) }
+            }
+        }
+    }
+
+    /// To the next stage; the role of the stage left starts there, unless it has had its runs and nobody spoke.
+    pub(super) fn advance(&self, reason: &str, by: By) -> Decision {
         let pipeline = &self.policy.pipeline;
         let from = self.task.stage;
         let Some(to) = pipeline.next(from) else {
@@ -104,6 +119,11 @@ impl Case<'_> {
         let mut change = self.stay(reason);
         change.stage = to;
         change.state = if to == Stage::Done { TaskState::Done } else { TaskState::Active };
+        if let Some(role) = role.filter(|r| by == By::Itself && self.runs_of(*r) >= self.policy.role_run_cap) {
+            change.outward = self.shown_on_advance(from, to, None);
+            self.cap_change(&mut change, role, reason, "");
+            return Decision::Apply(Box::new(change));
+        }
         change.start = role.map(|role| Start { role, brief: Brief::First });
         change.outward = self.shown_on_advance(from, to, role);
         Decision::Apply(Box::new(change))
@@ -120,7 +140,7 @@ impl Case<'_> {
         }
         if from == Stage::Deploy
             && self.policy.merge == MergePolicy::OnDeploy
-            && self.policy.pipeline.gate(from).is_none()
+            && self.policy.pipeline.gate(from) != Some(Gate::PrMerged)
         {
             shown.push(Outward::Merge);
         }
@@ -188,6 +208,7 @@ impl Case<'_> {
     /// A comment that says why a person's command was not followed.
     pub(super) fn refuse(&self, command: &Command, why: &str) -> Decision {
         let mut change = self.stay(format!("{} refused: {why}", command.word()));
+        change.state_reason = self.task.state_reason.clone();
         change.outward.push(Outward::Comment(Message::Refused { command: command.clone(), why: why.to_owned() }));
         Decision::Apply(Box::new(change))
     }

@@ -2,8 +2,8 @@
 //! only recorded: its end looks at them.
 
 use super::agent::changes_requested;
-use super::{Case, Decision, ForgeEvent};
-use crate::domain::gate::{FailReason, GateOutcome};
+use super::{By, Case, Decision, ForgeEvent};
+use crate::domain::gate::{FailReason, Gate, GateOutcome};
 use crate::domain::stage::{Stage, TaskState};
 
 impl Case<'_> {
@@ -11,14 +11,28 @@ impl Case<'_> {
         if let Some(nothing) = self.must_wait() {
             return nothing;
         }
-        if let ForgeEvent::ReviewRejected { reviewer, reason } = what
-            && self.task.stage == Stage::Review
-        {
+        if !self.concerns(what) {
+            return Decision::nothing(format!("nothing at '{}' waits for that", self.task.stage));
+        }
+        if let ForgeEvent::ReviewRejected { reviewer, reason } = what {
             let file = self.policy.names.review.first().cloned().unwrap_or_default();
             let reason = FailReason::PullRejected { reviewer: reviewer.clone(), reason: reason.clone() };
             return self.send_back(&changes_requested(&reason, &file));
         }
         self.looked("the forge reported a change")
+    }
+
+    /// Whether the event is about the stage at which the task stands, by its gate or by what is done there.
+    fn concerns(&self, what: &ForgeEvent) -> bool {
+        let (stage, gate) = (self.task.stage, self.policy.pipeline.gate(self.task.stage));
+        match what {
+            ForgeEvent::Pushed => true,
+            ForgeEvent::CiFinished => stage == Stage::Development || gate == Some(Gate::CiGreen),
+            ForgeEvent::ReviewApproved | ForgeEvent::ReviewRejected { .. } => {
+                stage == Stage::Review || gate == Some(Gate::ReviewApproved)
+            }
+            ForgeEvent::PullMerged => stage == Stage::Deploy || gate == Some(Gate::PrMerged),
+        }
     }
 
     pub(super) fn look(&self) -> Decision {
@@ -46,9 +60,9 @@ impl Case<'_> {
             return Decision::nothing("the stage has no gate: only its agent's end leaves it");
         }
         match &finding.outcome {
-            GateOutcome::Pass => self.advance(&format!("{because}, gate passed")),
+            GateOutcome::Pass => self.advance(&format!("{because}, gate passed"), By::Itself),
             GateOutcome::Infra(why) => Decision::TryAgain { why: why.clone() },
-            GateOutcome::Waiting(on) => self.wait(*on, because),
+            GateOutcome::Waiting(on) => self.wait(*on, because, None),
             GateOutcome::Fail(reason) => self.failed_by_rule(reason, None),
         }
     }

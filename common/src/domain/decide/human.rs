@@ -1,7 +1,7 @@
 //! People's words. Every one of them counts as a human word: the caps count anew.
 
 use super::agent::EXCERPT_CHARS;
-use super::{Case, Decision, Outward, Start, Via};
+use super::{By, Case, Decision, Outward, Start, Via};
 use crate::domain::gate::GateOutcome;
 use crate::domain::messages::Message;
 use crate::domain::stage::{Stage, TaskState};
@@ -46,7 +46,7 @@ impl Case<'_> {
         match (&finding.outcome, finding.gate) {
             (GateOutcome::Pass, _) => {
                 let at_analysis = self.task.stage == Stage::Analysis;
-                let mut decision = self.advance("a person approved");
+                let mut decision = self.advance("a person approved", By::Person);
                 if let Decision::Apply(change) = &mut decision {
                     change.reset_cap = true;
                     change.approved = at_analysis;
@@ -133,9 +133,10 @@ impl Case<'_> {
         }
         match self.finding.map(|f| &f.outcome) {
             Some(GateOutcome::Pass) if self.finding.is_some_and(|f| f.gate.is_some()) => {
-                let mut decision = self.advance("a person resumed it, gate passed");
+                let mut decision = self.advance("a person resumed it, gate passed", By::Person);
                 if let Decision::Apply(next) = &mut decision {
                     next.reset_cap = true;
+                    next.drop_jobs = true;
                     next.outward.insert(0, Outward::Comment(Message::Resumed));
                 }
                 decision
@@ -146,6 +147,7 @@ impl Case<'_> {
                 Decision::Apply(Box::new(change))
             }
             Some(GateOutcome::Pass | GateOutcome::Fail(_) | GateOutcome::Waiting(_)) | None => {
+                change.unapproved = self.task.stage == Stage::Analysis;
                 change.start =
                     self.policy.pipeline.works_in(self.task.stage).map(|role| Start { role, brief: Brief::Again });
                 Decision::Apply(Box::new(change))
@@ -181,6 +183,8 @@ impl Case<'_> {
             return Decision::nothing("nobody works at this stage");
         };
         let mut change = self.word("a person answered");
+        change.unapproved = self.task.stage == Stage::Analysis;
+        change.stop_agent = self.history.agent_running;
         let excerpt = text.chars().take(EXCERPT_CHARS).collect();
         change.start = Some(Start { role, brief: Brief::Answered { text: excerpt } });
         change.outward.push(Outward::Comment(Message::AnswerTaken));

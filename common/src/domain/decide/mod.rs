@@ -185,6 +185,8 @@ pub fn decide(
     history: &History,
     policy: &Policy,
 ) -> Decision {
+    // What was not asked for decides nothing.
+    let finding = finding.filter(|_| needs_finding(task, trigger));
     if let Some(Finding { outcome: GateOutcome::Infra(why), .. }) = finding {
         return Decision::TryAgain { why: why.clone() };
     }
@@ -204,6 +206,15 @@ pub fn decide(
 pub fn block(task: &TaskFacts, policy: &Policy, reason: &str) -> Decision {
     let case = Case { task, finding: None, history: &History::default(), policy };
     case.blocked(reason)
+}
+
+/// On whose word a task moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// An agent's end, the forge or a look: the caps hold.
+    Itself,
+    /// A person: the caps count anew.
+    Person,
 }
 
 /// Everything a rule looks at.

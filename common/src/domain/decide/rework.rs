@@ -1,6 +1,6 @@
 //! Sending work back: to whom, how often, and when to stop.
 
-use super::{Case, Decision, Outward, Start};
+use super::{Case, Change, Decision, Outward, Start};
 use crate::domain::effect::StatusState;
 use crate::domain::messages::Message;
 use crate::domain::stage::{Role, Stage, TaskState};
@@ -17,6 +17,8 @@ pub(super) struct Rework {
     /// The file to read, the conflict's text or the tests' output.
     pub file: String,
     pub text: String,
+    /// What people are told instead of `message` where no further run begins.
+    pub told_at_cap: String,
 }
 
 /// The attempt that is about to begin, of how many.
@@ -29,10 +31,10 @@ impl Case<'_> {
     /// Moves the task to where the role works and starts it there, or blocks it there where the role has had
     /// its runs.
     pub(super) fn send_back(&self, rework: &Rework) -> Decision {
-        let Some(place) = self.policy.pipeline.place_of(rework.role) else {
-            return self.blocked(&format!("nobody in this pipeline is a {}: {}", rework.role, rework.reason));
+        let Some(place) = self.policy.pipeline.place_up_to(rework.role, self.task.stage) else {
+            return self.blocked(&format!("nobody up to this stage is a {}: {}", rework.role, rework.reason));
         };
-        let had = self.history.runs.get(&rework.role).copied().unwrap_or(0);
+        let had = self.runs_of(rework.role);
         let count = RetryCount { attempt: had.saturating_add(1), cap: self.policy.role_run_cap };
         let mut change = self.stay(rework.reason.clone());
         change.stage = place;
@@ -42,18 +44,12 @@ impl Case<'_> {
             let text = format!("{}: {}", self.task.stage, first_line(&rework.reason));
             change.outward.push(Outward::Status { stage: self.task.stage, state: StatusState::Failure, text });
         }
-        change.outward.push(Outward::Comment((rework.message)(&count, &rework.text)));
+        // The cap's own message has the reason; "works on it now" would not be true.
         if had >= self.policy.role_run_cap {
-            let reason = format!("{} has run {had} times since a person last spoke: {}", rework.role, rework.reason);
-            let message = Message::RoleCapReached {
-                role: rework.role,
-                cap: self.policy.role_run_cap,
-                reason: rework.reason.clone(),
-            };
-            self.block_change(&mut change, &reason, message);
-            change.drop_jobs = false;
+            self.cap_change(&mut change, rework.role, &rework.reason, &rework.told_at_cap);
             return Decision::Apply(Box::new(change));
         }
+        change.outward.push(Outward::Comment((rework.message)(&count, &rework.text)));
         change.start = Some(Start { role: rework.role, brief: (rework.brief)(&count, rework) });
         if place != self.task.stage {
             change.outward.push(Outward::Chat(Message::StageAdvanced {
@@ -64,6 +60,20 @@ impl Case<'_> {
             }));
         }
         Decision::Apply(Box::new(change))
+    }
+
+    /// The runs of a role that count since a person last spoke.
+    pub(super) fn runs_of(&self, role: Role) -> u32 {
+        self.history.runs.get(&role).copied().unwrap_or(0)
+    }
+
+    /// Turns a change into one that ends blocked because `role` has had its runs. What else is queued for the task
+    /// stays: it may be a person's word.
+    pub(super) fn cap_change(&self, change: &mut Change, role: Role, reason: &str, told: &str) {
+        let had = self.runs_of(role);
+        let message = Message::RoleCapReached { role, cap: self.policy.role_run_cap, reason: told.to_owned() };
+        self.block_change(change, &format!("{role} has run {had} times since a person last spoke: {reason}"), message);
+        change.drop_jobs = false;
     }
 }
 

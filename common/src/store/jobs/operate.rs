@@ -12,7 +12,7 @@ use diesel::prelude::*;
 pub enum CancelOutcome {
     Cancelled,
     /// Somebody works on it: ask its run to stop; its owner then ends the row.
-    Running(Job),
+    Running(Box<Job>),
     AlreadyFinished(JobStatus),
     NotFound,
 }
@@ -31,7 +31,7 @@ pub fn cancel(conn: &mut Conn, id: i64, why: &str, now: i64) -> Result<CancelOut
                 .execute(conn)?;
             Ok(CancelOutcome::Cancelled)
         }
-        JobStatus::Running => Ok(CancelOutcome::Running(job)),
+        JobStatus::Running => Ok(CancelOutcome::Running(Box::new(job))),
         JobStatus::Done | JobStatus::Failed | JobStatus::Cancelled => Ok(CancelOutcome::AlreadyFinished(job.status)),
     }
 }

@@ -74,9 +74,12 @@ async fn unrelated_history_and_an_orphan_branch_are_preserved_and_left() {
             git(&tree.path, &["add", "-A"]);
             git(&tree.path, &["commit", "--quiet", "-m", "beside"]);
         }
-        assert_eq!(w.commit(&tree).await, None);
-        assert_eq!(w.head(&tree).await, ours);
-        assert!(!tree.path.join("beside").exists());
+        let committed = w.commit(&tree).await;
+        // What was committed elsewhere stays there; what was only lying around goes to the task's branch.
+        assert_eq!(committed.is_some(), orphan);
+        assert_eq!(tree.path.join("beside").exists(), orphan);
+        let base = if orphan { "HEAD^" } else { "HEAD" };
+        assert_eq!(git(&tree.path, &["rev-parse", base]), ours.as_str());
         assert_eq!(git(&w.mirror(), &["show", "refs/orch/preserved/ET-1:beside"]), "2");
     }
 }
@@ -111,4 +114,55 @@ async fn half_a_merge_that_was_resolved_in_the_files_is_finished() {
     assert_eq!(git(&w.mirror(), &["rev-parse", &format!("{head}^2")]), w.on_forge("refs/heads/main"));
     assert_eq!(git(&w.mirror(), &["show", &format!("{head}:README.md")]), "both");
     assert_eq!(w.commit(&tree).await, None);
+}
+
+#[tokio::test]
+async fn a_refresh_that_was_killed_half_way_is_taken_back() {
+    let w = World::new();
+    let tree = w.worktree("ET-1").await;
+    write(&tree.path, "README.md", "agent\n");
+    let ours = w.commit(&tree).await.unwrap();
+    w.person_pushes("main", "README.md", "human\n");
+    w.repos.fetch("team/app", &w.remote, &w.cancel).await.unwrap();
+    // As our own merge leaves it when the worker dies in it.
+    assert!(!plain_git(&tree.path, &["merge", "origin/main"]).output().unwrap().status.success());
+    write(&w.mirror(), "worktrees/ET-1/orch-changing", "");
+    write(&w.mirror(), "worktrees/ET-1/index.lock", "");
+    assert_eq!(w.commit(&tree).await, None, "no conflict markers are committed");
+    assert_eq!(w.head(&tree).await, ours);
+    assert_eq!(std::fs::read_to_string(tree.path.join("README.md")).unwrap(), "agent\n");
+    assert_eq!(git(&tree.path, &["status", "--porcelain"]), "");
+    assert!(!w.mirror().join("worktrees/ET-1/MERGE_HEAD").exists());
+    write(&tree.path, "next", "1");
+    assert!(w.commit(&tree).await.is_some(), "and only once");
+}
+
+#[tokio::test]
+async fn what_tests_left_is_not_committed_after_a_kill() {
+    let w = World::new();
+    let tree = w.worktree("ET-1").await;
+    w.repos.mark_scratch(&tree).unwrap();
+    write(&tree.path, "coverage.xml", "left");
+    write(&tree.path, "README.md", "changed by tests");
+    // The worker is killed here; the next one looks at the worktree.
+    let tree = w.again("ET-1").await;
+    assert_eq!(w.commit(&tree).await, None);
+    assert!(!tree.path.join("coverage.xml").exists());
+    assert_eq!(std::fs::read_to_string(tree.path.join("README.md")).unwrap(), "hello\n");
+    w.repos.mark_scratch(&tree).unwrap();
+    w.repos.discard_changes(&tree, &w.cancel).await.unwrap();
+    write(&tree.path, "work", "1");
+    assert!(w.commit(&tree).await.is_some(), "after the end of the tests work counts again");
+}
+
+#[tokio::test]
+async fn tidying_packs_and_loses_nothing() {
+    let w = World::new();
+    let tree = w.worktree("ET-1").await;
+    write(&tree.path, "a", "1");
+    let head = w.commit(&tree).await.unwrap();
+    w.repos.tidy("team/app", &w.cancel).await.unwrap();
+    assert!(git(&w.mirror(), &["count-objects"]).starts_with("0 objects"));
+    assert_eq!(w.again("ET-1").await.head, head);
+    w.repos.tidy("team/never-cloned", &w.cancel).await.unwrap();
 }

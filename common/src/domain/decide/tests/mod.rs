@@ -1,0 +1,257 @@
+//! The policy against its specification: one named row per rule, and what holds for every input.
+
+mod agents;
+mod caps;
+mod forge;
+mod people;
+mod properties;
+
+use super::*;
+use crate::domain::effect::StatusState;
+use crate::domain::gate::{FailReason, Waiting};
+use crate::domain::messages::Message;
+use crate::domain::names::{BranchName, WorkItemKey};
+use crate::domain::pipeline::{Pipeline, Step};
+use crate::domain::task::Brief;
+
+const LOG: &str = "runs/7/log.jsonl";
+const HEAD: &str = "c0ffee";
+
+/// One input of [`decide`]; the default is an active task of the default pipeline that nothing happened to.
+#[derive(Debug, Clone)]
+struct Given {
+    stage: Stage,
+    state: TaskState,
+    state_reason: Option<String>,
+    trigger: Trigger,
+    /// `None` = the gate was not looked at.
+    outcome: Option<GateOutcome>,
+    questions: Option<String>,
+    said: Option<String>,
+    history: History,
+    policy: Policy,
+}
+
+fn policy() -> Policy {
+    Policy {
+        pipeline: Pipeline::default(),
+        role_run_cap: 3,
+        merge: MergePolicy::Never,
+        names: ArtifactNames::default(),
+        analyst_minutes: 30,
+    }
+}
+
+fn key() -> WorkItemKey {
+    "ET-007".parse().unwrap()
+}
+
+fn branch() -> BranchName {
+    "feature/ET-007-login".parse().unwrap()
+}
+
+fn at(stage: Stage, trigger: Trigger) -> Given {
+    Given {
+        stage,
+        state: TaskState::Active,
+        state_reason: None,
+        trigger,
+        outcome: None,
+        questions: None,
+        said: None,
+        history: History::default(),
+        policy: policy(),
+    }
+}
+
+impl Given {
+    fn state(mut self, state: TaskState) -> Given {
+        self.state = state;
+        self
+    }
+    fn finds(mut self, outcome: GateOutcome) -> Given {
+        self.outcome = Some(outcome);
+        self
+    }
+    fn fails(self, reason: FailReason) -> Given {
+        self.finds(GateOutcome::Fail(reason))
+    }
+    fn questions(mut self, text: &str) -> Given {
+        self.questions = Some(text.to_owned());
+        self
+    }
+    fn runs(mut self, role: Role, n: u32) -> Given {
+        self.history.runs.insert(role, n);
+        self
+    }
+    fn busy(mut self) -> Given {
+        self.history.busy = true;
+        self
+    }
+    fn agent_running(mut self) -> Given {
+        self.history.agent_running = true;
+        self.history.busy = true;
+        self
+    }
+    fn gate(mut self, gate: Option<Gate>) -> Given {
+        self.policy.pipeline = self.policy.pipeline.with_gate(self.stage, gate);
+        self
+    }
+    fn merges(mut self) -> Given {
+        self.policy.merge = MergePolicy::OnDeploy;
+        self
+    }
+    fn steps(mut self, steps: &[(Stage, Option<Gate>, Option<Role>)]) -> Given {
+        let steps = steps.iter().map(|(stage, gate, role)| Step { stage: *stage, gate: *gate, role: *role }).collect();
+        self.policy.pipeline = Pipeline::new(steps).unwrap();
+        self
+    }
+
+    fn task(&self) -> TaskFacts {
+        TaskFacts {
+            key: key(),
+            title: "Login".into(),
+            branch: branch(),
+            stage: self.stage,
+            state: self.state,
+            state_reason: self.state_reason.clone(),
+            said: self.said.clone(),
+        }
+    }
+
+    fn finding(&self) -> Option<Finding> {
+        self.outcome.clone().map(|outcome| Finding {
+            gate: self.policy.pipeline.gate(self.stage),
+            fingerprint: format!("{HEAD}:{}", outcome.fingerprint()),
+            outcome,
+            questions: self.questions.clone(),
+        })
+    }
+
+    fn decide(&self) -> Decision {
+        decide(&self.task(), &self.trigger, self.finding().as_ref(), &self.history, &self.policy)
+    }
+
+    /// The change it must come to.
+    #[track_caller]
+    fn change(&self) -> Change {
+        match self.decide() {
+            Decision::Apply(change) => *change,
+            other @ (Decision::Nothing { .. } | Decision::TryAgain { .. }) => panic!("{other:?} for {self:#?}"),
+        }
+    }
+}
+
+/// What a row expects; the words for the audit trail are left out.
+#[derive(Debug, PartialEq)]
+enum Want {
+    Nothing,
+    TryAgain,
+    Change(Change),
+}
+
+/// A change to `stage` and `state` that does nothing else.
+fn to(stage: Stage, state: TaskState) -> Change {
+    Change {
+        stage,
+        state,
+        state_reason: None,
+        reset_cap: false,
+        approved: false,
+        unapproved: false,
+        said: None,
+        start: None,
+        stop_agent: false,
+        drop_jobs: false,
+        outward: Vec::new(),
+        reason: String::new(),
+    }
+}
+
+fn check(rows: Vec<(&str, Given, Want)>) {
+    for (name, given, want) in rows {
+        let got = match given.decide() {
+            Decision::Nothing { why } => {
+                assert!(!why.is_empty(), "{name}: nothing, without a reason");
+                Want::Nothing
+            }
+            Decision::TryAgain { .. } => Want::TryAgain,
+            Decision::Apply(change) => {
+                assert!(!change.reason.is_empty(), "{name}: the audit trail needs a reason");
+                let explained = change.state_reason.is_some() || change.state != TaskState::Blocked;
+                assert!(explained, "{name}: blocked without a reason");
+                Want::Change(Change { reason: String::new(), state_reason: None, ..*change })
+            }
+        };
+        assert_eq!(got, want, "{name}");
+    }
+}
+
+fn ended(role: Role) -> Trigger {
+    Trigger::AgentEnded { role, log: LOG.into() }
+}
+
+fn says(command: Command) -> Trigger {
+    Trigger::Command { command, actor: "ann".into(), via: Via::Comment }
+}
+
+fn reject(reason: &str) -> Command {
+    Command::Reject { reason: reason.into() }
+}
+
+fn sees(what: ForgeEvent) -> Trigger {
+    Trigger::Forge { what }
+}
+
+fn start(role: Role, brief: Brief) -> Option<Start> {
+    Some(Start { role, brief })
+}
+
+fn comment(message: Message) -> Outward {
+    Outward::Comment(message)
+}
+
+fn chat(message: Message) -> Outward {
+    Outward::Chat(message)
+}
+
+fn success(stage: Stage) -> Outward {
+    Outward::Status { stage, state: StatusState::Success, text: format!("{stage} done") }
+}
+
+fn failure(stage: Stage, reason: &FailReason) -> Outward {
+    let text = format!("{stage}: {reason}").lines().next().unwrap_or_default().to_owned();
+    Outward::Status { stage, state: StatusState::Failure, text }
+}
+
+fn moved(from: Stage, to: Stage, role: Role) -> Message {
+    Message::StageAdvanced { key: key(), from, to, role: Some(role) }
+}
+
+fn finished() -> Message {
+    Message::TaskDone { key: key(), title: "Login".into(), branch: branch() }
+}
+
+fn missing(file: &str) -> FailReason {
+    FailReason::MissingFiles { files: vec![file.into()] }
+}
+
+fn changes_wanted() -> FailReason {
+    FailReason::ChangesRequested { file: "12-review.md".into(), reason: "no tests".into() }
+}
+
+fn report_fails() -> FailReason {
+    FailReason::TestsNotPassed { file: "13-test-report.md".into(), reason: "login is broken".into() }
+}
+
+fn red() -> FailReason {
+    FailReason::TestsRed { exit_code: 1, tail: "test login ... FAILED".into() }
+}
+
+fn conflict(text: &str) -> FailReason {
+    FailReason::Conflict { file: "10-conflict.md".into(), text: text.into() }
+}
+
+fn rework(file: &str, reason: &FailReason, attempt: u32) -> Brief {
+    Brief::Rework { file: file.into(), reason: reason.to_string(), attempt, cap: 3 }
+}

@@ -1,0 +1,1 @@
+[ "$(sh "$1/greet.sh")" = "Hello" ]

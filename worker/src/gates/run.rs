@@ -1,0 +1,190 @@
+//! One run of a project's tests in a task's worktree: started in a process group of its own, watched,
+//! bounded in time, output and (if wanted) memory, and nothing of it left alive afterwards.
+//!
+//! It runs what an agent wrote, so it gets nothing of ours: see `command` for its environment.
+
+use super::command::TestCommand;
+use super::log::BoundedLog;
+use super::sweep::{Marker, SweepOnDrop, sweep};
+use super::verdict::{end_of, infra};
+use crate::git::group::Group;
+use orch_common::domain::gate::{TestEnd, TestEvidence};
+use rustix::process::{Resource, Rlimit, Signal};
+use std::io;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe::Receiver;
+use tokio_util::sync::CancellationToken;
+
+/// Bounds of a run.
+#[derive(Debug, Clone)]
+pub struct TestLimits {
+    pub timeout: Duration,
+    /// Between SIGTERM and SIGKILL.
+    pub grace: Duration,
+    /// The most that the log file holds, in bytes.
+    pub log_cap: usize,
+    /// Address space of each process, in bytes. Some runtimes reserve far more than they use.
+    pub memory: Option<u64>,
+}
+
+impl Default for TestLimits {
+    fn default() -> Self {
+        let (timeout, grace) = (Duration::from_secs(900), Duration::from_secs(5));
+        TestLimits { timeout, grace, log_cap: 4 << 20, memory: None }
+    }
+}
+
+/// What to run, and where.
+#[derive(Debug, Clone)]
+pub struct TestRun<'a> {
+    pub command: &'a TestCommand,
+    /// The worktree. Two runs never share one: what an interrupted earlier run left there is killed first.
+    pub dir: &'a Path,
+    /// The log file to write; its folder must exist.
+    pub log: &'a Path,
+    pub limits: TestLimits,
+    /// The project's own environment.
+    pub env: &'a [(String, String)],
+    /// Numeric user and group to run as, if not our own.
+    pub user: Option<(u32, u32)>,
+}
+
+/// The caller gave up; everything that was started has been killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the test run was cancelled")]
+pub struct Cancelled;
+
+/// How long the output may stay open after everything known is dead.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// Runs the tests to their end, whatever it is. What could not even be started is evidence, too.
+pub async fn run_tests(run: TestRun<'_>, cancel: &CancellationToken) -> Result<TestEvidence, Cancelled> {
+    let began = Instant::now();
+    let evidence = |end: TestEnd, tail: String| TestEvidence {
+        command: run.command.to_string(),
+        duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        end,
+        tail,
+    };
+    let place = Marker::new("ORCH_TEST_DIR", run.dir.to_string_lossy());
+    let interrupted = sweep(&place).await;
+    if interrupted > 0 {
+        tracing::warn!(dir = %run.dir.display(), interrupted, "killed what an interrupted test run had left");
+    }
+    if cancel.is_cancelled() {
+        return Err(Cancelled);
+    }
+    let marker = Marker::new("ORCH_TEST_RUN", uuid::Uuid::new_v4().to_string());
+    let _backstop = SweepOnDrop(marker.clone());
+    let started = match start(&run, [&marker, &place]) {
+        Ok(started) => started,
+        Err(why) => return Ok(evidence(infra(why), String::new())),
+    };
+    let (ending, status, tail) = finish(started, &run.limits, &marker, cancel).await;
+    let end = match (ending, status) {
+        (Ending::Cancelled, _) => return Err(Cancelled),
+        (Ending::TimedOut, _) => infra(format!("timeout after {} s", run.limits.timeout.as_secs_f32())),
+        (Ending::ByItself, Ok(status)) => end_of(status, &tail, free_space(&run)),
+        (Ending::ByItself, Err(e)) => infra(format!("its end could not be seen: {e}")),
+    };
+    Ok(evidence(end, tail))
+}
+
+/// A run with its output on the way into the log.
+struct Started {
+    group: Group,
+    log: Arc<Mutex<BoundedLog>>,
+    reader: tokio::task::JoinHandle<()>,
+}
+
+enum Ending {
+    ByItself,
+    TimedOut,
+    Cancelled,
+}
+
+fn start(run: &TestRun<'_>, markers: [&Marker; 2]) -> Result<Started, String> {
+    let what = |what: &'static str| move |e: io::Error| format!("{what}: {e}");
+    if !run.dir.is_dir() {
+        return Err(format!("there is no folder {}", run.dir.display()));
+    }
+    let mut command = run.command.process(run.dir, run.env).ok_or("the test command is empty")?;
+    let log = BoundedLog::create(run.log, run.limits.log_cap).map_err(what("the log cannot be written"))?;
+    let (output, input) = io::pipe().map_err(what("no pipe for the output"))?;
+    let output = Receiver::from_owned_fd(output.into()).map_err(what("no pipe for the output"))?;
+    command.stderr(input.try_clone().map_err(what("no pipe for the output"))?).stdout(input);
+    command.envs(markers.map(Marker::pair));
+    if let Some((user, group)) = run.user {
+        command.uid(user).gid(group);
+    }
+    let group = Group::spawn(&mut command).map_err(|e| format!("the test command cannot be started: {e}"))?;
+    limit_memory(&group, run.limits.memory);
+    let log = Arc::new(Mutex::new(log));
+    let reader = tokio::spawn(copy_output(output, Arc::clone(&log)));
+    Ok(Started { group, log, reader })
+}
+
+/// Waits for the end, makes it final, and collects what was said.
+async fn finish(
+    run: Started,
+    limits: &TestLimits,
+    marker: &Marker,
+    cancel: &CancellationToken,
+) -> (Ending, io::Result<ExitStatus>, String) {
+    let Started { group, log, mut reader } = run;
+    let ending = tokio::select! {
+        biased;
+        _ = group.ended() => Ending::ByItself,
+        () = cancel.cancelled() => Ending::Cancelled,
+        () = tokio::time::sleep(limits.timeout) => Ending::TimedOut,
+    };
+    if !matches!(ending, Ending::ByItself) {
+        group.signal(Signal::TERM);
+        tokio::time::timeout(limits.grace, group.ended()).await.ok();
+    }
+    let status = group.reap().await;
+    let escaped = sweep(marker).await;
+    if escaped > 0 {
+        tracing::info!(escaped, "killed what the tests had left running");
+    }
+    if tokio::time::timeout(DRAIN, &mut reader).await.is_err() {
+        reader.abort();
+    }
+    let tail = log.lock().unwrap_or_else(PoisonError::into_inner).finish();
+    (ending, status, tail)
+}
+
+async fn copy_output(mut output: Receiver, log: Arc<Mutex<BoundedLog>>) {
+    let mut chunk = Vec::with_capacity(64 << 10);
+    while let Ok(n) = output.read_buf(&mut chunk).await {
+        if n == 0 {
+            return;
+        }
+        log.lock().unwrap_or_else(PoisonError::into_inner).push(&chunk);
+        chunk.clear();
+    }
+}
+
+/// Set from outside right after the start: children that the first instant makes may be without it.
+fn limit_memory(group: &Group, memory: Option<u64>) {
+    let Some(bytes) = memory else { return };
+    let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+    if let Err(e) = rustix::process::prlimit(Some(group.leader()), Resource::As, limit) {
+        tracing::warn!(error = %e, "the memory of a test run is not limited");
+    }
+}
+
+/// The least free space in bytes where the run could write.
+fn free_space(run: &TestRun<'_>) -> Option<u64> {
+    let temporary = std::env::temp_dir();
+    let places = [Some(run.dir), run.log.parent(), Some(temporary.as_path())];
+    let free = |path: &Path| {
+        let stat = rustix::fs::statvfs(path).ok()?;
+        Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+    };
+    places.into_iter().flatten().filter_map(free).min()
+}

@@ -1,0 +1,4 @@
+//! The collectors against real processes and repositories.
+
+mod artifacts;
+mod run;

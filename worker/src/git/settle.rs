@@ -1,0 +1,119 @@
+//! Bringing a worktree back to a state that can be worked with, whatever a killed git, a killed worker or a
+//! confused agent left: stale locks, a broken index, HEAD elsewhere, a change of ours that was cut short.
+//! Work is never lost by it: what cannot stay is preserved.
+
+use super::delete::delete_tree;
+use super::error::GitError;
+use super::repos::Repos;
+use super::worktree::{Site, Worktree};
+use std::path::PathBuf;
+use tokio_util::sync::CancellationToken;
+
+impl Repos {
+    /// From here to [`Repos::discard_changes`] what happens in the folder is nobody's work (a run of the
+    /// tests). If the worker is killed in between, the next call that uses the worktree discards it.
+    pub fn mark_scratch(&self, worktree: &Worktree) -> Result<(), GitError> {
+        open_change(worktree)
+    }
+
+    /// Puts the files back to the branch's head and removes new ones that are not ignored: what a run of
+    /// the tests left. Caches that are ignored stay.
+    pub async fn discard_changes(&self, worktree: &Worktree, cancel: &CancellationToken) -> Result<(), GitError> {
+        open_change(worktree)?;
+        remove_left_locks(worktree);
+        self.mend_index(worktree, cancel).await?;
+        self.put_back(worktree, cancel).await
+    }
+
+    /// Makes the worktree usable: removes the locks that a killed git left, takes back a change of ours that
+    /// was cut short, makes a broken index anew, brings HEAD back to the task's branch.
+    pub(super) async fn settle(&self, w: &Site, cancel: &CancellationToken) -> Result<(), GitError> {
+        remove_left_locks(w);
+        self.mend_index(w, cancel).await?;
+        if marker(w).exists() {
+            tracing::warn!(key = w.key, "a change of the folder was cut short; taken back");
+            self.preserve(w, None, cancel).await?;
+            self.put_back(w, cancel).await?;
+        }
+        self.return_to_branch(w, cancel).await
+    }
+
+    /// Puts HEAD on the task's branch and the files to its commit, whatever was there.
+    pub(super) async fn take_branch(&self, w: &Site, cancel: &CancellationToken) -> Result<(), GitError> {
+        open_change(w)?;
+        let head = w.call().args(["symbolic-ref", "HEAD", &w.branch_ref()]);
+        self.git(&w.mirror, head, cancel).await?;
+        let files = w.call().args(["reset", "--hard", "--quiet", "--no-recurse-submodules"]);
+        self.git(&w.mirror, files, cancel).await?;
+        close_change(w)
+    }
+
+    async fn put_back(&self, w: &Site, cancel: &CancellationToken) -> Result<(), GitError> {
+        let new = w.call().args(["clean", "-ffdq"]);
+        self.git(&w.mirror, new, cancel).await?;
+        self.take_branch(w, cancel).await
+    }
+
+    /// An unreadable index is replaced by the head's, so the files' changes stay changes.
+    async fn mend_index(&self, w: &Site, cancel: &CancellationToken) -> Result<(), GitError> {
+        let index = w.admin.join("index");
+        let readable = w.call().args(["ls-files", "--cached"]).cut_at(1);
+        if index.exists() && self.try_git(&w.mirror, readable, cancel).await?.code == 0 {
+            return Ok(());
+        }
+        delete_tree(&index).await?;
+        let from_head = w.call().args(["reset", "--mixed", "--quiet"]);
+        self.git(&w.mirror, from_head, cancel).await.map(drop)
+    }
+
+    /// Commits made beside the branch are taken over if they follow it, else preserved and left.
+    async fn return_to_branch(&self, w: &Site, cancel: &CancellationToken) -> Result<(), GitError> {
+        let call = w.call().args(["symbolic-ref", "--quiet", "HEAD"]);
+        let on = self.try_git(&w.mirror, call, cancel).await?;
+        if on.code == 0 && on.line() == w.branch_ref() {
+            return Ok(());
+        }
+        tracing::warn!(key = w.key, "the worktree had left its branch");
+        let (ours, out) = (self.head(w, cancel).await?, self.checked_out(w, cancel).await?);
+        match out {
+            Some(out) if self.is_ancestor(&w.mirror, &ours, &out, cancel).await? => {
+                self.set_ref(&w.mirror, &w.branch_ref(), &out, cancel).await?;
+                let head = w.call().args(["symbolic-ref", "HEAD", &w.branch_ref()]);
+                self.git(&w.mirror, head, cancel).await?;
+            }
+            out => {
+                self.preserve(w, out.as_ref(), cancel).await?;
+                self.take_branch(w, cancel).await?;
+            }
+        }
+        for unfinished in ["rebase-merge", "rebase-apply"] {
+            delete_tree(&w.admin.join(unfinished)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Exists while we change the folder: if it is there later, we were killed in the middle.
+fn marker(w: &Site) -> PathBuf {
+    w.admin.join("orch-changing")
+}
+
+/// To be called before the first step that a kill must not leave half done.
+pub(super) fn open_change(w: &Site) -> Result<(), GitError> {
+    std::fs::write(marker(w), "").map_err(|e| GitError::io("beginning a change of the worktree", e))
+}
+
+/// The folder is whole again.
+pub(super) fn close_change(w: &Site) -> Result<(), GitError> {
+    std::fs::remove_file(marker(w)).map_err(|e| GitError::io("ending a change of the worktree", e))
+}
+
+/// The locks of this worktree and its branch; only its one agent could hold them, and that has ended.
+pub(super) fn remove_left_locks(w: &Site) {
+    let branch = w.mirror.join(format!("{}.lock", w.branch_ref()));
+    for lock in ["index.lock", "HEAD.lock"].map(|name| w.admin.join(name)).into_iter().chain([branch]) {
+        if std::fs::remove_file(&lock).is_ok() {
+            tracing::warn!(lock = %lock.display(), "removed a lock that a killed git left");
+        }
+    }
+}
