@@ -168,7 +168,7 @@ impl World {
     pub fn fail(&self, id: i64, error: &str) {
         let job = self.claim(id);
         let end = JobEnd::Failed { error: error.into() };
-        self.write(|conn| Ok(assert!(jobs::finish(conn, &job, &end, now())?)));
+        assert!(self.write(|conn| jobs::finish(conn, &job, &end, now())));
     }
 
     pub fn job_now(&self, id: i64) -> Job {
