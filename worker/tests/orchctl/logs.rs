@@ -14,10 +14,12 @@ const RUN: &str = "7b0c2a3e-1111-4222-8333-444455556666";
 const OTHER: &str = "7b0c9999-1111-4222-8333-444455556666";
 const HELLO: &str = r#"{"type":"assistant","message":{"content":[{"type":"text","text":"hello\u001b[2J"}]}}"#;
 
-/// A real run of a shell script, supervised by the real supervisor. `$W` is the world's folder.
-fn start(world: &World, script: &str) -> RunDir {
+/// A real run of a shell script, supervised by the real supervisor. `$W` is the world's folder. The id is nobody else's:
+/// whatever bears it is swept away at the run's end.
+fn start(world: &World, script: &str) -> (String, RunDir) {
+    let id = uuid::Uuid::new_v4().to_string();
     let spec = RunSpec {
-        run_id: RUN.into(),
+        run_id: id.clone(),
         program: "/bin/sh".into(),
         args: vec!["-c".into(), script.into()],
         env: vec![("PATH".into(), "/usr/bin:/bin".into()), ("W".into(), world.at(""))],
@@ -29,28 +31,28 @@ fn start(world: &World, script: &str) -> RunDir {
         log_hard_limit_bytes: 1 << 40,
         user: None,
     };
-    let path = world.path("runs").join(RUN);
+    let path = world.path("runs").join(&id);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(launch(&path, &spec, b"", Path::new(WORKER))).unwrap();
-    RunDir::at(path)
+    (id, RunDir::at(path))
 }
 
 fn waits_for(flag: &str) -> String {
     format!("echo '{HELLO}'; echo oops >&2; until [ -e \"$W/{flag}\" ]; do sleep 0.02; done; echo '{HELLO}'")
 }
 
-fn job_of(world: &World) {
+fn job_of(world: &World, run: &str) {
     let task = world.task("ET-001", Stage::Development, TaskState::Active);
     let job = world.job(JobKind::Agent, Some(&task), &agent_payload(Stage::Development));
     world.claim(job);
-    world.run(RUN, job, &task);
+    world.run(run, job, &task);
 }
 
 #[test]
 fn runs_are_listed() {
     let world = World::new();
     assert!(world.ctl(&["runs"]).ok().contains("no runs"));
-    job_of(&world);
+    job_of(&world, RUN);
     let text = world.ctl(&["runs"]).ok();
     assert!(text.contains(RUN) && text.contains("ET-001  developer  development  running"), "{text}");
     assert_eq!(world.ctl(&["runs", "--task", "ET-001", "--json"]).json()[0]["id"], RUN);
@@ -60,8 +62,8 @@ fn runs_are_listed() {
 #[test]
 fn a_log_is_followed_to_the_end_of_its_run() {
     let world = World::bare();
-    let dir = start(&world, &waits_for("go"));
-    let mut follower = world.command(&["runs", "log", "7b0c2", "-f"]).stdout(Stdio::piped()).spawn().unwrap();
+    let (id, dir) = start(&world, &waits_for("go"));
+    let mut follower = world.command(&["runs", "log", &id[..6], "-f"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert_eq!(lines.next().as_deref(), Some("hello[2J"), "shown while the agent works");
     assert!(!dir.has_exit());
@@ -70,16 +72,16 @@ fn a_log_is_followed_to_the_end_of_its_run() {
     assert_eq!(rest[..3], ["hello[2J", "standard error:", "  oops"]);
     assert!(rest[3].starts_with("the agent exited with 0 at 2"), "{rest:?}");
     assert!(follower.wait().unwrap().success());
-    let raw = world.ctl(&["runs", "log", RUN, "--raw"]).ok();
+    let raw = world.ctl(&["runs", "log", &id, "--raw"]).ok();
     assert_eq!(raw, format!("{HELLO}\n{HELLO}\n"));
 }
 
 #[test]
 fn a_log_is_read_while_its_run_goes_on() {
     let world = World::bare();
-    let dir = start(&world, &waits_for("go"));
+    let (id, dir) = start(&world, &waits_for("go"));
     let text = eventually("the first line", || {
-        Some(world.ctl(&["runs", "log", RUN]).ok()).filter(|text| text.contains("hello") && text.contains("oops"))
+        Some(world.ctl(&["runs", "log", &id]).ok()).filter(|text| text.contains("hello") && text.contains("oops"))
     });
     assert!(text.ends_with("(the run has not ended; -f follows it)\n"), "{text}");
     std::fs::write(world.path("go"), "").unwrap();
@@ -114,7 +116,7 @@ fn a_prefix_must_mean_one_run() {
 fn a_living_worker_is_asked_to_end_its_run() {
     let world = World::new();
     world.worker(0);
-    job_of(&world);
+    job_of(&world, RUN);
     assert!(world.ctl(&["runs", "kill", "7b0c2a3e"]).ok().contains("worker w1 ends it"));
     assert_eq!(world.write(|conn| runs::wanted_stop(conn, RUN)).as_deref(), Some("operator"));
     world.ctl(&["runs", "kill", "7b0d"]).fails(3);
@@ -126,12 +128,12 @@ fn a_living_worker_is_asked_to_end_its_run() {
 fn where_the_worker_is_dead_the_supervisor_is_told() {
     let world = World::new();
     world.worker(3_600);
-    job_of(&world);
-    let dir = start(&world, &waits_for("never"));
-    assert!(world.ctl(&["runs", "kill", RUN]).ok().contains("is ended; its worker is not alive"));
+    let (id, dir) = start(&world, &waits_for("never"));
+    job_of(&world, &id);
+    assert!(world.ctl(&["runs", "kill", &id]).ok().contains("is ended; its worker is not alive"));
     let record = eventually("the end", || dir.read_exit().unwrap());
     assert_eq!(record.reason, ExitReason::Stopped { why: StopReason::Operator });
-    assert!(world.ctl(&["runs", "log", RUN]).ok().contains("the agent was stopped (operator)"));
+    assert!(world.ctl(&["runs", "log", &id]).ok().contains("the agent was stopped (operator)"));
     world.write(|conn| {
         let end = runs::RunEnd {
             state: "ended",
@@ -152,7 +154,7 @@ fn where_the_worker_is_dead_the_supervisor_is_told() {
             cli_version: None,
             denied_tools: None,
         };
-        runs::finish(conn, RUN, &end)
+        runs::finish(conn, &id, &end)
     });
-    assert!(world.ctl(&["runs", "kill", RUN]).fails(1).contains("ended already"));
+    assert!(world.ctl(&["runs", "kill", &id]).fails(1).contains("ended already"));
 }
