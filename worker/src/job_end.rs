@@ -75,7 +75,8 @@ fn give_up(conn: &mut Conn, ctx: &Context, job: &Job, error: &str, now: i64) -> 
     let Some(task) = job.task_id.map(|id| tasks::get(conn, id)).transpose()?.flatten() else { return Ok(()) };
     if let Some(project) = ctx.config.projects.by_plane(&task.project) {
         let reason = format!("its gate could not be looked at: {error}");
-        crate::engine::submit::submit_block(conn, ctx, project, &task, &reason, job.id, now)?;
+        let message = Message::Blocked { reason };
+        crate::engine::submit::submit_block(conn, ctx, project, &task, &message, job.id, now)?;
     }
     Ok(())
 }

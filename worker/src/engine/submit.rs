@@ -7,6 +7,7 @@ use crate::rules::Rules;
 use orch_common::config::Project;
 use orch_common::domain::decide::{Decision, Trigger, block, decide, needs_finding};
 use orch_common::domain::job::JobKind;
+use orch_common::domain::messages::Message;
 use orch_common::store::jobs;
 use orch_common::store::tasks::Task;
 use orch_common::store::{Conn, StoreError};
@@ -42,16 +43,20 @@ fn agent_under_way(conn: &mut Conn, task: &Task) -> Result<bool, StoreError> {
     Ok(jobs::unfinished_of_task(conn, task.id)?.iter().any(|job| job.kind == JobKind::Agent))
 }
 
-/// Stops a task for a reason of money, repetition or a job that failed for good.
+/// Stops a task for a reason of money, repetition or a job that failed for good; people are told with `message`.
 pub fn submit_block(
     conn: &mut Conn,
     rules: &Rules,
     project: &Project,
     task: &Task,
-    reason: &str,
+    message: &Message,
     job_id: i64,
     now: i64,
 ) -> Result<Applied, StoreError> {
-    let decision: Decision = block(&facts(task)?, &rules.policy(project), reason);
+    let reason = match message {
+        Message::Blocked { reason } => reason.clone(),
+        said => rules.catalogue.render(said).lines().next().unwrap_or_default().to_owned(),
+    };
+    let decision: Decision = block(&facts(task)?, &rules.policy(project), &reason, message.clone());
     apply(conn, rules, task, &decision, &Asked { project, trigger: &Trigger::Look, job_id, now })
 }
