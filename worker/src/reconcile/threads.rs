@@ -25,7 +25,7 @@ pub(super) async fn ask_those_who_wait(
     findings: &mut Findings,
 ) -> Result<(), RoundError> {
     let project = asking.project.plane_project.clone();
-    let open = asking.ctx.store.read(move |c| tasks::open(c)).await?;
+    let open = asking.ctx.store.read(tasks::open).await?;
     let of_project = open.into_iter().filter(|t| t.project == project && !read.contains(&t.work_item.as_str()));
     let (waiting, others): (Vec<Task>, Vec<Task>) = of_project.partition(|t| t.state != TaskState::Active);
     let room = MOST_TASKS.saturating_sub(waiting.len()).max(1);
