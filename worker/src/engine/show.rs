@@ -94,6 +94,7 @@ impl Shown<'_> {
                     context: format!("orch/{stage}"),
                     state: *state,
                     description: text.clone(),
+                    target: self.work_item_url(),
                 };
                 (effect, None)
             }

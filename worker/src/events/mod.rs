@@ -19,6 +19,7 @@ pub use html::to_text;
 pub(crate) use observed::{Observed, ObservedPayload, order_of_item, order_of_repo};
 pub(crate) use once::{Once, newest_move};
 pub use plane::{NewItem, PlaneChange, PlaneEvent, SaidInPlane};
+pub(crate) use plane_rules::kept_text;
 
 use orch_common::named_enum;
 

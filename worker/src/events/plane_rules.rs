@@ -155,7 +155,7 @@ impl Case<'_> {
             branch: BranchName::for_task(&key, &fresh.title).to_string(),
             key: key.to_string(),
             title: one_line(&fresh.title),
-            description: fresh.description.chars().take(DESCRIPTION_CHARS).collect(),
+            description: cut(&fresh.description),
             repo: self.project.repo.clone(),
             base: self.project.default_branch.clone(),
         };
@@ -252,6 +252,15 @@ impl Case<'_> {
     async fn state_name(&self, id: &str) -> Result<Option<(String, String)>, PlanError> {
         Ok(self.ctx.outside.state_by_id(&self.project.plane_project, id).await?.map(|s| (s.name, s.group)))
     }
+}
+
+/// Title and description of an item as they are kept with its task.
+pub(crate) fn kept_text(item: &WorkItem) -> (String, String) {
+    (one_line(&item.name), cut(&to_text(item.description_html.as_deref().unwrap_or_default())))
+}
+
+fn cut(description: &str) -> String {
+    description.chars().take(DESCRIPTION_CHARS).collect()
 }
 
 fn text_of(item: WorkItem) -> Text {

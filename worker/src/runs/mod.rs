@@ -10,6 +10,7 @@ mod job;
 mod news;
 mod prepare;
 mod prompt;
+mod reread;
 mod session;
 mod watch;
 

@@ -1,6 +1,7 @@
 //! Everything before a run's process exists: is it still wanted, may it be paid for, where does it work, what is
 //! it told. What goes wrong here is a launch that failed, whatever the reason.
 
+use super::reread::reread;
 use super::{clear, guard, prompt, session};
 use crate::agent::RunSpec;
 use crate::agent::command::{self, GitIdentity, LaunchPlan, PermissionMode, Session};
@@ -78,7 +79,7 @@ struct Work {
 
 /// Prepares a run and writes its row.
 pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, Refused> {
-    let work = load(ctx, job).await?;
+    let mut work = load(ctx, job).await?;
     let worktree = worktree(ctx, &work).await?;
     failpoint::here(Point::AgentWorktree);
     let run = Uuid::new_v4().to_string();
@@ -90,8 +91,9 @@ pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, R
     let dir = ctx.runs_dir.join(&run);
     let spec = spec(ctx, &work, &worktree, &run, &session).await?;
     let tests = work.project.test_command.as_ref().map(ToString::to_string);
-    let prompt =
-        prompt::build(work.payload.role, &work.task, &work.payload.brief, &work.project.artifacts, tests.as_deref());
+    let said = reread(ctx, &mut work.task).await;
+    let (brief, names) = (&work.payload.brief, &work.project.artifacts);
+    let prompt = prompt::build(work.payload.role, &work.task, brief, names, tests.as_deref(), &said);
     failpoint::here(Point::AgentRow);
     insert(ctx, job, &work, &worktree, (&run, &session)).await?;
     failpoint::here(Point::AgentRowWritten);
