@@ -53,9 +53,10 @@ pub fn submit_block(
     job_id: i64,
     now: i64,
 ) -> Result<Applied, StoreError> {
-    let reason = match message {
-        Message::Blocked { reason } => reason.clone(),
-        said => rules.catalogue.render(said).lines().next().unwrap_or_default().to_owned(),
+    let reason = if let Message::Blocked { reason } = message {
+        reason.clone()
+    } else {
+        rules.catalogue.render(message).lines().next().unwrap_or_default().to_owned()
     };
     let decision: Decision = block(&facts(task)?, &rules.policy(project), &reason, message.clone());
     apply(conn, rules, task, &decision, &Asked { project, trigger: &Trigger::Look, job_id, now })
