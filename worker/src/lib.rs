@@ -25,3 +25,4 @@ mod reconcile;
 mod recovery;
 mod rules;
 mod runs;
+mod silence;

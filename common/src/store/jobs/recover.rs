@@ -5,7 +5,8 @@ use super::rows::Job;
 use crate::domain::job::{JobEnd, JobStatus, Spend};
 use crate::store::connection::Conn;
 use crate::store::error::StoreError;
-use crate::store::schema::{jobs, workers};
+use crate::store::schema::jobs;
+use crate::store::workers::{self, Worker};
 use diesel::prelude::*;
 
 /// How often a job may be lost before it counts as poisonous.
@@ -21,22 +22,26 @@ pub fn owned_by(conn: &mut Conn, worker: &str) -> Result<Vec<Job>, StoreError> {
         .load(conn)?)
 }
 
-/// Running jobs of workers on `host` whose heartbeat is older than `dead_before` or who said that they
-/// stopped, or who have no row at all; `me` excepted. Rows of a living worker are never among them.
-pub fn orphans(conn: &mut Conn, me: &str, host: &str, dead_before: i64) -> Result<Vec<Job>, StoreError> {
-    let living: Vec<String> = workers::table
-        .filter(workers::heartbeat_at.ge(dead_before).and(workers::state.ne("stopped")))
-        .select(workers::name)
-        .load(conn)?;
-    let elsewhere: Vec<String> = workers::table.filter(workers::host.ne(host)).select(workers::name).load(conn)?;
+/// Running jobs of workers on `host` that are `dead` or said that they stopped, or who have no row at all; `me`
+/// excepted. Rows of a living worker are never among them.
+pub fn orphans(conn: &mut Conn, me: &str, host: &str, dead: impl Fn(&Worker) -> bool) -> Result<Vec<Job>, StoreError> {
+    let all = workers::all(conn)?;
+    let spared = all.into_iter().filter(|w| w.host != host || (w.state != "stopped" && !dead(w))).map(|w| w.name);
     Ok(jobs::table
         .filter(jobs::status.eq(JobStatus::Running))
         .filter(jobs::worker.ne(me))
-        .filter(jobs::worker.ne_all(living))
-        .filter(jobs::worker.ne_all(elsewhere))
+        .filter(jobs::worker.ne_all(spared.collect::<Vec<_>>()))
         .order(jobs::id)
         .select(Job::as_select())
         .load(conn)?)
+}
+
+/// Whether `job` is still what was claimed: running, its owner's, and by this very claim.
+pub fn is_held(conn: &mut Conn, job: &Job) -> Result<bool, StoreError> {
+    let now = super::get(conn, job.id)?;
+    let same =
+        |now: Job| (now.status, &now.worker, now.started_at) == (JobStatus::Running, &job.worker, job.started_at);
+    Ok(now.is_some_and(same))
 }
 
 /// Makes a dead owner's running job this worker's; `None` where somebody else was faster.
