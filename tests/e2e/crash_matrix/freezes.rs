@@ -92,14 +92,17 @@ fn between_the_look_at_a_gate_and_the_decision() {
     overtaken_at(Point::AdvanceLooked, 1, 0);
 }
 
+// Among the last effects, when nothing of git is under way: a process that is stopped with a repository's lock keeps
+// everybody out of it.
+
 #[test]
 fn between_the_question_whether_an_effect_is_still_its_own_and_the_send() {
-    overtaken_at(Point::EffectSend, 2, 1);
+    overtaken_at(Point::EffectSend, 11, 1);
 }
 
 #[test]
 fn between_a_send_and_its_record() {
-    overtaken_at(Point::EffectSent, 2, 1);
+    overtaken_at(Point::EffectSent, 11, 1);
 }
 
 #[test]

@@ -106,7 +106,7 @@ fn whole_matrix() -> Vec<Case> {
                 cases.push(then(Shot::at(Point::AgentFolder, 1), point));
             }
             Point::Reconcile | Point::Reconciled => cases.push(Case { reconcile_s: Some(1), ..once(point) }),
-            // A worker that stops on purpose; `stops` has it.
+            // A worker that stops on purpose; `restarts` has it.
             Point::SignOff | Point::SignedOff => {}
             Point::TakeOver | Point::TakenOver => {
                 cases.push(once(point));

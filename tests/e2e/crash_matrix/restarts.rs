@@ -6,6 +6,7 @@ use super::round::{short_pipeline, short_play};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use orch_common::domain::stage::{Role, Stage, TaskState};
+use orch_common::failpoint::{ARM, Point};
 use orch_tests::stack::play::{after, analyses, develops, first};
 use orch_tests::stack::{Play, Stack, WORKER};
 use orch_worker::agent::RunDir;
@@ -125,5 +126,45 @@ fn two_workers_killed_in_turn_bring_every_task_to_its_end() {
     }
     for item in &items {
         all_is_well_with(&stack, item, 1, 8);
+    }
+}
+
+#[test]
+fn an_agent_that_is_killed_is_recorded_by_its_supervisor_and_tried_once_more() {
+    let mut stack = short_pipeline().start();
+    let go = stack.signal("go");
+    stack.change_play(&short_play(&stack).role(Role::Developer, [after(&go, develops("done"))]));
+    stack.start_worker(WORKER);
+    let (item, _) = stack.plane().create_item("Login", "", &[]);
+    let run = stack.wait_running(&item, Role::Developer);
+    stack.wait("the agent itself", || stack.agents_begun(&item, Role::Developer) == 1);
+    let agent = RunDir::at(stack.scene.runs.join(&run.dir)).read_agent().unwrap().unwrap();
+    kill(Pid::from_raw(agent.pid), Signal::SIGKILL).unwrap();
+    stack.give("go");
+    done(&stack, &item);
+    all_is_well_with(&stack, &item, 2, 0);
+    let job = stack.jobs(&item).into_iter().find(|j| j.id == run.job_id).unwrap();
+    assert_eq!((job.attempts, job.recoveries), (2, 0), "it was the agent's own end");
+}
+
+#[test]
+fn a_worker_killed_while_it_signs_off_is_followed_by_one_that_adopts() {
+    for point in [Point::SignOff, Point::SignedOff] {
+        let mut stack = short_pipeline().start();
+        let go = stack.signal("go");
+        stack.change_play(&short_play(&stack).role(Role::Developer, [after(&go, develops("done"))]));
+        let token = stack.signal("token");
+        stack.start_worker_with(WORKER, &[(ARM, &format!("{point}:1:kill:{}", token.display()))]);
+        let (item, _) = stack.plane().create_item("Login", "", &[]);
+        stack.wait_running(&item, Role::Developer);
+        stack.wait("the agent itself", || stack.agents_begun(&item, Role::Developer) == 1);
+        signal_worker(&stack, WORKER, Signal::SIGTERM);
+        stack.wait("its end there", || token.exists());
+        stack.kill_worker(WORKER);
+        stack.start_worker(WORKER);
+        stack.wait("the run to be adopted", || stack.worker(WORKER).log().contains("still at work: adopted"));
+        stack.give("go");
+        done(&stack, &item);
+        all_is_well_with(&stack, &item, 1, 0);
     }
 }
