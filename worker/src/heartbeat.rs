@@ -10,7 +10,7 @@ use orch_common::store::StoreError;
 use orch_common::store::workers::{self, Worker};
 use std::fs::File;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Takes the worker's name for the life of the process: two workers of one name would recover each other's
 /// living jobs.
@@ -60,11 +60,13 @@ pub async fn register(ctx: &Context) -> anyhow::Result<Worker> {
     Ok(me)
 }
 
-/// Beats until dropped. A worker that finds its row taken, or that could not beat for as long as others wait
-/// before they take over, stops claiming: it may have lost its rows (every finishing statement is fenced, so
-/// it cannot overwrite theirs).
+/// Beats until dropped. A worker that finds its row taken stops. One that could not beat for as long as others wait
+/// before they take over says so and goes on: it may have lost its jobs, but every finishing statement is fenced,
+/// so it cannot overwrite those who have them.
 pub async fn beat(ctx: Arc<Context>, me: Worker) {
     let every = Duration::from_secs(ctx.config.worker.heartbeat_s);
+    let dead = Duration::from_secs(ctx.config.worker.heartbeat_dead_s);
+    let mut last = Instant::now();
     loop {
         tokio::time::sleep(every).await;
         let row = me.clone();
@@ -72,7 +74,15 @@ pub async fn beat(ctx: Arc<Context>, me: Worker) {
         let beaten = ctx.store.write(move |c| workers::beat(c, &row, now_ms())).await;
         failpoint::here(Point::Beaten);
         match beaten {
-            Ok(true) => crate::notify::alive(),
+            Ok(true) => {
+                let silence = last.elapsed();
+                last = Instant::now();
+                if silence >= dead {
+                    let s = silence.as_secs();
+                    tracing::warn!("no sign of life was given for {s} s: others may have this worker's jobs by now");
+                }
+                crate::notify::alive();
+            }
             Ok(false) => {
                 tracing::error!(worker = %ctx.name, "another process has taken this worker's row; stopping");
                 ctx.stopping.cancel();

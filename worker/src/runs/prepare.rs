@@ -11,7 +11,6 @@ use crate::engine::AgentPayload;
 use crate::engine::apply::wants_agent;
 use crate::git::{GitError, Worktree};
 use orch_common::config::Project;
-use orch_common::domain::job::JobStatus;
 use orch_common::domain::messages::Message;
 use orch_common::domain::stage::Role;
 use orch_common::failpoint::{self, Point};
@@ -218,12 +217,11 @@ async fn insert(
         head_before: Some(worktree.head.to_string()),
         started_at: now_ms(),
     };
-    let (worker, head) = (ctx.name.clone(), worktree.head.to_string());
+    let (job, head) = (job.clone(), worktree.head.to_string());
     let ours = ctx
         .store
         .write(move |c| {
-            let row = jobs::get(c, new.job_id)?;
-            if !row.is_some_and(|j| j.status == JobStatus::Running && j.worker.as_deref() == Some(worker.as_str())) {
+            if !jobs::is_held(c, &job)? {
                 return Ok(false);
             }
             runs::insert(c, &new)?;
