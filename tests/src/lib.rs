@@ -1,3 +1,4 @@
 //! The test harness: real processes, real git, a real database file each.
 
 pub mod fakes;
+pub mod stack;

@@ -44,6 +44,7 @@ impl Case<'_> {
             let text = format!("{}: {}", self.task.stage, first_line(&rework.reason));
             change.outward.push(Outward::Status { stage: self.task.stage, state: StatusState::Failure, text });
         }
+        // The cap's own message has the reason; "works on it now" would not be true.
         if had >= self.policy.role_run_cap {
             self.cap_change(&mut change, rework.role, &rework.reason, &rework.told_at_cap);
             return Decision::Apply(Box::new(change));
