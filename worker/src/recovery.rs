@@ -7,6 +7,7 @@ use crate::runs;
 use orch_common::domain::job::JobKind;
 use orch_common::store::StoreError;
 use orch_common::store::jobs::{self, Job};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -32,21 +33,31 @@ pub async fn at_start(ctx: &Arc<Context>) -> anyhow::Result<JoinSet<()>> {
 pub async fn periodically(ctx: Arc<Context>) {
     let every = Duration::from_secs((ctx.config.worker.heartbeat_dead_s / 2).max(1));
     let mut watching = JoinSet::new();
+    let mut suspects = HashSet::new();
     loop {
         tokio::select! {
             () = tokio::time::sleep(every) => {}
             Some(_) = watching.join_next() => continue,
         }
-        if let Err(error) = round(&ctx, &mut watching).await {
+        if let Err(error) = round(&ctx, &mut watching, &mut suspects).await {
             tracing::warn!(%error, "orphans could not be looked for");
         }
     }
 }
 
-async fn round(ctx: &Arc<Context>, watching: &mut JoinSet<()>) -> Result<(), StoreError> {
+/// `suspects` are rows of ours that nobody handled at the last round: a row between its claim and its handler looks
+/// the same for a moment, a row that was dropped by a fault looks so twice.
+async fn round(
+    ctx: &Arc<Context>,
+    watching: &mut JoinSet<()>,
+    suspects: &mut HashSet<(i64, Option<i64>)>,
+) -> Result<(), StoreError> {
     let me = ctx.name.clone();
     let mut left = ctx.store.read(move |c| jobs::owned_by(c, &me)).await?;
     left.retain(|job| !ctx.in_flight.contains(job.id));
+    let seen: HashSet<(i64, Option<i64>)> = left.iter().map(|job| (job.id, job.started_at)).collect();
+    left.retain(|job| suspects.contains(&(job.id, job.started_at)));
+    *suspects = seen;
     left.extend(take_over_orphans(ctx).await?);
     for job in left {
         recover(ctx, job, watching).await?;

@@ -70,6 +70,8 @@ pub enum AdoptError {
 pub fn examine(run_dir: &Path) -> Result<Found, AdoptError> {
     let dir = RunDir::at(run_dir);
     if !dir.path().exists() {
+        // Whoever was about to make it may only be slow: a fenced folder starts nothing any more.
+        RunDir::create(run_dir)?.fence()?;
         return Ok(Found::Lost);
     }
     let deadline = Instant::now() + BUSY_LIMIT;
