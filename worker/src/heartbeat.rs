@@ -5,6 +5,7 @@ use crate::clock::now_ms;
 use crate::context::Context;
 use anyhow::{Context as _, bail};
 use nix::fcntl::{Flock, FlockArg};
+use orch_common::failpoint::{self, Point};
 use orch_common::store::StoreError;
 use orch_common::store::workers::{self, Worker};
 use std::fs::File;
@@ -53,7 +54,9 @@ pub async fn register(ctx: &Context) -> anyhow::Result<Worker> {
         heartbeat_at: now,
     };
     let row = me.clone();
+    failpoint::here(Point::Register);
     ctx.store.write(move |c| workers::register(c, &row)).await?;
+    failpoint::here(Point::Registered);
     Ok(me)
 }
 
@@ -76,7 +79,10 @@ pub async fn beat(ctx: Arc<Context>, me: Worker) {
         }
         due = Instant::now() + every;
         let row = me.clone();
-        match ctx.store.write(move |c| workers::beat(c, &row, now_ms())).await {
+        failpoint::here(Point::Beat);
+        let beaten = ctx.store.write(move |c| workers::beat(c, &row, now_ms())).await;
+        failpoint::here(Point::Beaten);
+        match beaten {
             Ok(true) => {}
             Ok(false) => {
                 tracing::error!(worker = %ctx.name, "another process has taken this worker's row; stopping");
@@ -91,5 +97,8 @@ pub async fn beat(ctx: Arc<Context>, me: Worker) {
 /// Says that the worker stopped on purpose: its rows may be taken over at once.
 pub async fn deregister(ctx: &Context, me: &Worker) -> Result<(), StoreError> {
     let row = me.clone();
-    ctx.store.write(move |c| workers::mark_stopped(c, &row, now_ms())).await
+    failpoint::here(Point::SignOff);
+    let signed_off = ctx.store.write(move |c| workers::mark_stopped(c, &row, now_ms())).await;
+    failpoint::here(Point::SignedOff);
+    signed_off
 }

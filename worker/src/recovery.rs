@@ -5,6 +5,7 @@ use crate::clock::now_ms;
 use crate::context::Context;
 use crate::runs;
 use orch_common::domain::job::JobKind;
+use orch_common::failpoint::{self, Point};
 use orch_common::store::StoreError;
 use orch_common::store::jobs::{self, Job};
 use std::collections::HashSet;
@@ -68,7 +69,9 @@ async fn round(
 async fn take_over_orphans(ctx: &Arc<Context>) -> Result<Vec<Job>, StoreError> {
     let dead_before = now_ms() - i64::try_from(ctx.config.worker.heartbeat_dead_s * 1000).unwrap_or(i64::MAX);
     let (me, host) = (ctx.name.clone(), ctx.host.clone());
-    ctx.store
+    failpoint::here(Point::TakeOver);
+    let taken = ctx
+        .store
         .write(move |c| {
             let mut taken = Vec::new();
             for job in jobs::orphans(c, &me, &host, dead_before)? {
@@ -76,7 +79,9 @@ async fn take_over_orphans(ctx: &Arc<Context>) -> Result<Vec<Job>, StoreError> {
             }
             Ok(taken)
         })
-        .await
+        .await;
+    failpoint::here(Point::TakenOver);
+    taken
 }
 
 async fn recover(ctx: &Arc<Context>, job: Job, watching: &mut JoinSet<()>) -> Result<(), StoreError> {
@@ -92,7 +97,9 @@ async fn recover(ctx: &Arc<Context>, job: Job, watching: &mut JoinSet<()>) -> Re
         }
         JobKind::Event | JobKind::Advance | JobKind::Effect => {
             let why = "its worker ended in the middle of it";
+            failpoint::here(Point::Requeue);
             ctx.store.write(move |c| jobs::requeue_lost(c, &job, why, now_ms())).await?;
+            failpoint::here(Point::Requeued);
         }
     }
     Ok(())

@@ -189,8 +189,13 @@ impl Stack {
 
     /// Starts the API and has the services send their webhooks to it.
     pub fn start_api(&mut self) {
+        self.start_api_with(&[]);
+    }
+
+    /// [`Stack::start_api`] with these variables besides.
+    pub fn start_api_with(&mut self, env: &[(&str, &str)]) {
         let scene = &self.scene;
-        self.api = Some(Program::start("orch-api", "api", &scene.root, &scene.config, &[]));
+        self.api = Some(Program::start("orch-api", "api", &scene.root, &scene.config, env));
         let url = self.wait_for("the API to listen", || self.api_url());
         self.wait("the API to be ready", || {
             self.get("/health").is_some_and(|health| health["readiness"]["ready"] == true)
@@ -219,8 +224,13 @@ impl Stack {
     }
 
     pub fn start_worker(&mut self, name: &str) {
+        self.start_worker_with(name, &[]);
+    }
+
+    /// [`Stack::start_worker`] with these variables besides.
+    pub fn start_worker_with(&mut self, name: &str, more: &[(&str, &str)]) {
         let scene = &self.scene;
-        let env = [("ORCH_WORKER_NAME", name)];
+        let env: Vec<_> = more.iter().copied().chain([("ORCH_WORKER_NAME", name)]).collect();
         let worker = Program::start("orch-worker", name, &scene.root, &scene.config, &env);
         assert!(self.workers.insert(name.to_owned(), worker).is_none(), "{name} runs already");
     }

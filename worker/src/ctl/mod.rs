@@ -1,15 +1,18 @@
 //! `orchctl`, the operator's command line: look, repair, try out. It reads and writes the same database as the two
-//! processes and decides by the same engine; it never calls Plane, the forge or Telegram itself.
+//! processes and decides by the same engine; only `doctor` and `init` call Plane, the
+//! forge or Telegram.
 
 mod agents;
 mod database;
 pub mod demo;
 mod desk;
+mod doctor;
 mod drain;
 mod error;
 mod events;
 mod example;
 mod generate;
+mod init;
 mod jobs;
 mod log;
 mod moment;
@@ -52,6 +55,10 @@ struct Arguments {
 enum Command {
     /// Play the main job end to end on embedded defaults: no account, no server
     Demo(demo::Arguments),
+    /// Write a configuration, install the forge's webhooks, say what to do in Plane
+    Init(init::Arguments),
+    /// Look at everything an installation needs, and say what to do
+    Doctor(doctor::Arguments),
     /// Run both processes under this terminal until Ctrl-C
     Up,
     /// Make the database, or bring its schema up to date
@@ -120,6 +127,8 @@ impl Command {
         match self {
             Command::Demo(arguments) => return Ok(demo::run(&arguments)?),
             Command::ScriptedAgent(arguments) => return Ok(scripted::run(&arguments)?),
+            Command::Init(arguments) => return init::run(desk, screen, arguments),
+            Command::Doctor(arguments) => return doctor::run(desk, screen, arguments),
             Command::Up => return up::run(desk),
             Command::Migrate => database::migrate(desk, screen)?,
             Command::Status(json) => status::run(desk, screen, json)?,

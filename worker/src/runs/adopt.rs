@@ -5,6 +5,7 @@ use super::conclude::{conclude, put_back};
 use super::job::see_to_its_end;
 use crate::agent::adopt::{AdoptError, Found, RunEnd, examine};
 use crate::context::Context;
+use orch_common::failpoint::{self, Point};
 use orch_common::store::StoreError;
 use orch_common::store::jobs::Job;
 use orch_common::store::runs::{self, Run};
@@ -49,8 +50,10 @@ async fn by_evidence(ctx: &Arc<Context>, job: &Job) -> Result<(), NotNow> {
     };
     let (worker, run_id) = (ctx.name.clone(), run.id.clone());
     ctx.store.write(move |c| runs::set_worker(c, &run_id, &worker)).await?;
+    failpoint::here(Point::AdoptExamine);
     let dir = ctx.runs_dir.join(&run.dir);
     let found = tokio::task::spawn_blocking(move || examine(&dir)).await??;
+    failpoint::here(Point::AdoptExamined);
     let end = match found {
         Found::Alive(_) => {
             tracing::info!(run = run.id, "the agent is still at work: adopted");
@@ -70,6 +73,7 @@ fn is_open(run: &Run) -> bool {
 }
 
 async fn never_begun(ctx: &Arc<Context>, job: &Job) -> Result<(), NotNow> {
+    failpoint::here(Point::AdoptPutBack);
     let (inner, row) = (Arc::clone(ctx), job.clone());
     ctx.store.write(move |c| put_back(c, &inner, &row, "its worker ended before the run began")).await?;
     Ok(())

@@ -1,7 +1,8 @@
 //! Everything before a run's process exists: is it still wanted, may it be paid for, where does it work, what is
 //! it told. What goes wrong here is a launch that failed, whatever the reason.
 
-use super::{guard, prompt, session};
+use super::reread::reread;
+use super::{clear, guard, prompt, session};
 use crate::agent::RunSpec;
 use crate::agent::command::{self, GitIdentity, LaunchPlan, PermissionMode, Session};
 use crate::clock::now_ms;
@@ -13,6 +14,7 @@ use orch_common::config::Project;
 use orch_common::domain::job::JobStatus;
 use orch_common::domain::messages::Message;
 use orch_common::domain::stage::Role;
+use orch_common::failpoint::{self, Point};
 use orch_common::store::StoreError;
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::runs::{self, NewRun, Run};
@@ -77,16 +79,24 @@ struct Work {
 
 /// Prepares a run and writes its row.
 pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, Refused> {
-    let work = load(ctx, job).await?;
+    let mut work = load(ctx, job).await?;
     let worktree = worktree(ctx, &work).await?;
+    failpoint::here(Point::AgentWorktree);
     let run = Uuid::new_v4().to_string();
     let session = session::for_next(&work.earlier);
+    if matches!(session, Session::Fresh(_)) {
+        let (role, names) = (work.payload.role, &work.project.artifacts);
+        clear::old_verdicts(ctx, &work.task, role, names, &worktree).await?;
+    }
     let dir = ctx.runs_dir.join(&run);
     let spec = spec(ctx, &work, &worktree, &run, &session).await?;
     let tests = work.project.test_command.as_ref().map(ToString::to_string);
-    let prompt =
-        prompt::build(work.payload.role, &work.task, &work.payload.brief, &work.project.artifacts, tests.as_deref());
+    let said = reread(ctx, &mut work.task).await;
+    let (brief, names) = (&work.payload.brief, &work.project.artifacts);
+    let prompt = prompt::build(work.payload.role, &work.task, brief, names, tests.as_deref(), &said);
+    failpoint::here(Point::AgentRow);
     insert(ctx, job, &work, &worktree, (&run, &session)).await?;
+    failpoint::here(Point::AgentRowWritten);
     Ok(Prepared { run, dir, spec, prompt })
 }
 
