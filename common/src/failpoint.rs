@@ -202,15 +202,24 @@ mod armed {
                 let _sent = kill(Pid::this(), Signal::SIGKILL);
                 std::thread::sleep(LOOK);
             },
-            Action::Hang => {
+            Action::Hang => aside(|| {
                 while armed.token.exists() {
                     std::thread::sleep(LOOK);
                 }
-            }
+            }),
             Action::Panic => std::panic::panic_any(format!("fail point {}", armed.point)),
             Action::Error => return true,
         }
         false
+    }
+
+    /// Only this very task is to stand still, not those that happen to share its thread.
+    fn aside(wait: impl FnOnce()) {
+        use tokio::runtime::{Handle, RuntimeFlavor};
+        match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+            Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(wait),
+            Ok(_) | Err(_) => wait(),
+        }
     }
 
     fn note(point: Point) {

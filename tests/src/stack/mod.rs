@@ -239,6 +239,24 @@ impl Stack {
         self.workers.get(name).unwrap_or_else(|| panic!("no worker {name}"))
     }
 
+    /// [`Stack::start_worker`], whose writes fail at a limit of file sizes, as on a full disk, instead of ending it.
+    pub fn start_worker_deaf_to_file_limits(&mut self, name: &str) {
+        let scene = &self.scene;
+        let env = [("ORCH_WORKER_NAME", name)];
+        let worker = Program::start_deaf_to_file_limits("orch-worker", name, &scene.root, &scene.config, &env);
+        assert!(self.workers.insert(name.to_owned(), worker).is_none(), "{name} runs already");
+    }
+
+    /// Whether a worker still runs.
+    pub fn worker_runs(&mut self, name: &str) -> bool {
+        self.workers.get_mut(name).is_some_and(Program::is_running)
+    }
+
+    /// Whether the API still runs.
+    pub fn api_runs(&mut self) -> bool {
+        self.api.as_mut().is_some_and(Program::is_running)
+    }
+
     /// `kill -9` of a worker.
     pub fn kill_worker(&mut self, name: &str) {
         self.workers.remove(name).unwrap_or_else(|| panic!("no worker {name}")).kill();

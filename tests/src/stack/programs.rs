@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// How long a program may take to stop when asked.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// All that a program gets of the environment in which the tests run: where programs are, and what measures coverage.
+const INHERITED: [&str; 3] = ["PATH", "TMPDIR", "LLVM_PROFILE_FILE"];
+
 /// The folder of the built programs. Builds them the first time it is asked for: cargo builds no other package's
 /// programs for a test.
 pub fn programs() -> &'static Path {
@@ -55,13 +58,37 @@ pub struct Program {
 impl Program {
     /// Starts `program` as `name` with the configuration at `config`, in `root`.
     pub fn start(program: &str, name: &str, root: &Path, config: &Path, env: &[(&str, &str)]) -> Program {
+        let program = programs().join(program);
+        Self::run(Command::new(&program), &program, name, root, config, env)
+    }
+
+    /// [`Program::start`] with the signal of an exceeded file size ignored.
+    pub fn start_deaf_to_file_limits(
+        program: &str,
+        name: &str,
+        root: &Path,
+        config: &Path,
+        env: &[(&str, &str)],
+    ) -> Program {
+        let program = programs().join(program);
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(&program);
+        Self::run(command, &program, name, root, config, env)
+    }
+
+    fn run(
+        mut command: Command,
+        program: &Path,
+        name: &str,
+        root: &Path,
+        config: &Path,
+        env: &[(&str, &str)],
+    ) -> Program {
         let (log, out) = (root.join(format!("{name}.log")), root.join(format!("{name}.out")));
         let appended = File::options().create(true).append(true).open(&log).expect("a log");
-        let mut command = Command::new(programs().join(program));
-        // A test means the same whatever is configured where it runs.
-        for (variable, _) in std::env::vars_os().filter(|(k, _)| k.to_string_lossy().starts_with("ORCH_")) {
-            command.env_remove(variable);
-        }
+        // A test means the same whatever is configured where it runs; nobody's credentials reach an agent.
+        command.env_clear().envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        command.env("HOME", root).env("LANG", "C.UTF-8");
         let child = command
             .arg("--config")
             .arg(config)
@@ -73,7 +100,7 @@ impl Program {
             .stdout(File::create(&out).expect("an output"))
             .stderr(appended)
             .spawn()
-            .unwrap_or_else(|e| panic!("{program} does not start: {e}"));
+            .unwrap_or_else(|e| panic!("{} does not start: {e}", program.display()));
         Program { name: name.to_owned(), child, log, out }
     }
 

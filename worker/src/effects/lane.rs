@@ -6,7 +6,7 @@ use crate::clock::now_ms;
 use crate::context::Context;
 use crate::job_end;
 use orch_common::domain::effect::Effect;
-use orch_common::domain::job::{JobEnd, JobStatus};
+use orch_common::domain::job::JobEnd;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::StoreError;
 use orch_common::store::jobs::{self, Job};
@@ -41,13 +41,8 @@ pub async fn handle(ctx: Arc<Context>, job: Job) {
 
 /// Asked just before the send: a worker that was stopped for long must not send what another has sent.
 async fn still_ours(ctx: &Context, job: &Job) -> Result<bool, StoreError> {
-    let (id, worker) = (job.id, ctx.name.clone());
-    ctx.store
-        .read(move |c| {
-            let row = jobs::get(c, id)?;
-            Ok(row.is_some_and(|j| j.status == JobStatus::Running && j.worker.as_deref() == Some(worker.as_str())))
-        })
-        .await
+    let job = job.clone();
+    ctx.store.read(move |c| jobs::is_held(c, &job)).await
 }
 
 async fn send(ctx: &Arc<Context>, job: &Job, effect: &Effect) {

@@ -41,13 +41,11 @@ enum NotNow {
 }
 
 async fn by_evidence(ctx: &Arc<Context>, job: &Job) -> Result<(), NotNow> {
-    let id = job.id;
-    let newest = ctx.store.read(move |c| runs::newest_of_job(c, id)).await?;
-    let run = match newest {
-        Some(run) if Some(&run.id) == job.run_id.as_ref() && is_open(&run) => run,
-        // Claimed, but no run was begun.
-        Some(_) | None => return never_begun(ctx, job).await,
-    };
+    // The job names its newest run; times do not tell, the clock may have been set between two of them.
+    let id = job.run_id.clone();
+    let newest = ctx.store.read(move |c| id.map(|id| runs::get(c, &id)).transpose()).await?.flatten();
+    // Claimed, but no run was begun.
+    let Some(run) = newest.filter(is_open) else { return never_begun(ctx, job).await };
     let (worker, run_id) = (ctx.name.clone(), run.id.clone());
     ctx.store.write(move |c| runs::set_worker(c, &run_id, &worker)).await?;
     failpoint::here(Point::AdoptExamine);

@@ -16,7 +16,7 @@ pub use enqueue::{NewJob, enqueue};
 pub use finish::finish;
 pub use fused::{Turn, finish_and_claim};
 pub use operate::{CancelOutcome, cancel, cancel_queued_of_task, retry};
-pub use recover::{orphans, owned_by, requeue_lost, take_over};
+pub use recover::{is_held, orphans, owned_by, requeue_lost, take_over};
 pub use rows::Job;
 pub use views::{
     EventHead, JobFilter, JobHead, StatusCounts, counts, get, newest, newest_events, of_task, recent_agents,
