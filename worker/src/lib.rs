@@ -25,3 +25,4 @@ pub mod reconcile;
 mod recovery;
 mod rules;
 mod runs;
+mod silence;

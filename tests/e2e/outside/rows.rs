@@ -55,6 +55,8 @@ fn delivery(rig: &Rig, item: &str, branch: &str, deed: &Deed) -> Delivery {
         }
     }
 }
+/// Where the task stands, what is done, where it stands then, and whom that starts.
+type Row = ((Stage, TaskState), Deed, (Stage, TaskState), &'static str);
 
 #[tokio::test]
 async fn every_row_that_begins_with_an_event() {
@@ -62,7 +64,7 @@ async fn every_row_that_begins_with_an_event() {
     use Stage::{Analysis, Architecture, Deploy, Development, Review, Testing};
     use TaskState::{Active, Blocked, Cancelled, Done, NeedsInput, Paused, WaitingApproval};
     // Stage and state before; the deed; stage and state after; agent or look that waits.
-    let table: [((Stage, TaskState), Deed, (Stage, TaskState), &str); 33] = [
+    let table: [Row; 33] = [
         ((Analysis, WaitingApproval), Says(":approved:"), (Analysis, WaitingApproval), "command approve"),
         ((Analysis, WaitingApproval), Moves("Done"), (Analysis, WaitingApproval), "command approve"),
         ((Testing, Active), Says(":approved:"), (Testing, Active), "command approve"),

@@ -11,6 +11,7 @@ use crate::clients::telegram::TelegramClient;
 use orch_common::domain::effect::{Effect, PlaneTarget, StateGroup, StatusState};
 use orch_common::domain::messages::{to_html, to_markdown, to_telegram_html};
 use orch_common::domain::stage::CommitId;
+use orch_common::failpoint::{self, Point};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -194,6 +195,7 @@ impl Outside {
             return Ok(id);
         }
         let created = plane.create_state(project, wanted.name, wanted.group).await?;
+        failpoint::here(Point::StateCreated);
         self.forget_states(project);
         Ok(created.id)
     }
@@ -242,6 +244,7 @@ impl Outside {
                 (opened.number, opened.html_url, opened.existed)
             }
         };
+        failpoint::here(Point::PullOpened);
         if let (Some(plane), Some(target), false) = (&self.plane, link, url.is_empty()) {
             plane.add_link(&target.project, &target.work_item, &url, &format!("PR #{number}")).await?;
         }

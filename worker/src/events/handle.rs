@@ -13,6 +13,7 @@ use crate::job_end;
 use orch_common::domain::decide::Trigger;
 use orch_common::domain::effect::Effect;
 use orch_common::domain::job::JobEnd;
+use orch_common::failpoint::{self, Point};
 use orch_common::store::deliveries::{EventPayload, Source};
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::{Conn, StoreError, tasks};
@@ -28,7 +29,10 @@ pub async fn handle(ctx: Arc<Context>, job: Job) {
     async {
         shared::recall(&ctx).await;
         match plan(&ctx, &job).await {
-            Ok(plan) => commit(&ctx, &job, plan).await,
+            Ok(plan) => {
+                failpoint::here(Point::EventPlanned);
+                commit(&ctx, &job, plan).await;
+            }
             Err(error @ PlanError::NotSeen { .. }) if job.attempts >= LOOKS => {
                 commit(&ctx, &job, Plan::ignore(error.to_string())).await;
             }
@@ -82,7 +86,10 @@ async fn commit(ctx: &Arc<Context>, job: &Job, plan: Plan) {
         })
         .await;
     match result {
-        Ok(note) => tracing::info!(%note, "event handled"),
+        Ok(note) => {
+            failpoint::here(Point::EventCommitted);
+            tracing::info!(%note, "event handled");
+        }
         Err(error) => job_end::failed(ctx, job, &error.to_string(), Some(None)).await,
     }
 }

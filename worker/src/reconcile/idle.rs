@@ -8,6 +8,7 @@ use crate::engine::submit::submit;
 use orch_common::domain::decide::Trigger;
 use orch_common::domain::gate::Gate;
 use orch_common::domain::stage::TaskState;
+use orch_common::failpoint::{self, Point};
 use orch_common::store::tasks::{self, Task};
 use orch_common::store::{Conn, StoreError, gates, jobs};
 use std::collections::HashSet;
@@ -21,7 +22,9 @@ const LOOK_AGAIN_MS: i64 = 3_600_000;
 /// found about: their own events look, and know why.
 pub(super) async fn look_at_all(ctx: &Arc<Context>, touched: HashSet<About>) -> Result<usize, StoreError> {
     let inner = Arc::clone(ctx);
-    ctx.store
+    failpoint::here(Point::Reconcile);
+    let looked = ctx
+        .store
         .write(move |conn| {
             let now = now_ms();
             let mut looked = 0;
@@ -33,7 +36,9 @@ pub(super) async fn look_at_all(ctx: &Arc<Context>, touched: HashSet<About>) -> 
             }
             Ok(looked)
         })
-        .await
+        .await;
+    failpoint::here(Point::Reconciled);
+    looked
 }
 
 fn look_at(conn: &mut Conn, ctx: &Context, task: &Task, now: i64) -> Result<bool, StoreError> {

@@ -2,6 +2,7 @@
 //! process itself is [`crate::agent`]'s; here is everything about it that needs the database.
 
 mod adopt;
+mod clear;
 mod conclude;
 mod gatekeep;
 mod guard;

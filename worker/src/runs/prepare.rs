@@ -2,7 +2,7 @@
 //! it told. What goes wrong here is a launch that failed, whatever the reason.
 
 use super::reread::reread;
-use super::{guard, prompt, session};
+use super::{clear, guard, prompt, session};
 use crate::agent::RunSpec;
 use crate::agent::command::{self, GitIdentity, LaunchPlan, PermissionMode, Session};
 use crate::clock::now_ms;
@@ -11,9 +11,9 @@ use crate::engine::AgentPayload;
 use crate::engine::apply::wants_agent;
 use crate::git::{GitError, Worktree};
 use orch_common::config::Project;
-use orch_common::domain::job::JobStatus;
 use orch_common::domain::messages::Message;
 use orch_common::domain::stage::Role;
+use orch_common::failpoint::{self, Point};
 use orch_common::store::StoreError;
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::runs::{self, NewRun, Run};
@@ -80,15 +80,22 @@ struct Work {
 pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, Refused> {
     let mut work = load(ctx, job).await?;
     let worktree = worktree(ctx, &work).await?;
+    failpoint::here(Point::AgentWorktree);
     let run = Uuid::new_v4().to_string();
     let session = session::for_next(&work.earlier);
+    if matches!(session, Session::Fresh(_)) {
+        let (role, names) = (work.payload.role, &work.project.artifacts);
+        clear::old_verdicts(ctx, &work.task, role, names, &worktree).await?;
+    }
     let dir = ctx.runs_dir.join(&run);
     let spec = spec(ctx, &work, &worktree, &run, &session).await?;
     let tests = work.project.test_command.as_ref().map(ToString::to_string);
     let said = reread(ctx, &mut work.task).await;
     let (brief, names) = (&work.payload.brief, &work.project.artifacts);
     let prompt = prompt::build(work.payload.role, &work.task, brief, names, tests.as_deref(), &said);
+    failpoint::here(Point::AgentRow);
     insert(ctx, job, &work, &worktree, (&run, &session)).await?;
+    failpoint::here(Point::AgentRowWritten);
     Ok(Prepared { run, dir, spec, prompt })
 }
 
@@ -210,12 +217,11 @@ async fn insert(
         head_before: Some(worktree.head.to_string()),
         started_at: now_ms(),
     };
-    let (worker, head) = (ctx.name.clone(), worktree.head.to_string());
+    let (job, head) = (job.clone(), worktree.head.to_string());
     let ours = ctx
         .store
         .write(move |c| {
-            let row = jobs::get(c, new.job_id)?;
-            if !row.is_some_and(|j| j.status == JobStatus::Running && j.worker.as_deref() == Some(worker.as_str())) {
+            if !jobs::is_held(c, &job)? {
                 return Ok(false);
             }
             runs::insert(c, &new)?;

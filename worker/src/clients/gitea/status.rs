@@ -136,7 +136,8 @@ impl GiteaClient {
         if let (Some(fields), Some(url)) = (body.as_object_mut(), target_url) {
             fields.insert("target_url".into(), json!(url));
         }
-        let call = Call::post(self.path(repo, &["statuses", sha]), body).repeatable();
+        // Not repeatable: the forge keeps every one. Whoever got no answer reads again before it sends.
+        let call = Call::post(self.path(repo, &["statuses", sha]), body);
         self.http.send(&call).await.map(drop)
     }
 }
