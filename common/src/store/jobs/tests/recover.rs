@@ -56,7 +56,8 @@ fn only_rows_of_the_dead_on_this_host_are_orphans() {
     }
     mark_stopped(&mut conn, &worker("stopped", "here", NOW), NOW).unwrap();
     add(&mut conn, &plain(JobKind::Agent));
-    let found: Vec<i64> = orphans(&mut conn, "me", "here", |w| w.heartbeat_at < DEAD_BEFORE).unwrap().iter().map(|j| j.id).collect();
+    let found: Vec<i64> =
+        orphans(&mut conn, "me", "here", |w| w.heartbeat_at < DEAD_BEFORE).unwrap().iter().map(|j| j.id).collect();
     assert_eq!(found, expected);
 }
 
