@@ -1,7 +1,8 @@
 //! Ending a claimed job. Only its owner can, and only once.
 
+use super::claim::claim;
 use super::rows::Job;
-use crate::domain::job::{JobEnd, JobStatus, Spend};
+use crate::domain::job::{JobEnd, JobKind, JobStatus, Spend};
 use crate::store::connection::Conn;
 use crate::store::error::StoreError;
 use crate::store::schema::jobs;
@@ -49,6 +50,22 @@ pub fn finish(conn: &mut Conn, job: &Job, end: &JobEnd, now: i64) -> Result<bool
         }
     };
     Ok(changed == 1)
+}
+
+/// Ends `job` and claims the next of `kind` with it: one transaction, and so one sync of the disk, where two would
+/// be needed. `None` = the job was no longer this worker's; nothing is changed then, and nothing claimed.
+pub fn finish_and_claim(
+    conn: &mut Conn,
+    job: &Job,
+    end: &JobEnd,
+    kind: JobKind,
+    now: i64,
+) -> Result<Option<Option<Job>>, StoreError> {
+    if !finish(conn, job, end, now)? {
+        return Ok(None);
+    }
+    let worker = job.worker.as_deref().unwrap_or_default();
+    claim(conn, kind, worker, now).map(Some)
 }
 
 fn cut(text: &str) -> String {
