@@ -1,8 +1,8 @@
 # What people and the CI run. Every target works from a clean clone.
-.PHONY: help demo run test lint
+.PHONY: help demo run test test-long lint
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## The whole product on this machine, with a scripted agent
 	cargo build --workspace --bins
@@ -14,6 +14,9 @@ run: ## Both processes with your configuration
 
 test: ## Every test of the workspace
 	cargo test --workspace
+
+test-long: ## The whole crash matrix, random rounds and other tests of minutes
+	cargo test --workspace -- --ignored
 
 lint: ## Formatting and clippy; warnings are errors
 	cargo fmt --all -- --check

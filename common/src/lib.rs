@@ -3,6 +3,7 @@
 
 pub mod config;
 pub mod domain;
+pub mod failpoint;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;

@@ -5,11 +5,12 @@ use crate::clock::now_ms;
 use crate::context::Context;
 use anyhow::{Context as _, bail};
 use nix::fcntl::{Flock, FlockArg};
+use orch_common::failpoint::{self, Point};
 use orch_common::store::StoreError;
 use orch_common::store::workers::{self, Worker};
 use std::fs::File;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Takes the worker's name for the life of the process: two workers of one name would recover each other's
 /// living jobs.
@@ -53,20 +54,35 @@ pub async fn register(ctx: &Context) -> anyhow::Result<Worker> {
         heartbeat_at: now,
     };
     let row = me.clone();
+    failpoint::here(Point::Register);
     ctx.store.write(move |c| workers::register(c, &row)).await?;
+    failpoint::here(Point::Registered);
     Ok(me)
 }
 
-/// Beats until dropped. A worker that finds its row taken, or that could not beat for as long as others wait
-/// before they take over, stops claiming: it may have lost its rows (every finishing statement is fenced, so
-/// it cannot overwrite theirs).
+/// Beats until dropped. A worker that finds its row taken stops. One that could not beat for as long as others wait
+/// before they take over says so and goes on: it may have lost its jobs, but every finishing statement is fenced,
+/// so it cannot overwrite those who have them.
 pub async fn beat(ctx: Arc<Context>, me: Worker) {
     let every = Duration::from_secs(ctx.config.worker.heartbeat_s);
+    let dead = Duration::from_secs(ctx.config.worker.heartbeat_dead_s);
+    let mut last = Instant::now();
     loop {
         tokio::time::sleep(every).await;
         let row = me.clone();
-        match ctx.store.write(move |c| workers::beat(c, &row, now_ms())).await {
-            Ok(true) => crate::notify::alive(),
+        failpoint::here(Point::Beat);
+        let beaten = ctx.store.write(move |c| workers::beat(c, &row, now_ms())).await;
+        failpoint::here(Point::Beaten);
+        match beaten {
+            Ok(true) => {
+                let silence = last.elapsed();
+                last = Instant::now();
+                if silence >= dead {
+                    let s = silence.as_secs();
+                    tracing::warn!("no sign of life was given for {s} s: others may have this worker's jobs by now");
+                }
+                crate::notify::alive();
+            }
             Ok(false) => {
                 tracing::error!(worker = %ctx.name, "another process has taken this worker's row; stopping");
                 ctx.stopping.cancel();
@@ -80,5 +96,8 @@ pub async fn beat(ctx: Arc<Context>, me: Worker) {
 /// Says that the worker stopped on purpose: its rows may be taken over at once.
 pub async fn deregister(ctx: &Context, me: &Worker) -> Result<(), StoreError> {
     let row = me.clone();
-    ctx.store.write(move |c| workers::mark_stopped(c, &row, now_ms())).await
+    failpoint::here(Point::SignOff);
+    let signed_off = ctx.store.write(move |c| workers::mark_stopped(c, &row, now_ms())).await;
+    failpoint::here(Point::SignedOff);
+    signed_off
 }

@@ -37,6 +37,8 @@ settings! {
         /// Ids of further accounts whose comments and moves are not a person's (the own one is known).
         bot_user_ids: Vec<String> = "", "ORCH_PLANE_BOT_USER_IDS",
             ("a list of user ids (UUIDs)", |ids| ids.iter().all(|id| uuid::Uuid::parse_str(id).is_ok()));
+        /// Calls a minute that the server grants a key (its `API_KEY_RATE_LIMIT`); the worker stays below.
+        calls_per_minute: u32 = 60, "ORCH_PLANE_CALLS_PER_MINUTE", (2 to 60000);
     }
 
     /// Where the code is: Gitea or Forgejo.

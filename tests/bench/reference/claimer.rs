@@ -70,7 +70,7 @@ fn until<J>(
 fn ours(store: &Store, me: &str, last: Option<Job>) -> Result<Option<(i64, Job)>, StoreError> {
     let end = JobEnd::Done { note: Some("measured".into()) };
     let next = store.write_now(|conn| match &last {
-        Some(job) => Ok(jobs::finish_and_claim(conn, job, &end, JobKind::Event, now_ms())?.flatten()),
+        Some(job) => Ok(jobs::finish_and_claim(conn, job, &end, JobKind::Event, me, now_ms())?.next),
         None => jobs::claim(conn, JobKind::Event, me, now_ms()),
     })?;
     Ok(next.map(|job| (job.id, job)))

@@ -2,6 +2,7 @@
 //! here; a client acts through the REST API in `plane_rest`. Both leave webhook deliveries.
 
 use super::courier::{Courier, Delivery};
+use super::plane_hooks::deleted;
 use super::plane_rest;
 use super::server::{Fault, Request, Server};
 use super::{now_ms, rfc3339};
@@ -64,6 +65,8 @@ pub struct CommentView {
     pub html: String,
     /// User id.
     pub actor: String,
+    /// Who changed it last.
+    pub updated_by: Option<String>,
     pub external_source: Option<String>,
     pub external_id: Option<String>,
     pub created_ms: i64,
@@ -178,11 +181,19 @@ impl FakePlane {
         self.courier.take(world.commented(item, &comment, user))
     }
 
+    /// A comment by `writer`, who claims that `author` wrote it (Plane's API lets `created_by` be given).
+    pub fn comment_forged(&self, writer: &str, author: &str, item: &str, html: &str) -> Delivery {
+        let mut world = self.world();
+        let comment = world.add_comment(item, author, html, None);
+        self.courier.take(world.commented(item, &comment, writer))
+    }
+
     /// `editor` changes the words of a comment of somebody else (which Plane allows).
     pub fn edit_comment_as(&self, editor: &str, item: &str, comment: &str, html: &str) -> Delivery {
         let mut world = self.world();
         let row = world.item_mut(item).comments.iter_mut().find(|c| c.id == comment).unwrap();
         row.html = html.to_owned();
+        row.updated_by = Some(editor.to_owned());
         self.courier.take(world.edited(item, comment, editor))
     }
 
@@ -193,6 +204,26 @@ impl FakePlane {
         let to = world.states[&project].iter().find(|s| s.name == state).unwrap().id.clone();
         let from = world.set_state(item, &to, Self::HUMAN);
         self.courier.take(world.changed(item, "state_id", (json!(from), json!(to)), Self::HUMAN))
+    }
+
+    /// The human puts a label on the item.
+    pub fn label_item(&self, item: &str, name: &str) -> Delivery {
+        let mut world = self.world();
+        let label = world.label_id(Self::PROJECT, name);
+        world.item_mut(item).labels.push(label.clone());
+        self.courier.take(world.changed(item, "labels", (Value::Null, json!(label)), Self::HUMAN))
+    }
+
+    /// The project gets one more state.
+    pub fn add_state(&self, name: &str, group: &str) {
+        let row = StateRow { id: Uuid::new_v4().to_string(), name: name.into(), group: group.into() };
+        self.world().states.get_mut(Self::PROJECT).unwrap().push(row);
+    }
+
+    /// Deleted by the human in a release (before v0.27) that says so.
+    pub fn delete_item_said(&self, item: &str) -> Delivery {
+        self.delete_item(item);
+        self.courier.take(deleted(item, Self::HUMAN))
     }
 
     /// Deleted without a word: Plane sends no webhook for it.
@@ -211,6 +242,14 @@ impl FakePlane {
             comments: row.comments.clone(),
             links: row.links.clone(),
         }
+    }
+
+    /// Every move of the item to another state, oldest first: the state's name and who did it.
+    pub fn moves_of(&self, item: &str) -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let world = self.world();
+        let moves = world.items[item].activities.iter().filter(|a| a["field"] == "state");
+        moves.map(|a| (text(&a["new_value"]), text(&a["actor"]))).collect()
     }
 
     /// The name of the item's state.
@@ -312,6 +351,7 @@ impl World {
             id: id.clone(),
             html: html.to_owned(),
             actor: user.to_owned(),
+            updated_by: None,
             external_source,
             external_id,
             created_ms: now,

@@ -3,7 +3,7 @@
 
 use super::courier::{Delivery, sign};
 use super::plane::{FakePlane, World};
-use super::{fixture, rfc3339};
+use super::{fixture, fixture_json, rfc3339};
 use serde::Serialize;
 use serde_json::ser::Formatter;
 use serde_json::{Serializer, Value, json};
@@ -72,6 +72,14 @@ impl World {
         data["updated_at"] = json!(rfc3339(said.created_ms));
         body
     }
+}
+
+/// As releases before v0.27 said it: the item's id and nothing else.
+pub(super) fn deleted(item: &str, actor: &str) -> Delivery {
+    let mut body = fixture_json("plane/issue_deleted_legacy.json");
+    body["workspace_id"] = json!(FakePlane::WORKSPACE_ID);
+    body["data"]["id"] = json!(item);
+    delivery(body, actor)
 }
 
 fn recorded(name: &str) -> Value {

@@ -1,6 +1,7 @@
 //! A program that speaks the agent CLI's protocol (prompt on stdin, stream-json on stdout, its exit codes) and does
 //! what a script says, with real files and real git: for the demonstration and for tests, where no model is
-//! to be paid for. It keeps its place per role in a folder, so that a second run of a role does the second step.
+//! to be paid for. It keeps its place per work item and role in a folder, so that a second run of a role does the
+//! second step.
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -14,6 +15,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// Between two looks for a file that is waited for.
+const LOOK: Duration = Duration::from_millis(30);
 /// What it says its version is.
 const VERSION: &str = "2.1.330 (Claude Code)";
 
@@ -28,7 +31,7 @@ pub struct Arguments {
     pub rest: Vec<String>,
 }
 
-/// What each role does at its first, second ... run; the last step repeats.
+/// What each role does at its first, second ... run for a work item; the last step repeats.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Script {
@@ -47,8 +50,12 @@ pub enum Deed {
     Commit(String),
     /// Work for so many milliseconds.
     Work(u64),
+    /// Work until this file is there.
+    Until(PathBuf),
     /// Run a command line; its failure is the run's.
     Shell(String),
+    /// Say what a recorded log says, as it is, and end with this code.
+    Replay { log: PathBuf, code: u8 },
     /// End as the CLI does after an API error with this status.
     ApiError(u16),
     /// End as the CLI does at a subscription's limit, which is lifted at this time (s since the epoch).
@@ -68,7 +75,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let script: Script = serde_json::from_slice(&std::fs::read(&arguments.script).context("reading the script")?)
         .with_context(|| format!("{} is no script", arguments.script.display()))?;
     let (role, key) = addressed(&prompt)?;
-    let place = next_place(&arguments.script.with_extension("places"), role)?;
+    let place = next_place(&arguments.script.with_extension("places"), role, &key)?;
     let steps = script.roles.get(&role).map(Vec::as_slice).unwrap_or_default();
     let deeds = steps.get(place).or(steps.last()).map(Vec::as_slice).unwrap_or_default();
     Run::new(session(&arguments.rest), key).play(deeds)
@@ -83,11 +90,11 @@ fn addressed(prompt: &str) -> anyhow::Result<(Role, String)> {
     Ok((role.parse()?, key.trim().to_owned()))
 }
 
-/// How often the role has run before. Taken atomically: each run makes the next file.
-fn next_place(folder: &Path, role: Role) -> anyhow::Result<usize> {
+/// How often the role has run before for the work item. Taken atomically: each run makes the next file.
+fn next_place(folder: &Path, role: Role, key: &str) -> anyhow::Result<usize> {
     std::fs::create_dir_all(folder)?;
     for place in 0..10_000 {
-        let path = folder.join(format!("{role}-{place}"));
+        let path = folder.join(format!("{key}-{role}-{place}"));
         match OpenOptions::new().write(true).create_new(true).open(&path) {
             Ok(_) => return Ok(place),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
@@ -149,7 +156,13 @@ impl Run {
                 command("git", &["commit", "--quiet", "--allow-empty", "-m", &self.filled(message)])?;
             }
             Deed::Work(ms) => std::thread::sleep(Duration::from_millis(*ms)),
+            Deed::Until(path) => {
+                while !path.exists() {
+                    std::thread::sleep(LOOK);
+                }
+            }
             Deed::Shell(line) => command("sh", &["-c", &self.filled(line)])?,
+            Deed::Replay { log, code } => return replay(log, *code).map(Some),
             Deed::ApiError(status) => return self.api_error(*status).map(Some),
             Deed::UsageLimit(reset) => return self.usage_limit(*reset).map(Some),
             Deed::Exit(code) => return Ok(Some(ExitCode::from(*code))),
@@ -205,6 +218,14 @@ impl Run {
     fn filled(&self, text: &str) -> String {
         text.replace("{dir}", &format!("docs/work-items/{}", self.key)).replace("{key}", &self.key)
     }
+}
+
+fn replay(log: &Path, code: u8) -> anyhow::Result<ExitCode> {
+    let text = std::fs::read(log).with_context(|| log.display().to_string())?;
+    let mut out = std::io::stdout().lock();
+    out.write_all(&text)?;
+    out.flush()?;
+    Ok(ExitCode::from(code))
 }
 
 fn merge(into: &mut Value, more: Value) {

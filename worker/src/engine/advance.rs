@@ -16,6 +16,7 @@ use orch_common::domain::gate::{FailReason, GateOutcome, TestEnd, judge};
 use orch_common::domain::job::{JobEnd, Spend};
 use orch_common::domain::stage::CommitId;
 use orch_common::domain::words::Command;
+use orch_common::failpoint::{self, Point};
 use orch_common::store::gates::{NewGateResult, record};
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::tasks::{self, Task};
@@ -45,9 +46,11 @@ enum LookError {
 /// Runs the job to its end.
 pub async fn run(ctx: &Arc<Context>, job: Job) {
     match attempt(ctx, &job).await {
-        Ok(note) => tracing::info!(%note, "looked"),
-        // The row stays running; the next worker finds it at its start.
-        Err(LookError::Stopping | LookError::Git(GitError::Cancelled)) => tracing::info!("the worker stops"),
+        Ok(note) => {
+            failpoint::here(Point::AdvanceCommitted);
+            tracing::info!(%note, "looked");
+        }
+        Err(LookError::Stopping | LookError::Git(GitError::Cancelled)) => job_end::put_back(ctx, &job).await,
         Err(LookError::Unusable(why)) => job_end::failed(ctx, &job, &why, None).await,
         Err(error) => job_end::failed(ctx, &job, &error.to_string(), Some(None)).await,
     }
@@ -69,6 +72,7 @@ async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
     if ctx.stopping.is_cancelled() {
         return Err(LookError::Stopping);
     }
+    failpoint::here(Point::AdvanceLooked);
     let (inner, job) = (Arc::clone(ctx), job.clone());
     let seen = task.stage_version;
     Ok(ctx
@@ -98,6 +102,7 @@ async fn look(
         | Trigger::Look => None,
     };
     let Published { worktree, head } = publish(ctx, project, task, role).await?;
+    failpoint::here(Point::AdvancePublished);
     let gate = policy.pipeline.gate(task.stage);
     let Some(gate) = gate else {
         let finding =

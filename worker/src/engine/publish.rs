@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::git::{GitError, Identity, Remote, Worktree};
 use orch_common::config::Project;
 use orch_common::domain::stage::{CommitId, Role};
+use orch_common::failpoint::{self, Point};
 use orch_common::store::tasks::Task;
 
 /// The task's branch as the forge has it now.
@@ -23,13 +24,16 @@ pub(super) async fn publish(
     let remote = ctx.remote(project)?;
     let cancel = &ctx.stopping;
     ctx.repos.fetch(&task.repo, &remote, cancel).await?;
+    failpoint::here(Point::AdvanceFetched);
     let worktree = ctx.repos.ensure_worktree(&task.repo, &task.key, &task.branch, &task.base, cancel).await?;
+    failpoint::here(Point::AdvanceWorktree);
     if let Some(role) = role {
         let author = Identity { name: format!("orch {role}"), email: format!("{role}@orch.invalid") };
         let message = format!("{}: work of the {role} at {}", task.key, task.stage);
         if let Some(commit) = ctx.repos.commit_all(&worktree, &message, &author, cancel).await? {
             tracing::info!(%commit, "uncommitted work was committed");
         }
+        failpoint::here(Point::AdvanceWorkCommitted);
     }
     let head = bring_together(ctx, &worktree, &remote, role.is_some()).await?;
     Ok(Published { worktree, head })

@@ -32,7 +32,8 @@ impl Case<'_> {
     /// its runs.
     pub(super) fn send_back(&self, rework: &Rework) -> Decision {
         let Some(place) = self.policy.pipeline.place_up_to(rework.role, self.task.stage) else {
-            return self.blocked(&format!("nobody up to this stage is a {}: {}", rework.role, rework.reason));
+            let reason = format!("nobody up to this stage is a {}: {}", rework.role, rework.reason);
+            return self.blocked(&reason, Message::Blocked { reason: reason.clone() });
         };
         let had = self.runs_of(rework.role);
         let count = RetryCount { attempt: had.saturating_add(1), cap: self.policy.role_run_cap };
@@ -44,6 +45,7 @@ impl Case<'_> {
             let text = format!("{}: {}", self.task.stage, first_line(&rework.reason));
             change.outward.push(Outward::Status { stage: self.task.stage, state: StatusState::Failure, text });
         }
+        // The cap's own message has the reason; "works on it now" would not be true.
         if had >= self.policy.role_run_cap {
             self.cap_change(&mut change, rework.role, &rework.reason, &rework.told_at_cap);
             return Decision::Apply(Box::new(change));

@@ -43,9 +43,10 @@ fn oldest_ready(conn: &mut Conn, kind: JobKind) -> Result<Option<i64>, StoreErro
     Ok(OldestReady { kind: &kind }.get_result(conn).optional()?)
 }
 
-/// Claims one certain job if it is queued.
+/// Claims one certain job if it is queued and the head of its key.
 pub fn claim_by_id(conn: &mut Conn, id: i64, worker: &str, now: i64) -> Result<Option<Job>, StoreError> {
-    Ok(diesel::update(jobs::table.find(id).filter(jobs::status.eq(JobStatus::Queued)))
+    let head = jobs::table.find(id).filter(jobs::status.eq(JobStatus::Queued)).filter(jobs::ready.eq(true));
+    Ok(diesel::update(head)
         .set((
             jobs::status.eq(JobStatus::Running),
             jobs::worker.eq(worker),

@@ -1,8 +1,7 @@
 //! Ending a claimed job. Only its owner can, and only once.
 
-use super::claim::claim;
 use super::rows::Job;
-use crate::domain::job::{JobEnd, JobKind, JobStatus, Spend};
+use crate::domain::job::{JobEnd, JobStatus, Spend};
 use crate::store::connection::Conn;
 use crate::store::error::StoreError;
 use crate::store::schema::jobs;
@@ -11,10 +10,15 @@ use diesel::prelude::*;
 /// Longest error text kept with a job, in characters.
 const ERROR_CHARS: usize = 4000;
 
-/// Ends `job` as its owner; `false` = it was no longer this worker's (nothing is changed then).
+/// Ends `job` as its owner; `false` = it was no longer this worker's (nothing is changed then). The owner is a name and
+/// a claim: a worker that lost a job and claimed it again is not who it was.
 pub fn finish(conn: &mut Conn, job: &Job, end: &JobEnd, now: i64) -> Result<bool, StoreError> {
     let worker = job.worker.as_deref().unwrap_or_default();
-    let target = jobs::table.find(job.id).filter(jobs::worker.eq(worker)).filter(jobs::status.eq(JobStatus::Running));
+    let target = jobs::table
+        .find(job.id)
+        .filter(jobs::worker.eq(worker))
+        .filter(jobs::status.eq(JobStatus::Running))
+        .filter(jobs::started_at.eq(job.started_at));
     let finished = |status: JobStatus, error: Option<&str>| {
         (jobs::status.eq(status), jobs::finished_at.eq(Some(now)), jobs::error.eq(error.map(cut)))
     };
@@ -50,22 +54,6 @@ pub fn finish(conn: &mut Conn, job: &Job, end: &JobEnd, now: i64) -> Result<bool
         }
     };
     Ok(changed == 1)
-}
-
-/// Ends `job` and claims the next of `kind` with it: one transaction, and so one sync of the disk, where two would
-/// be needed. `None` = the job was no longer this worker's; nothing is changed then, and nothing claimed.
-pub fn finish_and_claim(
-    conn: &mut Conn,
-    job: &Job,
-    end: &JobEnd,
-    kind: JobKind,
-    now: i64,
-) -> Result<Option<Option<Job>>, StoreError> {
-    if !finish(conn, job, end, now)? {
-        return Ok(None);
-    }
-    let worker = job.worker.as_deref().unwrap_or_default();
-    claim(conn, kind, worker, now).map(Some)
 }
 
 fn cut(text: &str) -> String {
