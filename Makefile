@@ -1,5 +1,5 @@
 # What people and the CI run. Every target works from a clean clone.
-.PHONY: help demo run test test-long lint
+.PHONY: help demo run test test-long lint bench soak
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,14 @@ test: ## Every test of the workspace
 
 test-long: ## The whole crash matrix, random rounds and other tests of minutes
 	cargo test --workspace -- --ignored
+
+bench: ## The figures of docs/PERFORMANCE.md on this machine (FIGURES="intake claims" for some)
+	cargo build --release -p orch-api -p orch-worker -p orch-tests --bins
+	target/release/orch-bench $(FIGURES) --json target/bench/figures.json
+
+soak: ## Half an hour of webhooks and agents; nothing may grow (MINUTES=2 for a look)
+	cargo build --release -p orch-api -p orch-worker -p orch-tests --bins
+	target/release/orch-bench soak --soak-minutes $(or $(MINUTES),30) --json target/bench/soak.json
 
 lint: ## Formatting and clippy; warnings are errors
 	cargo fmt --all -- --check

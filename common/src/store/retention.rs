@@ -35,10 +35,9 @@ pub fn prune_step(conn: &mut Conn, jobs_before: i64, deliveries_before: i64) -> 
     .bind::<BigInt, _>(jobs_before)
     .bind::<BigInt, _>(STEP)
     .execute(conn)?;
-    // The oldest have the smallest numbers; one that a clock set back made look younger waits its turn.
+    // The oldest have the smallest numbers; ones that a clock set back made look younger wait for theirs to come.
     let deliveries = sql_query(
-        "DELETE FROM deliveries WHERE job_id IN (SELECT job_id FROM deliveries ORDER BY job_id LIMIT ?) \
-         AND received_at < ?",
+        "DELETE FROM deliveries WHERE job_id < (SELECT min(job_id) FROM deliveries) + ? AND received_at < ?",
     )
     .bind::<BigInt, _>(STEP)
     .bind::<BigInt, _>(deliveries_before)
