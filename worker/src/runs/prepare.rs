@@ -152,7 +152,7 @@ async fn worktree(ctx: &Context, work: &Work) -> Result<Worktree, Refused> {
     ctx.repos.fetch(&task.repo, &remote, cancel).await?;
     let worktree = ctx.repos.ensure_worktree(&task.repo, &task.key, &task.branch, &task.base, cancel).await?;
     // What people pushed meanwhile is what the agent must see; what cannot be joined now is joined at the end.
-    match ctx.repos.refresh(&worktree, &remote, cancel).await {
+    match ctx.repos.join_fetched(&worktree, cancel).await {
         Ok(_) | Err(GitError::Diverged { .. } | GitError::Conflict { .. }) => Ok(worktree),
         Err(error) => Err(error.into()),
     }
