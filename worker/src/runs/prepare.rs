@@ -79,12 +79,12 @@ struct Work {
 /// Prepares a run and writes its row.
 pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, Refused> {
     let work = load(ctx, job).await?;
-    let worktree = worktree(ctx, &work).await?;
+    let (worktree, place) = worktree(ctx, &work).await?;
     let run = Uuid::new_v4().to_string();
     let home = home(ctx).map_err(|e| Refused::Failed { why: e.to_string() })?;
     let session = session::for_next(&work.earlier, |id| home.as_ref().is_some_and(|h| session::is_kept(h, id)));
     let dir = ctx.runs_dir.join(&run);
-    let spec = spec(ctx, &work, &worktree, &run, &session, home).await?;
+    let spec = spec(ctx, &work, place, &run, &session, home).await?;
     let prompt = prompt(&work, &session);
     insert(ctx, job, &work, &worktree, (&run, &session)).await?;
     Ok(Prepared { run, dir, spec, prompt })
@@ -137,22 +137,34 @@ async fn load(ctx: &Arc<Context>, job: &Job) -> Result<Work, Refused> {
         .await?
 }
 
-async fn worktree(ctx: &Context, work: &Work) -> Result<Worktree, Refused> {
+/// The worktree, and the folder that the agent is to work in: the same, or the workshop of a user of its own.
+async fn worktree(ctx: &Context, work: &Work) -> Result<(Worktree, PathBuf), Refused> {
     let remote = ctx.remote(&work.project)?;
     let (task, cancel) = (&work.task, &ctx.stopping);
     ctx.repos.fetch(&task.repo, &remote, cancel).await?;
     let worktree = ctx.repos.ensure_worktree(&task.repo, &task.key, &task.branch, &task.base, cancel).await?;
+    let shop = ctx.tenant.as_ref().map(|tenant| ctx.repos.workshop(&worktree, tenant)).transpose()?;
+    // What an interrupted run committed is part of the branch before anything else joins it.
+    if let Some(shop) = &shop {
+        ctx.repos.collect(&worktree, shop, None, cancel).await?;
+    }
     // What people pushed meanwhile is what the agent must see; what cannot be joined now is joined at the end.
     match ctx.repos.refresh(&worktree, &remote, cancel).await {
-        Ok(_) | Err(GitError::Diverged { .. } | GitError::Conflict { .. }) => Ok(worktree),
-        Err(error) => Err(error.into()),
+        Ok(_) | Err(GitError::Diverged { .. } | GitError::Conflict { .. }) => {}
+        Err(error) => return Err(error.into()),
     }
+    let Some(shop) = shop else {
+        let place = worktree.path.clone();
+        return Ok((worktree, place));
+    };
+    ctx.repos.furnish(&worktree, &task.base, &shop, cancel).await?;
+    Ok((worktree, shop.path))
 }
 
 async fn spec(
     ctx: &Context,
     work: &Work,
-    worktree: &Worktree,
+    place: PathBuf,
     run: &str,
     session: &Session,
     home: Option<PathBuf>,
@@ -172,7 +184,7 @@ async fn spec(
         program,
         args: line.args,
         env: line.env,
-        cwd: worktree.path.clone(),
+        cwd: place,
         timeout_s: limits.timeout_s,
         grace_s: limits.kill_grace_s,
         stall_s: limits.stall_s,
