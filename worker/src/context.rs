@@ -1,11 +1,12 @@
 //! What every part of the worker is given: configuration, store, the outside. Built once, shared by `Arc`.
 
 use crate::agent::preflight::Preflight;
+use crate::agent::seclusion;
 use crate::clients::gitea::{GiteaClient, GiteaSettings};
 use crate::clients::plane::{PlaneClient, PlaneSettings};
 use crate::clients::telegram::{TelegramClient, TelegramSettings};
 use crate::effects::send::Outside;
-use crate::git::{AuthHeader, GitError, GitSettings, Remote, Repos};
+use crate::git::{AuthHeader, GitError, GitSettings, Remote, Repos, Tenant};
 use crate::rules::Rules;
 use anyhow::Context as _;
 use orch_common::config::{Config, Project, Secret};
@@ -29,6 +30,8 @@ pub struct Context {
     pub store: Store,
     pub outside: Outside,
     pub repos: Repos,
+    /// The user that agents run as, if not the worker's own.
+    pub tenant: Option<Tenant>,
     pub preflight: Preflight,
     /// This worker's name, the owner in every row it claims.
     pub name: String,
@@ -66,6 +69,11 @@ impl Context {
             .context("the host's name cannot be read")?;
         let runs_dir = absolute_folder(&config.worker.runs_dir)?;
         let repos = Repos::open(&config.worker.repos_dir, GitSettings::default())?;
+        let tenant = config.agent.user.as_deref().map(|user| seclusion::tenant(user, config.agent.home.as_deref()));
+        let tenant = tenant.transpose()?.flatten();
+        if let Some(tenant) = &tenant {
+            seclusion::close(tenant, &config.database.path, &runs_dir, &config.worker.repos_dir)?;
+        }
         let ttl = std::time::Duration::from_secs(config.resilience.preflight_cache_ttl_s);
         let bin = config.agent.claude_bin.to_string_lossy().into_owned();
         let preflight = Preflight::new(bin, config.agent.user.clone(), ttl);
@@ -77,6 +85,7 @@ impl Context {
             store,
             outside,
             repos,
+            tenant,
             preflight,
             name,
             host,

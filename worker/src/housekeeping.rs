@@ -89,7 +89,11 @@ async fn prune_worktrees(ctx: &Context) -> Result<(), StoreError> {
     let before = now_ms() - i64::from(ctx.config.retention.logs_days) * DAY_MS;
     let old = ctx.store.read(move |c| tasks::finished_before(c, before, 50)).await?;
     for task in old {
-        match ctx.repos.remove_worktree(&task.repo, &task.key, &ctx.stopping).await {
+        let removed = match ctx.repos.remove_worktree(&task.repo, &task.key, &ctx.stopping).await {
+            Ok(()) => ctx.repos.remove_workshop(&task.repo, &task.key).await,
+            Err(error) => Err(error),
+        };
+        match removed {
             Ok(()) => {
                 let (id, now) = (task.id, now_ms());
                 ctx.store.write(move |c| tasks::mark_tidied(c, id, now)).await?;

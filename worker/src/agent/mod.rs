@@ -15,6 +15,7 @@ pub mod preflight;
 mod procfs;
 pub mod record;
 pub mod run_dir;
+pub mod seclusion;
 pub mod supervise;
 pub mod sweep;
 

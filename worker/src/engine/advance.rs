@@ -4,7 +4,8 @@
 use super::apply::{Applied, Asked, apply};
 use super::facts::{facts, history};
 use super::payload::AdvancePayload;
-use super::publish::{Published, publish};
+use super::publish::{PublishError, Published, publish};
+use super::submit::submit_block;
 use crate::clock::now_ms;
 use crate::context::Context;
 use crate::gates::Look;
@@ -14,6 +15,7 @@ use orch_common::config::Project;
 use orch_common::domain::decide::{Finding, Policy, Trigger, decide, needs_finding};
 use orch_common::domain::gate::{FailReason, GateOutcome, TestEnd, judge};
 use orch_common::domain::job::{JobEnd, Spend};
+use orch_common::domain::messages::Message;
 use orch_common::domain::stage::CommitId;
 use orch_common::domain::words::Command;
 use orch_common::failpoint::{self, Point};
@@ -21,7 +23,11 @@ use orch_common::store::gates::{NewGateResult, record};
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::tasks::{self, Task};
 use orch_common::store::{Conn, StoreError};
+use std::path::PathBuf;
 use std::sync::Arc;
+
+/// Protected files that are named to people.
+const NAMED: usize = 20;
 
 /// What a look at the gate brought.
 struct Looked {
@@ -39,8 +45,20 @@ enum LookError {
     Store(#[from] StoreError),
     #[error("{0}")]
     Unusable(String),
+    /// The agent touched what only people may: nothing is published, the task waits for one.
+    #[error("protected files are changed")]
+    Protected(Vec<PathBuf>),
     #[error("the worker stops")]
     Stopping,
+}
+
+impl From<PublishError> for LookError {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Git(error) => LookError::Git(error),
+            PublishError::Protected(paths) => LookError::Protected(paths),
+        }
+    }
 }
 
 /// Runs the job to its end.
@@ -66,7 +84,10 @@ async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
     let project = project.ok_or_else(|| LookError::Unusable("the project is no longer registered".into()))?;
     let policy = ctx.policy(&project);
     let looked = match needs_finding(&facts(&task)?, &payload.trigger) {
-        true => Some(look(ctx, job, &task, &project, &policy, &payload.trigger).await?),
+        true => match look(ctx, job, &task, &project, &policy, &payload.trigger).await {
+            Err(LookError::Protected(paths)) => return refuse_protected(ctx, job, &task, &project, &paths).await,
+            looked => Some(looked?),
+        },
         false => None,
     };
     if ctx.stopping.is_cancelled() {
@@ -80,6 +101,29 @@ async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
         .write(move |c| {
             let case = Commit { ctx: &inner, job: &job, project: &project, policy: &policy, seen };
             case.commit(c, &payload.trigger, looked.as_ref())
+        })
+        .await?)
+}
+
+/// Blocks the task, naming the files; ends the job with it.
+async fn refuse_protected(
+    ctx: &Arc<Context>,
+    job: &Job,
+    task: &Task,
+    project: &Project,
+    paths: &[PathBuf],
+) -> Result<String, LookError> {
+    let mut files: Vec<String> = paths.iter().take(NAMED).map(|path| path.to_string_lossy().into_owned()).collect();
+    files.extend((paths.len() > NAMED).then(|| format!("+{}", paths.len() - NAMED)));
+    let reason = ctx.catalogue.render(&Message::ProtectedPaths { files });
+    let (inner, job, task, project) = (Arc::clone(ctx), job.clone(), task.clone(), project.clone());
+    Ok(ctx
+        .store
+        .write(move |c| {
+            let now = now_ms();
+            submit_block(c, &inner, &project, &task, &reason, job.id, now)?;
+            let end = JobEnd::Done { note: Some("protected files are changed; nothing was published".into()) };
+            if jobs::finish(c, &job, &end, now)? { Ok(reason.clone()) } else { Err(StoreError::LostOwnership) }
         })
         .await?)
 }

@@ -3,7 +3,7 @@
 use super::{Cancelled, TestCommand, TestLimits, TestRun, forge, read_artifacts, run_tests};
 use crate::clock::now_ms;
 use crate::context::Context;
-use crate::git::{GitError, Worktree};
+use crate::git::{GitError, Tenant, Worktree};
 use orch_common::config::{CommandLine, Project};
 use orch_common::domain::gate::{Evidence, Gate, TestEnd, TestEvidence};
 use orch_common::domain::stage::CommitId;
@@ -59,10 +59,32 @@ impl Look<'_> {
         let env: Vec<(String, String)> =
             self.project.env.iter().map(|(k, v)| (k.clone(), v.expose().to_owned())).collect();
         let limits = TestLimits { timeout: Duration::from_secs(self.project.test_timeout_s), ..TestLimits::default() };
-        repos.mark_scratch(self.worktree)?;
         let run = TestRun { command: &command, dir: &self.worktree.path, log: &log, limits, env: &env, user: None };
+        if let Some(tenant) = &self.ctx.tenant {
+            return self.tests_of_tenant(tenant, run).await;
+        }
+        repos.mark_scratch(self.worktree)?;
         let evidence = run_tests(run, cancel).await.map_err(|Cancelled| GitError::Cancelled)?;
         repos.discard_changes(self.worktree, cancel).await?;
+        Ok(evidence)
+    }
+
+    /// The same with the rights of the agents' user: it is an agent's code that runs.
+    async fn tests_of_tenant(&self, tenant: &Tenant, run: TestRun<'_>) -> Result<TestEvidence, GitError> {
+        let (repos, cancel) = (&self.ctx.repos, &self.ctx.stopping);
+        let shop = repos.workshop(self.worktree, tenant)?;
+        repos.furnish(self.worktree, &self.task.base, &shop, cancel).await?;
+        repos.clear(&shop, cancel).await?;
+        let inside = repos.head_inside(&shop, cancel).await?;
+        if inside != *self.head {
+            let tail = format!("the workshop is at {} and not at {}", inside.short(), self.head.short());
+            return Err(GitError::Other { tail });
+        }
+        let home = ("HOME".to_owned(), tenant.home.to_string_lossy().into_owned());
+        let env: Vec<(String, String)> = std::iter::once(home).chain(run.env.iter().cloned()).collect();
+        let run = TestRun { dir: &shop.path, env: &env, user: Some((tenant.uid, tenant.gid)), ..run };
+        let evidence = run_tests(run, cancel).await.map_err(|Cancelled| GitError::Cancelled)?;
+        repos.clear(&shop, cancel).await?;
         Ok(evidence)
     }
 

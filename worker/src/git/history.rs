@@ -6,6 +6,7 @@ use super::check;
 use super::commit::path_of;
 use super::error::GitError;
 use super::repos::{Repos, commit_id};
+use super::worktree::Worktree;
 use orch_common::domain::stage::CommitId;
 use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
@@ -91,6 +92,30 @@ impl Repos {
         };
         let specs: Vec<String> = patterns.iter().flat_map(spec).collect();
         self.changed(repo, base, head, &specs, cancel).await
+    }
+
+    /// Those of the files that match one of `patterns` (as above) which the worktree's branch would change at the
+    /// forge by itself: neither what the base has nor what the forge's branch has already (a person put it there).
+    pub async fn protected_paths_unpublished(
+        &self,
+        worktree: &Worktree,
+        base: &str,
+        patterns: &[String],
+        cancel: &CancellationToken,
+    ) -> Result<Vec<PathBuf>, GitError> {
+        if patterns.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (repo, head) = (&worktree.repo, self.head(worktree, cancel).await?);
+        let Some(base) = self.forge_head(repo, base, cancel).await? else {
+            return Err(GitError::NotFound { what: format!("branch {base} of {repo}") });
+        };
+        let mut touched = self.protected_paths_changed(repo, &base, &head, patterns, cancel).await?;
+        if let Some(published) = self.forge_head(repo, &worktree.branch, cancel).await? {
+            let ours = self.protected_paths_changed(repo, &published, &head, patterns, cancel).await?;
+            touched.retain(|path| ours.contains(path));
+        }
+        Ok(touched)
     }
 
     /// Which of `paths` are regular files in the commit. A symlink, a submodule or a folder is not one.

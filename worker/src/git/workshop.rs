@@ -12,6 +12,7 @@ use super::error::GitError;
 use super::repos::{Place, Repos, commit_id};
 use super::worktree::{Site, Worktree};
 use orch_common::domain::stage::CommitId;
+use rustix::fs::{AtFlags, Mode, OFlags, open, unlinkat};
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
@@ -95,7 +96,7 @@ impl Repos {
             delete_tree(&shop.path).await?;
             self.make(worktree, shop, cancel).await?;
         }
-        self.tidy_locks(shop, cancel).await?;
+        tidy_locks(shop);
         let bundle = Handover::new(self.root(), &shop.tenant, false)?;
         let names = [worktree.branch_ref(), format!("refs/remotes/origin/{}", check::branch(base)?)];
         let pack = Call::bare(&worktree.mirror).args(["bundle", "create", "--quiet"]).args([&bundle.file]).args(&names);
@@ -162,7 +163,7 @@ impl Repos {
         if !shop.exists() {
             return Ok(());
         }
-        self.tidy_locks(shop, cancel).await?;
+        tidy_locks(shop);
         if let Some((message, author)) = commit {
             self.commit_inside(shop, message, author, cancel).await?;
         }
@@ -213,7 +214,7 @@ impl Repos {
 
     /// Throws away what a run of the tests left. Caches that are ignored stay.
     pub async fn clear(&self, shop: &Workshop, cancel: &CancellationToken) -> Result<(), GitError> {
-        self.tidy_locks(shop, cancel).await?;
+        tidy_locks(shop);
         self.do_inside(self.inside(shop).args(["reset", "--hard", "--quiet"]), cancel).await?;
         self.do_inside(self.inside(shop).args(["clean", "-ffdq"]), cancel).await.map(drop)
     }
@@ -229,22 +230,6 @@ impl Repos {
         commit_id(&self.do_inside(head, cancel).await?.line())
     }
 
-    /// A killed git leaves its locks; only the one agent could hold them, and that has ended. The files are removed by
-    /// name in a folder that is the tenant's: a link in their place is removed, not followed.
-    async fn tidy_locks(&self, shop: &Workshop, cancel: &CancellationToken) -> Result<(), GitError> {
-        if cancel.is_cancelled() {
-            return Err(GitError::Cancelled);
-        }
-        let real = shop.git_dir().symlink_metadata().is_ok_and(|m| m.is_dir());
-        for lock in ["index.lock", "HEAD.lock"].iter().filter(|_| real) {
-            let path = shop.git_dir().join(lock);
-            if fs::remove_file(&path).is_ok() {
-                tracing::warn!(lock = %path.display(), "removed a lock that a killed git left");
-            }
-        }
-        Ok(())
-    }
-
     /// A call in the workshop, as its owner.
     fn inside<'a>(&self, shop: &'a Workshop) -> Call<'a> {
         let git_dir = shop.git_dir();
@@ -257,6 +242,18 @@ impl Repos {
 
     async fn try_inside(&self, call: Call<'_>, cancel: &CancellationToken) -> Result<Output, GitError> {
         run(self.settings(), call, cancel).await
+    }
+}
+
+/// A killed git leaves its locks; only the one agent could hold them, and that has ended. No link is followed on the
+/// way to them.
+fn tidy_locks(shop: &Workshop) {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let Ok(folder) = open(shop.git_dir(), flags, Mode::empty()) else { return };
+    for lock in ["index.lock", "HEAD.lock"] {
+        if unlinkat(&folder, lock, AtFlags::empty()).is_ok() {
+            tracing::warn!(lock, "removed a lock that a killed git left in a workshop");
+        }
     }
 }
 

@@ -86,6 +86,11 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
          When the cause is gone, write :retry: to go on, or :cancel: to give the task up.",
     ),
     (
+        "protected_paths",
+        "files that only people may change were changed: {{ files | join(', ') }}. Nothing was published; what was \
+         done is kept. Push the change yourself, or have it taken back",
+    ),
+    (
         "job_failed",
         "Job {{ id }} ({{ kind }}) has failed for good:\n\n{{ error | fenced }}\n\n\
          Have a look with orchctl and retry it there.",

@@ -92,6 +92,8 @@ messages! {
     /// A gate waits for someone.
     Waiting = "waiting" { gate: Gate },
     Blocked = "blocked" { reason: String },
+    /// Why a task is blocked whose branch changes files that agents may not touch.
+    ProtectedPaths = "protected_paths" { files: Vec<String> },
     /// A job used up its attempts.
     JobFailed = "job_failed" { kind: JobKind, id: i64, error: String },
     /// A budget is used up; the amounts are text with their unit ([`BudgetStop`] converts).

@@ -41,6 +41,7 @@ fn every(text: &str) -> Vec<Message> {
         Message::GateFailed { gate: Gate::TestsPassed, reason },
         Message::Waiting { gate: Gate::CiGreen },
         Message::Blocked { reason: text.clone() },
+        Message::ProtectedPaths { files: vec![text.clone()] },
         Message::JobFailed { kind: JobKind::Effect, id: 4711, error: text.clone() },
         Message::BudgetStop { which: Limit::TaskUsd, limit: text.clone(), spent: text.clone() },
         Message::LoopStop { runs: 11, minutes: 30 },

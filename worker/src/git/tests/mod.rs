@@ -5,5 +5,6 @@ mod leftovers;
 mod mirror;
 mod publish;
 mod reading;
+mod workshop;
 mod worktree;
 mod world;
