@@ -7,9 +7,11 @@ mod database;
 pub mod demo;
 mod desk;
 mod doctor;
+mod drain;
 mod error;
 mod events;
 mod example;
+mod generate;
 mod init;
 mod jobs;
 mod log;
@@ -27,7 +29,7 @@ mod text;
 mod up;
 mod views;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use desk::Desk;
 use error::CtlError;
 use screen::Screen;
@@ -38,7 +40,7 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(
     name = "orchctl",
-    version,
+    version = orch_common::VERSION,
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 3 not found."
 )]
 struct Arguments {
@@ -73,6 +75,8 @@ enum Command {
     Runs(runs::Arguments),
     /// Show whether agents may start; resume them
     Agents(agents::Arguments),
+    /// Let a worker's agents end and start no others, before it is stopped
+    Drain(drain::Arguments),
     /// Write a consistent copy of the database, while it is in use
     Backup {
         /// The copy; it must not exist
@@ -85,6 +89,12 @@ enum Command {
     },
     /// Check the configuration, or print an example
     Config(settings::Arguments),
+    /// Write manual pages and shells' completions
+    #[command(hide = true)]
+    Generate {
+        /// A folder; made where it is missing
+        dir: PathBuf,
+    },
     #[command(hide = true)]
     ScriptedAgent(scripted::Arguments),
 }
@@ -127,6 +137,8 @@ impl Command {
             Command::Events(arguments) => events::run(desk, screen, arguments)?,
             Command::Runs(arguments) => runs::run(desk, screen, arguments)?,
             Command::Agents(arguments) => agents::run(desk, screen, arguments)?,
+            Command::Drain(arguments) => drain::run(desk, screen, arguments)?,
+            Command::Generate { dir } => generate::run(Arguments::command(), &dir)?,
             Command::Backup { file } => database::backup(desk, screen, &file)?,
             Command::Restore { file } => database::restore(desk, screen, &file)?,
             Command::Config(arguments) => settings::run(desk, screen, arguments)?,

@@ -65,6 +65,17 @@ pub fn build(
     text
 }
 
+/// For a session that was interrupted and goes on: it has the whole prompt already.
+pub fn go_on(role: Role, task: &Task) -> String {
+    format!(
+        "# You are the {role} of {}\n\n\
+         You were interrupted from outside before you were done: the connection or the process ended, not the work. \
+         What you were told above still holds. Look at the state of the files and of the branch `{}`, do not trust \
+         that your last step was finished, and bring the work to its end.\n",
+        task.key, task.branch
+    )
+}
+
 fn why(brief: &Brief, dir: &str) -> String {
     match brief {
         Brief::First => "It is the first time somebody of your role works on this item.".into(),

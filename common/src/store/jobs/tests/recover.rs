@@ -38,7 +38,7 @@ fn only_rows_of_the_dead_on_this_host_are_orphans() {
     let mut conn = scratch.store.connection().unwrap();
     let owners = [
         ("me", Some(worker("me", "here", 0)), false),
-        ("living", Some(worker("living", "here", |w| w.heartbeat_at < DEAD_BEFORE)), false),
+        ("living", Some(worker("living", "here", DEAD_BEFORE)), false),
         ("draining", Some(Worker { state: "draining".into(), ..worker("draining", "here", NOW) }), false),
         ("silent", Some(worker("silent", "here", DEAD_BEFORE - 1)), true),
         ("stopped", Some(worker("stopped", "here", NOW)), true),
