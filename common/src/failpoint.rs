@@ -178,7 +178,7 @@ mod armed {
     /// As [`here`]; `true` = what follows is to fail.
     pub fn refuses(point: Point) -> bool {
         note(point);
-        armed().iter().filter(|a| a.point == point).fold(false, |fails, armed| meet(armed) || fails)
+        armed().iter().filter(|a| a.point == point && meet(a)).count() > 0
     }
 
     fn meet(armed: &Armed) -> bool {

@@ -3,8 +3,9 @@
 use crate::alerts;
 use crate::clock::now_ms;
 use crate::context::Context;
+use orch_common::domain::effect::Destination;
 use orch_common::domain::follow::after_error;
-use orch_common::domain::job::{JobEnd, JobKind};
+use orch_common::domain::job::{JobEnd, JobKind, Spend};
 use orch_common::domain::messages::Message;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::jobs::{self, Job};
@@ -22,6 +23,16 @@ pub async fn failed(ctx: &Arc<Context>, job: &Job, error: &str, retry: Option<Op
         Ok(true) => {}
         Ok(false) => tracing::warn!("the job is no longer this worker's; left alone"),
         Err(store) => tracing::error!(%store, %error, "the job's end could not be written; recovery will find it"),
+    }
+}
+
+/// Gives a job back because this worker stops: it costs nothing and the next worker takes it at once.
+pub async fn put_back(ctx: &Arc<Context>, job: &Job) {
+    let row = job.clone();
+    let end = JobEnd::Again { at: None, error: "the worker stopped".into(), spend: Spend::Nothing };
+    match ctx.store.write(move |conn| jobs::finish(conn, &row, &end, now_ms())).await {
+        Ok(_) => tracing::info!("given back: the worker stops"),
+        Err(error) => tracing::warn!(%error, "could not be given back; recovery will find it"),
     }
 }
 
@@ -51,6 +62,11 @@ pub fn end(
 
 /// A job is over without having done its work: people are told, and a task whose advance this was is blocked.
 fn give_up(conn: &mut Conn, ctx: &Context, job: &Job, error: &str, now: i64) -> Result<(), StoreError> {
+    // A word that could not be sent to the chat is not told to the chat.
+    let to_chat = job.order_key.as_deref().is_some_and(|k| k.ends_with(Destination::Telegram.as_str()));
+    if to_chat && job.kind == JobKind::Effect {
+        return Ok(());
+    }
     let message = Message::JobFailed { kind: job.kind, id: job.id, error: error.to_owned() };
     alerts::raise(conn, ctx, job.task_id, &message, &format!("job{}:failed:{}", job.id, job.created_at), now)?;
     if job.kind != JobKind::Advance {
@@ -59,7 +75,8 @@ fn give_up(conn: &mut Conn, ctx: &Context, job: &Job, error: &str, now: i64) -> 
     let Some(task) = job.task_id.map(|id| tasks::get(conn, id)).transpose()?.flatten() else { return Ok(()) };
     if let Some(project) = ctx.config.projects.by_plane(&task.project) {
         let reason = format!("its gate could not be looked at: {error}");
-        crate::engine::submit::submit_block(conn, ctx, project, &task, &reason, job.id, now)?;
+        let message = Message::Blocked { reason };
+        crate::engine::submit::submit_block(conn, ctx, project, &task, &message, job.id, now)?;
     }
     Ok(())
 }

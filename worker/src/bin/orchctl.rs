@@ -1,3 +1,7 @@
-fn main() -> std::process::ExitCode {
+//! `orchctl`, the operator's command line.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
     orch_worker::ctl::main()
 }

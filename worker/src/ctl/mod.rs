@@ -1,33 +1,134 @@
-//! `orchctl`, the operator's command line.
+//! `orchctl`, the operator's command line: look, repair, try out. It reads and writes the same database as the two
+//! processes and decides by the same engine; it never calls Plane, the forge or Telegram itself.
 
+mod agents;
+mod database;
 pub mod demo;
+mod desk;
+mod error;
+mod events;
+mod example;
+mod jobs;
+mod log;
+mod moment;
+mod operator;
+mod runs;
+mod screen;
 pub mod scripted;
+mod settings;
+mod status;
+mod stopping;
+mod table;
+mod tasks;
+mod text;
+mod up;
+mod views;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use desk::Desk;
+use error::CtlError;
+use screen::Screen;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-#[derive(Debug, Parser)]
-#[command(name = "orchctl", version)]
+/// Looks at Orch, repairs it, tries it out.
+#[derive(Parser)]
+#[command(
+    name = "orchctl",
+    version,
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 3 not found."
+)]
 struct Arguments {
+    /// The configuration file [default: $ORCH_CONFIG, else ./orch.toml or /etc/orch/orch.toml where there is one]
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 enum Command {
-    /// Plays the main job end to end on embedded defaults
+    /// Play the main job end to end on embedded defaults: no account, no server
     Demo(demo::Arguments),
+    /// Run both processes under this terminal until Ctrl-C
+    Up,
+    /// Make the database, or bring its schema up to date
+    Migrate,
+    /// Show workers, agents' health, the queue and the open tasks
+    Status(AsJson),
+    /// List, show, retry and cancel jobs
+    Jobs(jobs::Arguments),
+    /// List, show and command tasks
+    Tasks(tasks::Arguments),
+    /// List, show and replay webhook deliveries
+    Events(events::Arguments),
+    /// List runs of agents, read their logs, end them
+    Runs(runs::Arguments),
+    /// Show whether agents may start; resume them
+    Agents(agents::Arguments),
+    /// Write a consistent copy of the database, while it is in use
+    Backup {
+        /// The copy; it must not exist
+        file: PathBuf,
+    },
+    /// Put a copy in the place of a database that does not exist
+    Restore {
+        /// What `backup` has written
+        file: PathBuf,
+    },
+    /// Check the configuration, or print an example
+    Config(settings::Arguments),
     #[command(hide = true)]
     ScriptedAgent(scripted::Arguments),
 }
 
+/// Machines read it.
+#[derive(Args, Clone, Copy)]
+struct AsJson {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The whole program.
 pub fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
-        Command::Demo(a) => demo::run(&a),
-        Command::ScriptedAgent(a) => scripted::run(&a),
-    };
-    result.unwrap_or_else(|e| {
-        eprintln!("orchctl: {e:#}");
-        ExitCode::FAILURE
-    })
+    let Arguments { config, command } = Arguments::parse();
+    match command.run(&Desk::new(config), &mut Screen::stdout()) {
+        Ok(code) => code,
+        Err(error) => {
+            let code = error.exit_code();
+            if code != 0 {
+                complain(&error.to_string());
+            }
+            ExitCode::from(code)
+        }
+    }
+}
+
+impl Command {
+    fn run(self, desk: &Desk, screen: &mut Screen<'_>) -> Result<ExitCode, CtlError> {
+        match self {
+            Command::Demo(arguments) => return Ok(demo::run(&arguments)?),
+            Command::ScriptedAgent(arguments) => return Ok(scripted::run(&arguments)?),
+            Command::Up => return up::run(desk),
+            Command::Migrate => database::migrate(desk, screen)?,
+            Command::Status(json) => status::run(desk, screen, json)?,
+            Command::Jobs(arguments) => jobs::run(desk, screen, arguments)?,
+            Command::Tasks(arguments) => tasks::run(desk, screen, arguments)?,
+            Command::Events(arguments) => events::run(desk, screen, arguments)?,
+            Command::Runs(arguments) => runs::run(desk, screen, arguments)?,
+            Command::Agents(arguments) => agents::run(desk, screen, arguments)?,
+            Command::Backup { file } => database::backup(desk, screen, &file)?,
+            Command::Restore { file } => database::restore(desk, screen, &file)?,
+            Command::Config(arguments) => settings::run(desk, screen, arguments)?,
+        }
+        screen.flush()?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Says on standard error what went wrong; a closed one changes nothing.
+fn complain(what: &str) {
+    let shown: Vec<String> = text::lines(what).collect();
+    let _closed = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("orchctl: {}\n", shown.join("\n")));
 }

@@ -50,8 +50,7 @@ pub async fn run(ctx: &Arc<Context>, job: Job) {
             failpoint::here(Point::AdvanceCommitted);
             tracing::info!(%note, "looked");
         }
-        // The row stays running; the next worker finds it at its start.
-        Err(LookError::Stopping | LookError::Git(GitError::Cancelled)) => tracing::info!("the worker stops"),
+        Err(LookError::Stopping | LookError::Git(GitError::Cancelled)) => job_end::put_back(ctx, &job).await,
         Err(LookError::Unusable(why)) => job_end::failed(ctx, &job, &why, None).await,
         Err(error) => job_end::failed(ctx, &job, &error.to_string(), Some(None)).await,
     }

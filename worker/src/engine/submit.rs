@@ -6,6 +6,7 @@ use super::facts::{facts, history};
 use crate::rules::Rules;
 use orch_common::config::Project;
 use orch_common::domain::decide::{Decision, Trigger, block, decide, needs_finding};
+use orch_common::domain::messages::Message;
 use orch_common::store::tasks::Task;
 use orch_common::store::{Conn, StoreError};
 
@@ -36,16 +37,20 @@ pub fn submit(
     apply(conn, rules, task, &decision, &Asked { project, trigger, job_id, now })
 }
 
-/// Stops a task for a reason of money, repetition or a job that failed for good.
+/// Stops a task for a reason of money, repetition or a job that failed for good; people are told with `message`.
 pub fn submit_block(
     conn: &mut Conn,
     rules: &Rules,
     project: &Project,
     task: &Task,
-    reason: &str,
+    message: &Message,
     job_id: i64,
     now: i64,
 ) -> Result<Applied, StoreError> {
-    let decision: Decision = block(&facts(task)?, &rules.policy(project), reason);
+    let reason = match message {
+        Message::Blocked { reason } => reason.clone(),
+        said => rules.catalogue.render(said).lines().next().unwrap_or_default().to_owned(),
+    };
+    let decision: Decision = block(&facts(task)?, &rules.policy(project), &reason, message.clone());
     apply(conn, rules, task, &decision, &Asked { project, trigger: &Trigger::Look, job_id, now })
 }

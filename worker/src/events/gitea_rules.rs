@@ -36,12 +36,13 @@ pub async fn plan(ctx: &Context, event: GiteaEvent) -> Result<Plan, PlanError> {
             };
             (task, ForgeEvent::CiFinished)
         }
-        _ if own => return Ok(Plan::ignore("the orchestrator's own deed")),
-        GiteaChange::Push { ping: true, .. } => return Ok(Plan::ignore("a test delivery")),
-        GiteaChange::Push { branch, .. } => (by_branch(ctx, project, branch).await?, ForgeEvent::Pushed),
+        // A merge is a fact, whoever made it; nobody else reports the orchestrator's own.
         GiteaChange::Pull { merged: true, branch, .. } => {
             (by_branch(ctx, project, branch).await?, ForgeEvent::PullMerged)
         }
+        _ if own => return Ok(Plan::ignore("the orchestrator's own deed")),
+        GiteaChange::Push { ping: true, .. } => return Ok(Plan::ignore("a test delivery")),
+        GiteaChange::Push { branch, .. } => (by_branch(ctx, project, branch).await?, ForgeEvent::Pushed),
         GiteaChange::Review { branch, kind: ReviewKind::Approved, .. } => {
             (by_branch(ctx, project, branch).await?, ForgeEvent::ReviewApproved)
         }

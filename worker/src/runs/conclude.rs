@@ -172,7 +172,7 @@ pub(super) async fn not_wanted(ctx: &Arc<Context>, job: &Job, why: &str, block: 
             }
             Account::load(c)?.probe_gone(row.id).save(c, now)?;
             match &block {
-                Some(message) => block_task(c, &inner, &row, &inner.catalogue.render(message), now),
+                Some(message) => block_task(c, &inner, &row, message, now),
                 None => Ok(()),
             }
         })
@@ -233,7 +233,7 @@ fn commit(
         tell_failed(conn, ctx, job, error, now)?;
     }
     if let Some(reason) = &following.block {
-        block_task(conn, ctx, job, reason, now)?;
+        block_task(conn, ctx, job, &Message::Blocked { reason: reason.clone() }, now)?;
     }
     if let (true, Some(row), Some(task)) = (following.advance, &row, task_of(conn, job)?) {
         let trigger = Trigger::AgentEnded { role: row.role, log: row.id.clone() };
@@ -296,10 +296,10 @@ fn tell_failed(conn: &mut Conn, ctx: &Context, job: &Job, error: &str, now: i64)
     enqueue_effect(conn, Some(task.id), &effect, &key, now)
 }
 
-fn block_task(conn: &mut Conn, ctx: &Context, job: &Job, reason: &str, now: i64) -> Result<(), StoreError> {
+fn block_task(conn: &mut Conn, ctx: &Context, job: &Job, message: &Message, now: i64) -> Result<(), StoreError> {
     let Some(task) = task_of(conn, job)? else { return Ok(()) };
     if let Some(project) = ctx.config.projects.by_plane(&task.project) {
-        submit_block(conn, ctx, project, &task, reason, job.id, now)?;
+        submit_block(conn, ctx, project, &task, message, job.id, now)?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use super::prepare::{Prepared, Refused, prepare};
 use super::watch::{Watched, watch};
 use crate::agent::launch::launch;
 use crate::context::Context;
+use crate::job_end::put_back;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::jobs::Job;
 use orch_common::store::runs;
@@ -20,7 +21,7 @@ pub async fn handle(ctx: Arc<Context>, job: Job) {
 async fn run(ctx: &Arc<Context>, job: &Job) {
     let prepared = match prepare(ctx, job).await {
         Ok(prepared) => prepared,
-        Err(Refused::Stopping) => return tracing::info!("the worker stops; the job is recovered by the next"),
+        Err(Refused::Stopping) => return put_back(ctx, job).await,
         Err(Refused::NotOurs) => return tracing::warn!("the job is no longer this worker's; left alone"),
         Err(Refused::NotWanted { why }) => return not_wanted(ctx, job, &why, None).await,
         Err(Refused::Block { message }) => return not_wanted(ctx, job, "blocked", Some(message)).await,

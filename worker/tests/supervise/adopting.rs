@@ -1,7 +1,9 @@
 //! Workers and supervisors that are killed, and those who come after them.
 
 use super::support::{PATIENCE, Run, WORKER, eventually, is_alive, kill};
+use orch_worker::agent::launch::{LaunchError, launch};
 use orch_worker::agent::{ExitReason, Found, RunEnd, StopReason, examine, request_stop, wait_end};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 const FOLDER: &str = "ORCH_TEST_RUN_FOLDER";
@@ -53,6 +55,16 @@ async fn a_supervisor_that_comes_late_starts_nothing() {
     assert_eq!(run.dir().read_supervisor().unwrap(), None);
 }
 
+/// A worker that was stopped between the run's row and its launch, and goes on after another has given the run up.
+#[tokio::test]
+async fn a_run_given_up_before_its_folder_was_made_is_not_launched() {
+    let run = Run::of("echo up > $W/up");
+    assert_eq!(examine(&run.path()).unwrap(), Found::Lost);
+    let launched = launch(&run.path(), &run.spec, b"", Path::new(WORKER)).await;
+    assert!(matches!(launched, Err(LaunchError::NotTaken(_))), "{launched:?}");
+    assert_eq!(run.noted("up"), None);
+}
+
 #[tokio::test]
 async fn a_run_is_not_played_twice() {
     let run = Run::of("echo x >> $W/up");
@@ -79,7 +91,7 @@ async fn two_supervisors_make_one_run() {
 async fn nothing_is_known_of_a_folder_that_is_not_there() {
     let run = Run::of("");
     assert_eq!(examine(&run.path()).unwrap(), Found::Lost);
-    assert!(!run.path().exists());
+    assert!(run.dir().is_fenced(), "and whoever comes late starts nothing");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 mod claim;
 mod enqueue;
 mod finish;
+mod fused;
 mod operate;
 mod recover;
 mod rows;
@@ -13,6 +14,7 @@ pub use crate::domain::job::{JobEnd, Spend};
 pub use claim::{claim, claim_by_id, next_due};
 pub use enqueue::{NewJob, enqueue};
 pub use finish::finish;
+pub use fused::{Turn, finish_and_claim};
 pub use operate::{CancelOutcome, cancel, cancel_queued_of_task, retry};
 pub use recover::{is_held, orphans, owned_by, requeue_lost, take_over};
 pub use rows::Job;

@@ -131,7 +131,8 @@ impl GiteaClient {
     pub async fn set_status(&self, repo: &str, sha: &str, new: NewStatus<'_>) -> Result<(), ApiError> {
         let NewStatus { context, state, description } = new;
         let body = json!({ "context": context, "state": state.as_str(), "description": description });
-        let call = Call::post(self.path(repo, &["statuses", sha]), body).repeatable();
+        // Not repeatable: the forge keeps every one. Whoever got no answer reads again before it sends.
+        let call = Call::post(self.path(repo, &["statuses", sha]), body);
         self.http.send(&call).await.map(drop)
     }
 }

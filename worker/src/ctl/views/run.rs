@@ -1,0 +1,101 @@
+//! Runs and what they cost.
+
+use crate::ctl::moment::iso;
+use orch_common::domain::stage::{Role, Stage};
+use orch_common::store::runs::Run;
+use serde::Serialize;
+
+/// One run; money in USD.
+#[derive(Debug, Serialize)]
+pub struct RunView {
+    pub id: String,
+    pub job_id: i64,
+    pub task_id: i64,
+    pub role: Role,
+    pub stage: Stage,
+    pub worker: String,
+    pub host: String,
+    pub state: String,
+    pub outcome: Option<String>,
+    pub error: Option<String>,
+    pub exit_code: Option<i32>,
+    pub exit_signal: Option<i32>,
+    pub counts: bool,
+    pub resumed: bool,
+    pub session_id: Option<String>,
+    pub model: Option<String>,
+    pub cli_version: Option<String>,
+    pub turns: i32,
+    pub input_tokens: i64,
+    pub output_tokens: i64,
+    pub cache_tokens: i64,
+    pub cost_usd: f64,
+    pub denied_tools: Option<String>,
+    pub stop: Option<String>,
+    pub started_at: String,
+    pub finished_at: Option<String>,
+}
+
+impl From<Run> for RunView {
+    fn from(run: Run) -> RunView {
+        let Run {
+            id,
+            job_id,
+            task_id,
+            role,
+            stage,
+            worker,
+            host,
+            dir: _,
+            state,
+            session_id,
+            resumed,
+            head_before: _,
+            started_at,
+            finished_at,
+            exit_code,
+            exit_signal,
+            outcome,
+            error,
+            counts,
+            input_tokens,
+            output_tokens,
+            cache_tokens,
+            cost_usd,
+            cost_cumulative: _,
+            turns,
+            model,
+            cli_version,
+            denied_tools,
+            stop,
+        } = run;
+        RunView {
+            id,
+            job_id,
+            task_id,
+            role,
+            stage,
+            worker,
+            host,
+            state,
+            outcome,
+            error,
+            exit_code,
+            exit_signal,
+            counts,
+            resumed,
+            session_id,
+            model,
+            cli_version,
+            turns,
+            input_tokens,
+            output_tokens,
+            cache_tokens,
+            cost_usd,
+            denied_tools,
+            stop,
+            started_at: iso(started_at),
+            finished_at: finished_at.map(iso),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Tasks, what was found at their gates, and what moved them.
+
+use crate::ctl::moment::iso;
+use orch_common::domain::gate::Gate;
+use orch_common::domain::stage::{Stage, TaskState};
+use orch_common::store::audit::Transition;
+use orch_common::store::gates::GateResult;
+use orch_common::store::tasks::Task;
+use serde::Serialize;
+
+/// One task.
+#[derive(Debug, Serialize)]
+pub struct TaskView {
+    pub id: i64,
+    pub key: String,
+    pub title: String,
+    pub project: String,
+    pub work_item: String,
+    pub repo: String,
+    pub branch: String,
+    pub base: String,
+    pub stage: Stage,
+    pub stage_version: i64,
+    pub state: TaskState,
+    pub state_reason: Option<String>,
+    pub head: Option<String>,
+    /// US dollars of all its runs.
+    pub cost_usd: f64,
+    pub approved_at: Option<String>,
+    pub progress_at: String,
+    pub created_at: String,
+    pub updated_at: String,
+    pub finished_at: Option<String>,
+}
+
+impl TaskView {
+    /// `cost_usd`: what its runs cost.
+    pub fn of(task: Task, cost_usd: f64) -> TaskView {
+        let Task {
+            id,
+            project,
+            work_item,
+            key,
+            title,
+            description: _,
+            repo,
+            branch,
+            base,
+            stage,
+            stage_version,
+            state,
+            state_reason,
+            cap_since: _,
+            approved_at,
+            said: _,
+            head,
+            progress_at,
+            created_at,
+            updated_at,
+            finished_at,
+        } = task;
+        TaskView {
+            id,
+            key,
+            title,
+            project,
+            work_item,
+            repo,
+            branch,
+            base,
+            stage,
+            stage_version,
+            state,
+            state_reason,
+            head,
+            cost_usd,
+            approved_at: approved_at.map(iso),
+            progress_at: iso(progress_at),
+            created_at: iso(created_at),
+            updated_at: iso(updated_at),
+            finished_at: finished_at.map(iso),
+        }
+    }
+}
+
+/// One evaluation of a gate.
+#[derive(Debug, Serialize)]
+pub struct GateView {
+    pub gate: Gate,
+    pub outcome: String,
+    pub reason: Option<String>,
+    pub head: Option<String>,
+    pub command: Option<String>,
+    pub exit_code: Option<i32>,
+    pub duration_ms: Option<i64>,
+    pub job_id: Option<i64>,
+    pub at: String,
+}
+
+impl From<GateResult> for GateView {
+    fn from(result: GateResult) -> GateView {
+        let GateResult { id: _, task_id: _, job_id, gate, outcome, reason, head, command, exit_code, duration_ms, at } =
+            result;
+        GateView { gate, outcome, reason, head, command, exit_code, duration_ms, job_id, at: iso(at) }
+    }
+}
+
+/// One row of the audit trail.
+#[derive(Debug, Serialize)]
+pub struct TransitionView {
+    pub version: i64,
+    pub trigger: String,
+    pub actor: Option<String>,
+    pub from_stage: Stage,
+    pub to_stage: Stage,
+    pub from_state: TaskState,
+    pub to_state: TaskState,
+    pub reason: String,
+    pub job_id: Option<i64>,
+    pub at: String,
+}
+
+impl From<Transition> for TransitionView {
+    fn from(row: Transition) -> TransitionView {
+        let Transition {
+            id: _,
+            task_id: _,
+            job_id,
+            version,
+            trigger,
+            actor,
+            from_stage,
+            to_stage,
+            from_state,
+            to_state,
+            reason,
+            at,
+        } = row;
+        let at = iso(at);
+        TransitionView { version, trigger, actor, from_stage, to_stage, from_state, to_state, reason, job_id, at }
+    }
+}
