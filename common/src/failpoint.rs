@@ -178,7 +178,8 @@ mod armed {
     /// As [`here`]; `true` = what follows is to fail.
     pub fn refuses(point: Point) -> bool {
         note(point);
-        armed().iter().filter(|a| a.point == point && meet(a)).count() > 0
+        // Every one is met, whatever the first says.
+        armed().iter().filter(|a| a.point == point).map(meet).filter(|fails| *fails).count() > 0
     }
 
     fn meet(armed: &Armed) -> bool {

@@ -8,3 +8,6 @@ pub mod shutdown;
 pub mod store;
 pub mod telemetry;
 pub mod wake;
+
+/// What `--version` says of every program: the package's version and, where the packager named it, the commit.
+pub const VERSION: &str = env!("ORCH_BUILD_VERSION");

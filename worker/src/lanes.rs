@@ -74,9 +74,11 @@ impl Lane {
             if running.len() >= self.room {
                 return poll;
             }
+            let claiming = ctx.in_flight.claiming().await;
             match self.claim(ctx).await {
                 Ok(Claim::Job(job)) => {
                     let guard = ctx.in_flight.enter(&job);
+                    drop(claiming);
                     let work = handle(Arc::clone(ctx), *job);
                     running.spawn(async move {
                         let _in_flight = guard;

@@ -10,7 +10,6 @@ use orch_common::failpoint::{self, Point};
 use orch_common::store::StoreError;
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::workers;
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -37,37 +36,33 @@ pub async fn periodically(ctx: Arc<Context>) {
     let every = Duration::from_secs((ctx.config.worker.heartbeat_dead_s / 2).max(1));
     let mut watching = JoinSet::new();
     let mut silence = Silence::default();
-    let mut suspects = HashSet::new();
     loop {
         tokio::select! {
             () = tokio::time::sleep(every) => {}
             Some(_) = watching.join_next() => continue,
         }
-        if let Err(error) = round(&ctx, &mut silence, &mut watching, &mut suspects).await {
+        if let Err(error) = round(&ctx, &mut silence, &mut watching).await {
             tracing::warn!(%error, "orphans could not be looked for");
         }
     }
 }
 
-/// `suspects` are rows of ours that nobody handled at the last round: a row between its claim and its handler looks
-/// the same for a moment, a row that was dropped by a fault looks so twice.
-async fn round(
-    ctx: &Arc<Context>,
-    silence: &mut Silence,
-    watching: &mut JoinSet<()>,
-    suspects: &mut HashSet<(i64, Option<i64>)>,
-) -> Result<(), StoreError> {
-    let me = ctx.name.clone();
-    let mut left = ctx.store.read(move |c| jobs::owned_by(c, &me)).await?;
-    left.retain(|job| !ctx.in_flight.contains(job));
-    let seen: HashSet<(i64, Option<i64>)> = left.iter().map(|job| (job.id, job.started_at)).collect();
-    left.retain(|job| suspects.contains(&(job.id, job.started_at)));
-    *suspects = seen;
+async fn round(ctx: &Arc<Context>, silence: &mut Silence, watching: &mut JoinSet<()>) -> Result<(), StoreError> {
+    let mut left = dropped(ctx).await?;
     left.extend(take_over_orphans(ctx, silence).await?);
     for job in left {
         recover(ctx, job, watching).await?;
     }
     Ok(())
+}
+
+/// Rows of this worker that nothing in this process handles.
+async fn dropped(ctx: &Context) -> Result<Vec<Job>, StoreError> {
+    let Some(_settled) = ctx.in_flight.settled().await else { return Ok(Vec::new()) };
+    let me = ctx.name.clone();
+    let mut rows = ctx.store.read(move |c| jobs::owned_by(c, &me)).await?;
+    rows.retain(|job| !ctx.in_flight.contains(job));
+    Ok(rows)
 }
 
 async fn take_over_orphans(ctx: &Context, silence: &mut Silence) -> Result<Vec<Job>, StoreError> {

@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// How long a program may take to stop when asked.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// All that a program gets of the environment in which the tests run: where programs are, and what measures coverage.
+const INHERITED: [&str; 3] = ["PATH", "TMPDIR", "LLVM_PROFILE_FILE"];
+
 /// The folder of the built programs. Builds them the first time it is asked for: cargo builds no other package's
 /// programs for a test.
 pub fn programs() -> &'static Path {
@@ -83,10 +86,9 @@ impl Program {
     ) -> Program {
         let (log, out) = (root.join(format!("{name}.log")), root.join(format!("{name}.out")));
         let appended = File::options().create(true).append(true).open(&log).expect("a log");
-        // A test means the same whatever is configured where it runs.
-        for (variable, _) in std::env::vars_os().filter(|(k, _)| k.to_string_lossy().starts_with("ORCH_")) {
-            command.env_remove(variable);
-        }
+        // A test means the same whatever is configured where it runs; nobody's credentials reach an agent.
+        command.env_clear().envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        command.env("HOME", root).env("LANG", "C.UTF-8");
         let child = command
             .arg("--config")
             .arg(config)

@@ -1,6 +1,7 @@
 //! The lane of `effect` jobs: send, and record what came of it.
 
 use super::send::{SendError, Sent};
+use super::shared;
 use crate::clock::now_ms;
 use crate::context::Context;
 use crate::job_end;
@@ -25,7 +26,11 @@ pub async fn handle(ctx: Arc<Context>, job: Job) {
         };
         failpoint::here(Point::EffectCheck);
         match still_ours(&ctx, &job).await {
-            Ok(true) => send(&ctx, &job, &effect).await,
+            Ok(true) => {
+                shared::recall(&ctx).await;
+                send(&ctx, &job, &effect).await;
+                shared::remember(&ctx).await;
+            }
             Ok(false) => tracing::warn!("the job is no longer this worker's; nothing was sent"),
             Err(error) => job_end::failed(&ctx, &job, &error.to_string(), Some(None)).await,
         }

@@ -141,8 +141,9 @@ impl Outside {
             Effect::GiteaComment { repo, branch, key, text } => {
                 Ok(comment(self.gitea()?, repo, branch, key, text).await?)
             }
-            Effect::GiteaStatus { repo, head, context, state, description } => {
-                Ok(set_status(self.gitea()?, repo, head, NewStatus { context, state: *state, description }).await?)
+            Effect::GiteaStatus { repo, head, context, state, description, target } => {
+                let new = NewStatus { context, state: *state, description, target_url: target.as_deref() };
+                Ok(set_status(self.gitea()?, repo, head, new).await?)
             }
             Effect::GiteaMerge { repo, branch, head, title } => {
                 Ok(self.merge(self.gitea()?, repo, branch, head, title).await?)

@@ -2,6 +2,7 @@
 //! take. Folders are always named, never discovered: a `.git` file that an agent rewrote is not looked at.
 
 use super::remote::Remote;
+use super::workshop::Tenant;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -24,6 +25,8 @@ pub(super) struct Call<'a> {
     pub(super) cap: usize,
     /// Whether a longer answer is cut or an error.
     pub(super) cut: bool,
+    /// Whose rights it has, if not the worker's.
+    pub(super) tenant: Option<Tenant>,
 }
 
 /// What git reads.
@@ -47,6 +50,7 @@ impl<'a> Call<'a> {
             timeout: None,
             cap: DEFAULT_CAP,
             cut: false,
+            tenant: None,
         }
     }
 
@@ -75,6 +79,18 @@ impl<'a> Call<'a> {
 
     pub(super) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.env.push((name.into(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// It is run by (and with the home of) this user, who owns the folders.
+    pub(super) fn owned_by(mut self, tenant: &Tenant) -> Self {
+        self.tenant = Some(tenant.clone());
+        self
+    }
+
+    /// Without a variable that was set before.
+    pub(super) fn without_env(mut self, name: &str) -> Self {
+        self.env.retain(|(set, _)| set != name);
         self
     }
 

@@ -166,6 +166,10 @@ fn prepare(s: &GitSettings, call: Call<'_>) -> (Command, Vec<u8>) {
     // No transport at all unless the call says which.
     command.env("GIT_ALLOW_PROTOCOL", "none");
     command.envs(call.env);
+    if let Some(tenant) = &call.tenant {
+        // The supplementary groups are given up with the user number.
+        command.uid(tenant.uid).gid(tenant.gid).env("HOME", &tenant.home).env_remove("SSH_AUTH_SOCK");
+    }
     command.arg("--no-pager");
     for setting in OVERRIDES {
         command.args(["-c", setting]);

@@ -2,6 +2,7 @@
 //! worktree was left in (see `settle`). Nested repositories are never entered.
 
 use super::call::Call;
+use super::command::GitSettings;
 use super::error::GitError;
 use super::repos::Repos;
 use super::worktree::{Site, Worktree};
@@ -19,6 +20,11 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// Who does what no agent and no person did.
+    pub(super) fn of_us(settings: &GitSettings) -> &Identity {
+        &settings.committer
+    }
+
     /// Makes `call` commit as this person. Characters that git's format cannot hold are dropped.
     pub(super) fn signs<'a>(&self, call: Call<'a>) -> Call<'a> {
         let clean = |text: &str, fallback: &str| {

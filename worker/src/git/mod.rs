@@ -6,7 +6,7 @@
 //!
 //! Layout under [`Repos`]' root: `<owner>/<name>/mirror.git` (branches of the forge under
 //! `refs/remotes/origin/`, the tasks' own under `refs/heads/`), `<owner>/<name>/work/<KEY>`,
-//! `<owner>/<name>/lock`. Refs of our own: `refs/orch/preserved/<KEY>` (work saved before a folder was
+//! `<owner>/<name>/lock`; where agents have a user of their own, `.agents/<owner>/<name>/<KEY>`. Refs of our own: `refs/orch/preserved/<KEY>` (work saved before a folder was
 //! rebuilt) and `refs/orch/synced/<KEY>` (where the task's branch and the forge last agreed).
 
 mod call;
@@ -22,12 +22,14 @@ mod history;
 mod lock;
 mod mirror;
 mod preserve;
+pub mod probe;
 mod push;
 mod refresh;
 mod remote;
 mod repos;
 mod settle;
 mod tidy;
+mod workshop;
 mod worktree;
 
 #[cfg(test)]
@@ -41,4 +43,5 @@ pub use push::Pushed;
 pub use refresh::Refreshed;
 pub use remote::{AuthHeader, Remote};
 pub use repos::Repos;
+pub use workshop::{Tenant, Workshop};
 pub use worktree::{Site, Worktree};

@@ -80,6 +80,22 @@ impl Repos {
         Ok(Refreshed::Merged { ours, theirs, head })
     }
 
+    /// Joins the branch with a commit that was made elsewhere from it: forward where that is possible, else a merge.
+    pub(super) async fn join_with(
+        &self,
+        w: &Site,
+        theirs: CommitId,
+        cancel: &CancellationToken,
+    ) -> Result<(), GitError> {
+        self.settle(w, cancel).await?;
+        let ours = self.head(w, cancel).await?;
+        if self.is_ancestor(&w.mirror, &theirs, &ours, cancel).await? {
+            return Ok(());
+        }
+        let forward = self.is_ancestor(&w.mirror, &ours, &theirs, cancel).await?;
+        self.merge(w, &ours, &theirs, if forward { &["--ff-only"] } else { &["--no-ff"] }, cancel).await
+    }
+
     async fn replace(
         &self,
         w: &Site,

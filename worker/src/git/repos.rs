@@ -50,6 +50,11 @@ impl Repos {
         Ok(Repos { root: Arc::new(root), settings: Arc::new(settings), locks: Arc::default() })
     }
 
+    /// Absolute.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     pub(super) fn settings(&self) -> &GitSettings {
         &self.settings
     }

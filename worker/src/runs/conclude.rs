@@ -12,7 +12,7 @@ use crate::engine::apply::{enqueue_advance, enqueue_effect};
 use crate::engine::submit::submit_block;
 use orch_common::domain::decide::Trigger;
 use orch_common::domain::effect::Effect;
-use orch_common::domain::failure::{How, LogParser, LogView, Outcome, RunEnd, StopCause, classify};
+use orch_common::domain::failure::{How, LogParser, LogView, Outcome, RunEnd, StopCause, Summary, classify};
 use orch_common::domain::follow::{Counters, Following, QueueLimits, after_launch_failure, after_run};
 use orch_common::domain::job::JobEnd;
 use orch_common::domain::messages::Message;
@@ -68,10 +68,13 @@ pub(super) async fn conclude(
 async fn lost(ctx: &Arc<Context>, job: &Job, run: &str) -> Result<Concluded, StoreError> {
     failpoint::here(Point::RunLost);
     let (inner, job, run) = (Arc::clone(ctx), job.clone(), run.to_owned());
+    let dir = RunDir::at(ctx.runs_dir.join(&run));
+    // What it came to before it was lost tells whether its session is worth going on with.
+    let log = tokio::task::spawn_blocking(move || read_log(&dir)).await.ok().flatten();
     let done = ctx
         .store
         .write(move |c| {
-            runs::finish(c, &run, &run_end_lost(now_ms()))?;
+            runs::finish(c, &run, &run_end_lost(log.as_ref(), now_ms()))?;
             put_back(c, &inner, &job, "the run was lost: its supervisor left no record")
         })
         .await?;
@@ -90,14 +93,24 @@ pub(super) fn put_back(conn: &mut Conn, ctx: &Context, job: &Job, why: &str) -> 
     Ok(Some(end))
 }
 
-fn run_end_lost(now: i64) -> runs::RunEnd {
+fn run_end_lost(log: Option<&LogView>, now: i64) -> runs::RunEnd {
+    let records = log.map(|l| &l.records);
     runs::RunEnd {
         state: "lost",
         finished_at: Some(now),
         outcome: Some("lost".into()),
         error: Some("its supervisor left no record".into()),
+        session_id: records.and_then(|r| r.session_id.clone()),
+        turns: records.map_or(0, turns_of),
+        model: records.and_then(|r| r.model.clone()),
+        cli_version: records.and_then(|r| r.claude_code_version.clone()),
         ..empty_end()
     }
+}
+
+/// By the result record; without one, what the model was seen to say.
+fn turns_of(records: &Summary) -> i32 {
+    i32::try_from(records.usage.map_or(records.said, |usage| usage.turns)).unwrap_or(i32::MAX)
 }
 
 fn empty_end() -> runs::RunEnd {
@@ -124,14 +137,7 @@ fn empty_end() -> runs::RunEnd {
 
 /// Reads what the run left, and classifies it.
 fn know(dir: &RunDir, record: ExitRecord) -> Known {
-    let mut parser = LogParser::default();
-    let log = match outcome::read_log(&dir.log(), |bytes| parser.feed(bytes)) {
-        Ok(_) => Some(parser.finish()),
-        Err(error) => {
-            tracing::warn!(%error, "the run's log cannot be read");
-            None
-        }
-    };
+    let log = read_log(dir);
     let stderr = outcome::tail(&dir.stderr(), STDERR_BYTES).unwrap_or_default();
     let end = RunEnd {
         how: how(&record),
@@ -140,6 +146,17 @@ fn know(dir: &RunDir, record: ExitRecord) -> Known {
         now_ms: now_ms(),
     };
     Known { outcome: classify(&end), log, record: Some(record) }
+}
+
+fn read_log(dir: &RunDir) -> Option<LogView> {
+    let mut parser = LogParser::default();
+    match outcome::read_log(&dir.log(), |bytes| parser.feed(bytes)) {
+        Ok(_) => Some(parser.finish()),
+        Err(error) => {
+            tracing::warn!(%error, "the run's log cannot be read");
+            None
+        }
+    }
 }
 
 fn how(record: &ExitRecord) -> How {
@@ -274,7 +291,7 @@ fn run_end(
         cache_tokens: signed(usage.cache_read_tokens.saturating_add(usage.cache_creation_tokens)),
         cost_usd: cost,
         cost_cumulative: cumulative,
-        turns: i32::try_from(usage.turns).unwrap_or(i32::MAX),
+        turns: records.map_or(0, turns_of),
         model: records.and_then(|r| r.model.clone()),
         cli_version: records.and_then(|r| r.claude_code_version.clone()),
         denied_tools: denied.filter(|d| !d.is_empty()).map(|d| d.join(", ")),

@@ -1,8 +1,10 @@
 //! Everything before a run's process exists: is it still wanted, may it be paid for, where does it work, what is
 //! it told. What goes wrong here is a launch that failed, whatever the reason.
 
-use super::{guard, prompt, session};
+use super::reread::reread;
+use super::{clear, guard, prompt, session};
 use crate::agent::RunSpec;
+use crate::agent::account::{Account, AccountError};
 use crate::agent::command::{self, GitIdentity, LaunchPlan, PermissionMode, Session};
 use crate::clock::now_ms;
 use crate::context::Context;
@@ -77,20 +79,44 @@ struct Work {
 
 /// Prepares a run and writes its row.
 pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, Refused> {
-    let work = load(ctx, job).await?;
+    let mut work = load(ctx, job).await?;
     let worktree = worktree(ctx, &work).await?;
     failpoint::here(Point::AgentWorktree);
     let run = Uuid::new_v4().to_string();
-    let session = session::for_next(&work.earlier);
+    let home = home(ctx).map_err(|e| Refused::Failed { why: e.to_string() })?;
+    let session = session::for_next(&work.earlier, |id| home.as_ref().is_some_and(|h| session::is_kept(h, id)));
+    if matches!(session, Session::Fresh(_)) {
+        let (role, names) = (work.payload.role, &work.project.artifacts);
+        clear::old_verdicts(ctx, &work.task, role, names, &worktree).await?;
+    }
     let dir = ctx.runs_dir.join(&run);
-    let spec = spec(ctx, &work, &worktree, &run, &session).await?;
-    let tests = work.project.test_command.as_ref().map(ToString::to_string);
-    let prompt =
-        prompt::build(work.payload.role, &work.task, &work.payload.brief, &work.project.artifacts, tests.as_deref());
+    let spec = spec(ctx, &work, &worktree, &run, &session, home).await?;
+    let said = reread(ctx, &mut work.task).await;
+    let prompt = prompt(&work, &session, &said);
     failpoint::here(Point::AgentRow);
     insert(ctx, job, &work, &worktree, (&run, &session)).await?;
     failpoint::here(Point::AgentRowWritten);
     Ok(Prepared { run, dir, spec, prompt })
+}
+
+/// What the agent is told. A session that goes on has been told already.
+fn prompt(work: &Work, session: &Session, said: &[String]) -> String {
+    let role = work.payload.role;
+    if let Session::Resume(_) = session {
+        return prompt::go_on(role, &work.task);
+    }
+    let tests = work.project.test_command.as_ref().map(ToString::to_string);
+    prompt::build(role, &work.task, &work.payload.brief, &work.project.artifacts, tests.as_deref(), said)
+}
+
+/// Where the CLI keeps its sessions: as configured, else the agents' own user's, else the worker's.
+fn home(ctx: &Context) -> Result<Option<PathBuf>, AccountError> {
+    let agent = &ctx.config.agent;
+    match (&agent.home, &agent.user) {
+        (Some(home), _) => Ok(Some(home.clone())),
+        (None, Some(user)) => Ok(Some(Account::named(user)?.home)),
+        (None, None) => Ok(std::env::var_os("HOME").map(PathBuf::from)),
+    }
 }
 
 async fn load(ctx: &Arc<Context>, job: &Job) -> Result<Work, Refused> {
@@ -138,13 +164,15 @@ async fn spec(
     worktree: &Worktree,
     run: &str,
     session: &Session,
+    home: Option<PathBuf>,
 ) -> Result<RunSpec, Refused> {
     let report = ctx.preflight.check().await;
     let Some(program) = report.path.filter(|_| report.ok) else {
         let why = report.reason.unwrap_or_else(|| "the agent program was not found".into());
         return Err(Refused::Failed { why });
     };
-    let plan = plan(ctx, &work.project, work.payload.role, session);
+    let mut plan = plan(ctx, &work.project, work.payload.role, session);
+    plan.home = home;
     let line = command::build(&plan).map_err(|e| Refused::Failed { why: e.to_string() })?;
     let limits = ctx.config.run_limits(&work.project, work.payload.role);
     let cap = ctx.config.agent.log_cap_mb.saturating_mul(MB);
@@ -177,7 +205,6 @@ fn plan(ctx: &Context, project: &Project, role: Role, session: &Session) -> Laun
     plan.disallowed_tools = agent.disallowed_tools.clone();
     plan.max_turns = limits.max_turns;
     plan.max_budget_usd = limits.max_usd;
-    plan.home = agent.home.clone();
     plan.git = GitIdentity::of_role(role);
     plan.extra_env = project.env.iter().map(|(k, v)| (k.clone(), v.expose().to_owned())).collect();
     plan.base_env = std::env::vars().collect();

@@ -28,6 +28,8 @@ pub struct Summary {
     pub denied: Vec<Denial>,
     /// Retries inside the CLI.
     pub api_retries: u32,
+    /// Records of what the model said to the main agent, error messages not among them; several may be one answer.
+    pub said: u32,
     /// From the last `result` record; `None` without one.
     pub usage: Option<RunUsage>,
 }
@@ -113,6 +115,7 @@ impl Summary {
             (Some("system"), Some("permission_denied")) => self.deny(line.tool_name.as_str()),
             (Some("assistant"), _) if line.parent_tool_use_id.is_null() => {
                 self.assistant_error = name(&line.error);
+                self.said = self.said.saturating_add(u32::from(self.assistant_error.is_none()));
             }
             (Some("rate_limit_event"), _) => self.add_rate_limit(&line.rate_limit_info),
             (Some("result"), _) => self.add_result(line),

@@ -116,6 +116,12 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
          They are paused and no task is charged. Check credentials, credit, model names and the claude binary; \
          orchctl doctor helps.",
     ),
+    (
+        "webhooks_silent",
+        "No webhook of {{ source }} has come since {{ since }}, although things happen there; they are found by asking, \
+         which is slower.\n\nLook whether its webhook is still active and reaches this server; \
+         orchctl doctor helps.",
+    ),
     ("task_done", "{{ key }} is done: {{ title | line }}\n\nThe work is on the branch {{ branch }}."),
     (
         "pull_body",

@@ -33,9 +33,9 @@ pub fn owned_by(conn: &mut Conn, worker: &str) -> Result<Vec<Job>, StoreError> {
 /// Running jobs of workers on `host` that are `dead` or said that they stopped, or who have no row at all; `me`
 /// excepted. Rows of a living worker are never among them. Oldest first.
 pub fn orphans(conn: &mut Conn, me: &str, host: &str, dead: impl Fn(&Worker) -> bool) -> Result<Vec<Job>, StoreError> {
-    let all = workers::all(conn)?.into_iter();
+    let all = workers::all(conn)?;
     let spared: Vec<String> =
-        all.filter(|w| w.host != host || (w.state != "stopped" && !dead(w))).map(|w| w.name).collect();
+        all.into_iter().filter(|w| w.host != host || (w.state != "stopped" && !dead(w))).map(|w| w.name).collect();
     // The planner would rather read the whole table in the order of its ids than the few that run.
     let running: Vec<Id> =
         sql_query("SELECT id FROM jobs INDEXED BY jobs_running WHERE status = 'running' AND worker IS NOT NULL")

@@ -177,5 +177,5 @@ fn the_triggers_of_ordered_keys_name_their_index() {
         "SELECT sum((length(sql) - length(replace(sql, 'FROM jobs', ''))) / 9) AS n \
          FROM sqlite_schema WHERE type = 'trigger' AND name LIKE 'jobs_key_%'",
     );
-    assert_eq!((lookups, selects), (4, 4));
+    assert_eq!((lookups, selects), (3, 3));
 }

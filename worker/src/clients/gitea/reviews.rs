@@ -22,8 +22,7 @@ impl GiteaClient {
 /// verdict, and an approval of older commits (stale), are void and leave the reviewer without one. A stale
 /// rejection still stands (marked as such): new commits do not make a reviewer content.
 pub fn latest_counting(reviews: &[Review]) -> Vec<ReviewEvidence> {
-    let mut verdicts: Vec<&Review> =
-        reviews.iter().filter(|r| matches!(r.state.as_str(), "APPROVED" | "REQUEST_CHANGES")).collect();
+    let mut verdicts: Vec<&Review> = reviews.iter().filter(|r| r.is_verdict()).collect();
     verdicts.sort_by_key(|r| (r.submitted_at, r.id));
     let mut latest: BTreeMap<&str, &Review> = BTreeMap::new();
     for review in verdicts {

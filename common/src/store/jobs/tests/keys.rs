@@ -59,6 +59,22 @@ fn keys_hold_across_kinds() {
 }
 
 #[test]
+fn a_waiting_job_that_is_cancelled_gives_nobody_a_turn() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    let ids: Vec<i64> = (0..3).map(|_| add(&mut conn, &keyed(JobKind::Effect, "a"))).collect();
+    let first = take(&mut conn).unwrap();
+    end(&mut conn, &first, &JobEnd::Failed { error: "x".into() });
+    assert!(jobs::retry(&mut conn, ids[0]).unwrap(), "the oldest again, but the second has its turn");
+    jobs::cancel(&mut conn, ids[2], "x", NOW).unwrap();
+    let second = take(&mut conn).unwrap();
+    assert_eq!(second.id, ids[1]);
+    assert!(take(&mut conn).is_none(), "one at a time");
+    end(&mut conn, &second, &JobEnd::Done { note: None });
+    assert_eq!(take(&mut conn).map(|j| j.id), Some(ids[0]));
+}
+
+#[test]
 fn two_running_jobs_of_one_key_are_impossible_even_by_hand() {
     let scratch = Scratch::new();
     let mut conn = scratch.store.connection().unwrap();
@@ -168,7 +184,7 @@ fn holds(conn: &mut Conn) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(80))]
 
     #[test]
     fn exactly_one_unfinished_job_of_a_key_is_running_or_ready(sequence in proptest::collection::vec(acts(), 1..60)) {

@@ -1,0 +1,321 @@
+//! Where agents that run as a Unix user of their own work: a repository per task that this user owns whole. It has
+//! the task's branch and its base and no other, shares no object, hook or setting with the mirror, and what is done in
+//! it is done as that user: whatever an agent planted there has an agent's rights. Work goes in and out as bundles,
+//! files of objects, through a folder that neither side can make the other follow a link in.
+
+use super::call::Call;
+use super::check;
+use super::command::{Output, run, run_ok};
+use super::commit::Identity;
+use super::delete::delete_tree;
+use super::error::GitError;
+use super::repos::{Place, Repos, commit_id};
+use super::worktree::{Site, Worktree};
+use orch_common::domain::stage::CommitId;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use tokio_util::sync::CancellationToken;
+
+/// Below the folder of all repositories; no forge has an owner of this name.
+const FOLDER: &str = ".agents";
+/// The most that an agent's commits may weigh.
+const LARGEST: u64 = 4 << 30;
+
+/// The user that agents run as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenant {
+    /// User number.
+    pub uid: u32,
+    /// Group number.
+    pub gid: u32,
+    /// For the tools that want one.
+    pub home: PathBuf,
+}
+
+/// The workshop of one task.
+#[derive(Debug, Clone)]
+pub struct Workshop {
+    /// The folder that agents work in.
+    pub path: PathBuf,
+    tenant: Tenant,
+}
+
+impl Workshop {
+    fn git_dir(&self) -> PathBuf {
+        self.path.join(".git")
+    }
+
+    fn exists(&self) -> bool {
+        self.git_dir().join("HEAD").symlink_metadata().is_ok()
+    }
+}
+
+impl Repos {
+    /// The workshop of the worktree's task, there or not yet.
+    pub fn workshop(&self, worktree: &Site, tenant: &Tenant) -> Result<Workshop, GitError> {
+        Ok(Workshop { path: self.workshop_path(&worktree.repo, &worktree.key)?, tenant: tenant.clone() })
+    }
+
+    fn workshop_path(&self, repo: &str, key: &str) -> Result<PathBuf, GitError> {
+        let (owner, name) = check::repo(repo)?;
+        Ok(self.root().join(FOLDER).join(owner).join(name).join(check::key(key)?))
+    }
+
+    /// Makes everything of this repository but the workshops unreadable to others, and the workshops reachable.
+    fn close_to_others(&self, worktree: &Site, shop: &Workshop) -> Result<(), GitError> {
+        let place: Place = self.place(&worktree.repo)?;
+        let closed = |path: &Path| set_mode(path, 0o700);
+        set_mode(self.root(), 0o711)?;
+        closed(&place.home)?;
+        place.home.parent().map_or(Ok(()), closed)?;
+        let outer = self.root().join(FOLDER);
+        let between = shop.path.parent().unwrap_or(&outer).ancestors().take_while(|a| a.starts_with(&outer));
+        let mut between: Vec<&Path> = between.collect();
+        between.reverse();
+        for folder in between {
+            fs::create_dir_all(folder).map_err(|e| GitError::io(format!("making {}", folder.display()), e))?;
+            set_mode(folder, 0o711)?;
+        }
+        Ok(())
+    }
+
+    /// Brings the workshop (made if need be) to the worktree's head. What was not committed in it stays, unless it
+    /// is in the way; then it is stashed there. `base` comes along for comparison. No agent may be at work in it.
+    pub async fn furnish(
+        &self,
+        worktree: &Worktree,
+        base: &str,
+        shop: &Workshop,
+        cancel: &CancellationToken,
+    ) -> Result<(), GitError> {
+        self.close_to_others(worktree, shop)?;
+        if !shop.exists() {
+            delete_tree(&shop.path).await?;
+            self.make(worktree, shop, cancel).await?;
+        }
+        self.tidy_locks(shop, cancel).await?;
+        let bundle = Handover::new(self.root(), &shop.tenant, false)?;
+        let names = [worktree.branch_ref(), format!("refs/remotes/origin/{}", check::branch(base)?)];
+        let pack = Call::bare(&worktree.mirror).args(["bundle", "create", "--quiet"]).args([&bundle.file]).args(&names);
+        self.git(&worktree.mirror, pack.within(self.settings().network_timeout), cancel).await?;
+        bundle.give()?;
+        let take = |from: &str, to: &str| format!("+{from}:refs/remotes/origin/{to}");
+        let specs = [take(&names[0], &worktree.branch), take(&names[1], base)];
+        let fetch = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--"];
+        let fetch = self.inside(shop).args(fetch).args([&bundle.file]).args(&specs);
+        self.do_inside(fetch.env("GIT_ALLOW_PROTOCOL", "file"), cancel).await?;
+        self.check_out(worktree, shop, cancel).await
+    }
+
+    async fn make(&self, worktree: &Site, shop: &Workshop, cancel: &CancellationToken) -> Result<(), GitError> {
+        let io = |e| GitError::io(format!("making {}", shop.path.display()), e);
+        DirBuilder::new().mode(0o700).create(&shop.path).map_err(io)?;
+        chown(&shop.path, Some(shop.tenant.uid), Some(shop.tenant.gid)).map_err(io)?;
+        let format = self.git(
+            &worktree.mirror,
+            Call::bare(&worktree.mirror).args(["rev-parse", "--show-object-format"]),
+            cancel,
+        );
+        let format = format!("--object-format={}", format.await?.line());
+        let init = Call::bare(&shop.path).owned_by(&shop.tenant).without_env("GIT_DIR");
+        let init = init.args(["init", "--quiet", "--template=", &format, "--initial-branch", &worktree.branch]);
+        self.do_inside(init, cancel).await.map(drop)
+    }
+
+    /// Goes to the mirror's head without touching uncommitted work, or puts that aside.
+    async fn check_out(
+        &self,
+        worktree: &Worktree,
+        shop: &Workshop,
+        cancel: &CancellationToken,
+    ) -> Result<(), GitError> {
+        let theirs = format!("refs/remotes/origin/{}", worktree.branch);
+        let at = self.try_inside(self.inside(shop).args(["symbolic-ref", "--quiet", "HEAD"]), cancel).await?;
+        let born = self.inside(shop).args(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]);
+        let born = self.try_inside(born, cancel).await?.code == 0;
+        if born && at.line() == worktree.branch_ref() {
+            let merge = ["merge", "--quiet", "--ff-only", "--no-stat", "--no-autostash", &theirs];
+            if self.try_inside(self.inside(shop).args(merge), cancel).await?.code == 0 {
+                return Ok(());
+            }
+        }
+        if born {
+            tracing::warn!(key = worktree.key, "the workshop had left the branch; its files are stashed");
+            let stash = ["stash", "push", "--quiet", "--include-untracked"];
+            self.try_inside(Identity::of_us(self.settings()).signs(self.inside(shop).args(stash)), cancel).await?;
+        }
+        let head = ["checkout", "--quiet", "--force", "--no-track", "-B", &worktree.branch, &theirs, "--"];
+        self.do_inside(self.inside(shop).args(head), cancel).await.map(drop)
+    }
+
+    /// Takes what was done in the workshop into the worktree's branch; with `commit`, also what was not committed, by
+    /// this author with this message. Nothing to take is fine. No agent may be at work in it.
+    pub async fn collect(
+        &self,
+        worktree: &Worktree,
+        shop: &Workshop,
+        commit: Option<(&str, &Identity)>,
+        cancel: &CancellationToken,
+    ) -> Result<(), GitError> {
+        if !shop.exists() {
+            return Ok(());
+        }
+        self.tidy_locks(shop, cancel).await?;
+        if let Some((message, author)) = commit {
+            self.commit_inside(shop, message, author, cancel).await?;
+        }
+        let news = self.inside(shop).args(["rev-list", "--count", "HEAD", "--not", "--remotes=origin", "--"]);
+        let news = self.try_inside(news, cancel).await?;
+        if news.code != 0 || news.line() == "0" {
+            return Ok(());
+        }
+        let bundle = Handover::new(self.root(), &shop.tenant, true)?;
+        let pack = self.inside(shop).args(["bundle", "create", "--quiet"]).args([&bundle.file]);
+        let pack = pack.args(["HEAD", "--not", "--remotes=origin"]).within(self.settings().network_timeout);
+        self.do_inside(pack, cancel).await?;
+        let copy = bundle.take()?;
+        let theirs = self.take_in(worktree, copy.path(), cancel).await?;
+        self.join_with(worktree, theirs, cancel).await
+    }
+
+    /// The objects are checked one by one on their way in: nobody vouches for who packed them.
+    async fn take_in(&self, w: &Site, bundle: &Path, cancel: &CancellationToken) -> Result<CommitId, GitError> {
+        let incoming = format!("refs/orch/incoming/{}", w.key);
+        let fetch = Call::bare(&w.mirror)
+            .args(["-c", "fetch.fsckObjects=true"])
+            .args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--"])
+            .args([bundle.as_os_str(), format!("+HEAD:{incoming}").as_ref()])
+            .env("GIT_ALLOW_PROTOCOL", "file")
+            .within(self.settings().network_timeout);
+        self.git(&w.mirror, fetch, cancel).await?;
+        let found = self.resolve(&w.mirror, &incoming, cancel).await?;
+        found.ok_or(GitError::NotFound { what: incoming })
+    }
+
+    async fn commit_inside(
+        &self,
+        shop: &Workshop,
+        message: &str,
+        author: &Identity,
+        cancel: &CancellationToken,
+    ) -> Result<(), GitError> {
+        self.do_inside(self.inside(shop).args(["add", "--all", "--", "."]), cancel).await?;
+        let staged = self.inside(shop).args(["diff-index", "--cached", "--quiet", "HEAD", "--"]);
+        if self.try_inside(staged, cancel).await?.code == 0 {
+            return Ok(());
+        }
+        let commit = ["commit", "--quiet", "--no-verify", "--no-gpg-sign", "--cleanup=whitespace", "--file=-"];
+        let commit = self.inside(shop).args(commit).input(message.replace('\0', "").into_bytes());
+        self.do_inside(author.signs(commit), cancel).await.map(drop)
+    }
+
+    /// Throws away what a run of the tests left. Caches that are ignored stay.
+    pub async fn clear(&self, shop: &Workshop, cancel: &CancellationToken) -> Result<(), GitError> {
+        self.tidy_locks(shop, cancel).await?;
+        self.do_inside(self.inside(shop).args(["reset", "--hard", "--quiet"]), cancel).await?;
+        self.do_inside(self.inside(shop).args(["clean", "-ffdq"]), cancel).await.map(drop)
+    }
+
+    /// Removes the workshop of a task, if it had one.
+    pub async fn remove_workshop(&self, repo: &str, key: &str) -> Result<(), GitError> {
+        delete_tree(&self.workshop_path(repo, key)?).await
+    }
+
+    /// The commit that is checked out in the workshop.
+    pub async fn head_inside(&self, shop: &Workshop, cancel: &CancellationToken) -> Result<CommitId, GitError> {
+        let head = self.inside(shop).args(["rev-parse", "--verify", "HEAD^{commit}"]);
+        commit_id(&self.do_inside(head, cancel).await?.line())
+    }
+
+    /// A killed git leaves its locks; only the one agent could hold them, and that has ended. The files are removed by
+    /// name in a folder that is the tenant's: a link in their place is removed, not followed.
+    async fn tidy_locks(&self, shop: &Workshop, cancel: &CancellationToken) -> Result<(), GitError> {
+        if cancel.is_cancelled() {
+            return Err(GitError::Cancelled);
+        }
+        let real = shop.git_dir().symlink_metadata().is_ok_and(|m| m.is_dir());
+        for lock in ["index.lock", "HEAD.lock"].iter().filter(|_| real) {
+            let path = shop.git_dir().join(lock);
+            if fs::remove_file(&path).is_ok() {
+                tracing::warn!(lock = %path.display(), "removed a lock that a killed git left");
+            }
+        }
+        Ok(())
+    }
+
+    /// A call in the workshop, as its owner.
+    fn inside<'a>(&self, shop: &'a Workshop) -> Call<'a> {
+        let git_dir = shop.git_dir();
+        Call::linked(&git_dir, &git_dir, &shop.path).owned_by(&shop.tenant)
+    }
+
+    async fn do_inside(&self, call: Call<'_>, cancel: &CancellationToken) -> Result<Output, GitError> {
+        run_ok(self.settings(), call, cancel).await
+    }
+
+    async fn try_inside(&self, call: Call<'_>, cancel: &CancellationToken) -> Result<Output, GitError> {
+        run(self.settings(), call, cancel).await
+    }
+}
+
+/// A folder for one file that goes from one user to the other; removed when dropped.
+struct Handover {
+    file: PathBuf,
+    _folder: tempfile::TempDir,
+    tenant: Tenant,
+}
+
+impl Handover {
+    /// `from_tenant`: the folder is the tenant's to write in; else ours, and the tenant may only pass through it.
+    fn new(root: &Path, tenant: &Tenant, from_tenant: bool) -> Result<Handover, GitError> {
+        let io = |e| GitError::io("making a folder for a bundle", e);
+        let folder = tempfile::Builder::new().prefix("bundle-").tempdir_in(root.join(FOLDER)).map_err(io)?;
+        if from_tenant {
+            chown(folder.path(), Some(tenant.uid), Some(tenant.gid)).map_err(io)?;
+        } else {
+            fs::set_permissions(folder.path(), Permissions::from_mode(0o711)).map_err(io)?;
+        }
+        Ok(Handover { file: folder.path().join("commits.bundle"), _folder: folder, tenant: tenant.clone() })
+    }
+
+    /// Lets the tenant, and nobody else, read it.
+    fn give(&self) -> Result<(), GitError> {
+        let io = |e| GitError::io("handing a bundle over", e);
+        chown(&self.file, None, Some(self.tenant.gid)).map_err(io)?;
+        fs::set_permissions(&self.file, Permissions::from_mode(0o640)).map_err(io)
+    }
+
+    /// A copy of ours: the tenant can no longer change it, nor could it have been a link to somebody else's file.
+    fn take(&self) -> Result<tempfile::NamedTempFile, GitError> {
+        let io = |e| GitError::io("taking a bundle over", e);
+        let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
+        let from = OpenOptions::new().read(true).custom_flags(flags).open(&self.file).map_err(io)?;
+        let meta = from.metadata().map_err(io)?;
+        if !meta.is_file() || meta.uid() != self.tenant.uid || meta.nlink() != 1 {
+            return Err(GitError::Other { tail: "the bundle is not a file of the agents' user".into() });
+        }
+        if meta.len() > LARGEST {
+            return Err(GitError::TooLarge { cap: usize::try_from(LARGEST).unwrap_or(usize::MAX) });
+        }
+        let mut copy = tempfile::NamedTempFile::new().map_err(io)?;
+        copy_all(&from, copy.as_file_mut()).map_err(io)?;
+        Ok(copy)
+    }
+}
+
+fn copy_all(from: &File, to: &mut File) -> io::Result<()> {
+    let copied = io::copy(&mut io::Read::take(from, LARGEST), to)?;
+    tracing::trace!(bytes = copied, "a bundle was taken over");
+    Ok(())
+}
+
+fn set_mode(path: &Path, mode: u32) -> Result<(), GitError> {
+    let io = |e| GitError::io(format!("closing {}", path.display()), e);
+    let now = fs::metadata(path).map_err(io)?.permissions();
+    if now.mode() & 0o7777 == mode {
+        return Ok(());
+    }
+    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(io)
+}
