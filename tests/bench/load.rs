@@ -81,7 +81,8 @@ fn body(n: usize) -> anyhow::Result<Vec<u8>> {
     push["after"] = format!("{:040x}", mix(n as u64)).into();
     let short = BODY_BYTES.saturating_sub(serde_json::to_vec(&push)?.len());
     if let Some(message) = push.pointer_mut("/commits/0/message") {
-        let text = format!("{}{}", message.as_str().unwrap_or_default(), "why it was done, line by line\\n".repeat(200));
+        let text =
+            format!("{}{}", message.as_str().unwrap_or_default(), "why it was done, line by line\\n".repeat(200));
         *message = text.chars().take(short).collect::<String>().into();
     }
     Ok(serde_json::to_vec(&push)?)
@@ -110,7 +111,12 @@ pub struct Outcome {
 }
 
 /// As many as `connections` can, each sending when it has its answer. The first fifth of a second does not count.
-pub fn flat_out(pushes: &Arc<Pushes>, address: SocketAddr, connections: usize, span: Duration) -> anyhow::Result<Outcome> {
+pub fn flat_out(
+    pushes: &Arc<Pushes>,
+    address: SocketAddr,
+    connections: usize,
+    span: Duration,
+) -> anyhow::Result<Outcome> {
     runtime()?.block_on(async {
         let counts_from = Instant::now() + Duration::from_millis(200);
         let until = counts_from + span;

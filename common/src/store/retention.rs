@@ -36,11 +36,10 @@ pub fn prune_step(conn: &mut Conn, jobs_before: i64, deliveries_before: i64) -> 
     .bind::<BigInt, _>(STEP)
     .execute(conn)?;
     // The oldest have the smallest numbers; ones that a clock set back made look younger wait for theirs to come.
-    let deliveries = sql_query(
-        "DELETE FROM deliveries WHERE job_id < (SELECT min(job_id) FROM deliveries) + ? AND received_at < ?",
-    )
-    .bind::<BigInt, _>(STEP)
-    .bind::<BigInt, _>(deliveries_before)
-    .execute(conn)?;
+    let deliveries =
+        sql_query("DELETE FROM deliveries WHERE job_id < (SELECT min(job_id) FROM deliveries) + ? AND received_at < ?")
+            .bind::<BigInt, _>(STEP)
+            .bind::<BigInt, _>(deliveries_before)
+            .execute(conn)?;
     Ok(Pruned { jobs, deliveries })
 }

@@ -25,7 +25,11 @@ const fn figure(name: &'static str, about: &'static str, measure: fn(&Bench) -> 
 }
 
 const ALL: &[Figure] = &[
-    figure("intake", "durable signed webhooks a second, beside the prototype and beside HTTP + HMAC only", intake::fast),
+    figure(
+        "intake",
+        "durable signed webhooks a second, beside the prototype and beside HTTP + HMAC only",
+        intake::fast,
+    ),
     figure("intake-slow-disk", "the same with 2 ms added to every fsync", intake::slow_disk),
     figure("claims", "claim + finish pairs a second of one process, beside raw SQLite", claims::one_process),
     figure("claims-contended", "the same with 4 and 16 processes", claims::processes),
@@ -34,7 +38,10 @@ const ALL: &[Figure] = &[
     figure("idle", "memory and CPU of both processes while nothing happens", rest::idle),
     figure("startup", "from a process's start to its first work", rest::startup),
     figure("views", "/queue and /status with a million finished rows", rest::views),
-    Figure { only_named: true, ..figure("soak", "webhooks and agents for --soak-minutes; only when named", soak::measure) },
+    Figure {
+        only_named: true,
+        ..figure("soak", "webhooks and agents for --soak-minutes; only when named", soak::measure)
+    },
 ];
 
 /// For the program's help.

@@ -22,7 +22,8 @@ pub fn idle(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let folder = bench.scratch()?;
     let api = Api::start(bench, folder.path(), &ApiSetup::default())?;
     let worker = worker(bench, folder.path())?;
-    load::runtime()?.block_on(async { Connection::open(api.address).await?.push(&*Pushes::new(api.address)?).await })?;
+    load::runtime()?
+        .block_on(async { Connection::open(api.address).await?.push(&*Pushes::new(api.address)?).await })?;
     std::thread::sleep(SETTLE);
     let pids = [api.process.pid(), worker.pid()];
     let cpu = || pids.iter().map(|pid| proc::cpu_exact(*pid)).sum::<anyhow::Result<Duration>>();
@@ -74,7 +75,8 @@ fn api_start(bench: &Bench) -> anyhow::Result<f64> {
 fn worker_start(bench: &Bench) -> anyhow::Result<f64> {
     let folder = bench.scratch()?;
     let api = Api::start(bench, folder.path(), &ApiSetup::default())?;
-    load::runtime()?.block_on(async { Connection::open(api.address).await?.push(&*Pushes::new(api.address)?).await })?;
+    load::runtime()?
+        .block_on(async { Connection::open(api.address).await?.push(&*Pushes::new(api.address)?).await })?;
     let store = migrated(folder.path())?;
     let command = worker_command(bench, folder.path())?;
     let began = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64() * 1000.0;

@@ -74,7 +74,12 @@ fn soak(bench: &Bench, folder: &Path, api: &Api, worker: u32) -> anyhow::Result<
         let part = Part { took, used: used(&[api.process.pid(), worker])?, log_mib };
         eprintln!(
             "  part {} of {PARTS}: p99 {:.2} ms, RSS {:.1} MiB, {} threads, {} descriptors, log {:.1} MiB",
-            n + 1, part.took.quantile(0.99), part.used.rss_mib, part.used.threads, part.used.descriptors, log_mib
+            n + 1,
+            part.took.quantile(0.99),
+            part.used.rss_mib,
+            part.used.threads,
+            part.used.descriptors,
+            log_mib
         );
         parts.push(part);
     }

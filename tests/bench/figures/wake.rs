@@ -26,7 +26,8 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     }
     Ok(vec![
         Row::held("webhook to worker, p50", samples.quantile(0.5), "ms", Must::AtMost(2.5)).note("upper bound: + 1 ms"),
-        Row::held("webhook to worker, p99", samples.quantile(0.99), "ms", Must::AtMost(5.0)).note("upper bound: + 1 ms"),
+        Row::held("webhook to worker, p99", samples.quantile(0.99), "ms", Must::AtMost(5.0))
+            .note("upper bound: + 1 ms"),
     ])
 }
 

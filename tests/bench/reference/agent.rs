@@ -38,7 +38,8 @@ pub fn end_all(folder: &Path) -> anyhow::Result<()> {
         let Some(pid) = line.split(' ').nth(1).and_then(|pid| pid.parse().ok()) else { continue };
         let exe = std::fs::read_link(format!("/proc/{pid}/exe")).ok();
         if exe == std::env::current_exe().ok() {
-            let _ended_already = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+            let _ended_already =
+                nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
         }
     }
     Ok(())

@@ -88,7 +88,8 @@ fn now_ms() -> i64 {
 
 /// Several claimers at once on one database; fails where one of them does, or where a job was claimed twice.
 pub fn run(database: &Path, queue: Queue, processes: usize, span: Duration) -> anyhow::Result<Vec<Claimed>> {
-    let mut claimers = (0..processes).map(|n| Claimer::start(database, queue, n, span)).collect::<Result<Vec<_>, _>>()?;
+    let mut claimers =
+        (0..processes).map(|n| Claimer::start(database, queue, n, span)).collect::<Result<Vec<_>, _>>()?;
     for claimer in &mut claimers {
         claimer.go()?;
     }

@@ -121,7 +121,7 @@ async fn refuse_protected(
         .store
         .write(move |c| {
             let now = now_ms();
-            submit_block(c, &inner, &project, &task, &reason, job.id, now)?;
+            submit_block(c, &inner, &project, &task, &Message::Blocked { reason: reason.clone() }, job.id, now)?;
             let end = JobEnd::Done { note: Some("protected files are changed; nothing was published".into()) };
             if jobs::finish(c, &job, &end, now)? { Ok(reason.clone()) } else { Err(StoreError::LostOwnership) }
         })

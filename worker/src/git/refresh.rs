@@ -49,11 +49,7 @@ impl Repos {
 
     /// [`Repos::refresh`] of a worktree that was looked at after the last fetch, and not touched since: no second fetch,
     /// no second look.
-    pub async fn join_fetched(
-        &self,
-        worktree: &Worktree,
-        cancel: &CancellationToken,
-    ) -> Result<Refreshed, GitError> {
+    pub async fn join_fetched(&self, worktree: &Worktree, cancel: &CancellationToken) -> Result<Refreshed, GitError> {
         self.join_forge(worktree, worktree.head.clone(), cancel).await
     }
 

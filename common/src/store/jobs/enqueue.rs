@@ -4,8 +4,8 @@ use crate::domain::job::JobKind;
 use crate::domain::stage::Role;
 use crate::store::connection::Conn;
 use crate::store::error::StoreError;
-use crate::store::schema::jobs;
 use crate::store::prepared::prepared;
+use crate::store::schema::jobs;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 
