@@ -3,12 +3,13 @@
 
 use super::apply::{Applied, Asked, apply, enqueue_advance};
 use super::facts::{facts, history};
+use super::payload::AdvancePayload;
 use crate::rules::Rules;
 use orch_common::config::Project;
 use orch_common::domain::decide::{Decision, Trigger, block, decide, needs_finding};
 use orch_common::domain::job::JobKind;
 use orch_common::domain::messages::Message;
-use orch_common::store::jobs;
+use orch_common::store::jobs::{self, Job};
 use orch_common::store::tasks::Task;
 use orch_common::store::{Conn, StoreError};
 
@@ -29,8 +30,9 @@ pub fn submit(
         if history.busy && matches!(trigger, Trigger::Forge { .. } | Trigger::Look) {
             return Ok(Applied::Yes("recorded; the job under way looks at its end".into()));
         }
-        // An approval while an agent works is refused at once; behind another look it takes its turn.
-        if !agent_under_way(conn, task)? {
+        // A word while an agent works, or while another word waits, is decided on at once; behind a mere look it
+        // takes its turn.
+        if !work_or_word_under_way(conn, task)? {
             enqueue_advance(conn, task, trigger, &format!("t{}:j{job_id}:advance", task.id), now)?;
             return Ok(Applied::Yes(format!("{} waits for the gate", trigger.name())));
         }
@@ -39,8 +41,12 @@ pub fn submit(
     apply(conn, rules, task, &decision, &Asked { project, trigger, job_id, now })
 }
 
-fn agent_under_way(conn: &mut Conn, task: &Task) -> Result<bool, StoreError> {
-    Ok(jobs::unfinished_of_task(conn, task.id)?.iter().any(|job| job.kind == JobKind::Agent))
+fn work_or_word_under_way(conn: &mut Conn, task: &Task) -> Result<bool, StoreError> {
+    let is_word = |job: &Job| {
+        let payload = serde_json::from_str::<AdvancePayload>(&job.payload);
+        payload.is_ok_and(|p| matches!(p.trigger, Trigger::Command { .. }))
+    };
+    Ok(jobs::unfinished_of_task(conn, task.id)?.iter().any(|job| job.kind == JobKind::Agent || is_word(job)))
 }
 
 /// Stops a task for a reason of money, repetition or a job that failed for good; people are told with `message`.
