@@ -8,7 +8,8 @@ use std::path::Path;
 /// One failure, then a model that works.
 fn fails_once(cli: &Path, setting: Setting, failure: Answer) -> Case {
     let (mut failed, mut analyst) = (false, analysis());
-    let api = ModelApi::start(move |call| if std::mem::replace(&mut failed, true) { analyst(call) } else { failure.clone() });
+    let api =
+        ModelApi::start(move |call| if std::mem::replace(&mut failed, true) { analyst(call) } else { failure.clone() });
     setting.start(cli, api)
 }
 

@@ -63,12 +63,7 @@ impl Client {
         self.head(200, "text/event-stream", headers.iter().chain([&chunked]))
     }
 
-    fn head<'a>(
-        &mut self,
-        status: u16,
-        kind: &str,
-        headers: impl Iterator<Item = &'a (String, String)>,
-    ) -> bool {
+    fn head<'a>(&mut self, status: u16, kind: &str, headers: impl Iterator<Item = &'a (String, String)>) -> bool {
         let mut head = format!("HTTP/1.1 {status} Scripted\r\ncontent-type: {kind}\r\nrequest-id: req_scripted\r\n");
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));

@@ -114,7 +114,11 @@ impl Repos {
         let io = |e| GitError::io(format!("making {}", shop.path.display()), e);
         DirBuilder::new().mode(0o700).create(&shop.path).map_err(io)?;
         chown(&shop.path, Some(shop.tenant.uid), Some(shop.tenant.gid)).map_err(io)?;
-        let format = self.git(&worktree.mirror, Call::bare(&worktree.mirror).args(["rev-parse", "--show-object-format"]), cancel);
+        let format = self.git(
+            &worktree.mirror,
+            Call::bare(&worktree.mirror).args(["rev-parse", "--show-object-format"]),
+            cancel,
+        );
         let format = format!("--object-format={}", format.await?.line());
         let init = Call::bare(&shop.path).owned_by(&shop.tenant).without_env("GIT_DIR");
         let init = init.args(["init", "--quiet", "--template=", &format, "--initial-branch", &worktree.branch]);
@@ -122,7 +126,12 @@ impl Repos {
     }
 
     /// Goes to the mirror's head without touching uncommitted work, or puts that aside.
-    async fn check_out(&self, worktree: &Worktree, shop: &Workshop, cancel: &CancellationToken) -> Result<(), GitError> {
+    async fn check_out(
+        &self,
+        worktree: &Worktree,
+        shop: &Workshop,
+        cancel: &CancellationToken,
+    ) -> Result<(), GitError> {
         let theirs = format!("refs/remotes/origin/{}", worktree.branch);
         let at = self.try_inside(self.inside(shop).args(["symbolic-ref", "--quiet", "HEAD"]), cancel).await?;
         let born = self.inside(shop).args(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]);

@@ -191,6 +191,8 @@ async fn spec(
         log_cap_bytes: cap,
         log_hard_limit_bytes: cap.saturating_mul(HARD_LIMIT_CAPS),
         user: ctx.config.agent.user.clone(),
+        max_processes: ctx.config.agent.max_processes,
+        max_memory_mb: ctx.config.agent.max_memory_mb,
     })
 }
 

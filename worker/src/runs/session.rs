@@ -92,7 +92,8 @@ mod tests {
     #[test]
     fn only_what_was_interrupted_from_outside_is_gone_on_with() {
         let id = Uuid::new_v4();
-        let killed = |code: Option<i32>, signal| Run { exit_code: code, exit_signal: signal, ..run(&id, "permanent", 2) };
+        let killed =
+            |code: Option<i32>, signal| Run { exit_code: code, exit_signal: signal, ..run(&id, "permanent", 2) };
         let rows = [
             (run(&id, "transient", 1), true),
             (run(&id, "usage_limit", 1), true),

@@ -195,6 +195,20 @@ fn records_without_a_result_still_tell_of_the_provider() {
 }
 
 #[test]
+fn no_record_stops_everybody_for_longer_than_an_allowance_lasts() {
+    let mut refused = says("API Error");
+    refused["error"] = "rate_limit".into();
+    for (resets_at, want_ms) in
+        [(NOW / 1000 + 3600, NOW / 1000 * 1000 + 3_600_000), (4_102_444_800, NOW + 8 * 86_400_000)]
+    {
+        let info = json!({ "status": "rejected", "resetsAt": resets_at, "rateLimitType": "seven_day" });
+        let event = json!({ "type": "rate_limit_event", "rate_limit_info": info });
+        let outcome = judge(exited(1), &lines(&[init(), event, refused.clone()]), "");
+        assert_eq!(outcome, Outcome::UsageLimit { reset_at_ms: want_ms, limit_type: "seven_day".into() });
+    }
+}
+
+#[test]
 fn text_decides_only_without_records() {
     let rows = [
         (1, "API Error: Request rejected (429)\nRetry-After: 42\n", "", "transient"),

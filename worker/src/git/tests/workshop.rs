@@ -58,8 +58,15 @@ async fn work_comes_back_and_goes_in_again() {
     let w = World::new();
     let Some(tenant) = nobody(&w) else { return };
     let (worktree, shop) = furnished(&w, &tenant, "ET-1").await;
-    assert_eq!(does(&tenant, &shop.path, "cat README.md; git branch --show-current; git status --short"), "hello\nfeature/ET-1");
-    does(&tenant, &shop.path, "echo a > a.txt && git add . && git commit -qm 'by the agent' && mkdir d && echo b > d/b.txt");
+    assert_eq!(
+        does(&tenant, &shop.path, "cat README.md; git branch --show-current; git status --short"),
+        "hello\nfeature/ET-1"
+    );
+    does(
+        &tenant,
+        &shop.path,
+        "echo a > a.txt && git add . && git commit -qm 'by the agent' && mkdir d && echo b > d/b.txt",
+    );
     collect(&w, &worktree, &shop).await.unwrap();
     assert_eq!(git(&worktree.path, &["log", "--format=%an: %s", "-2"]), "Agent: the rest\nAgent: by the agent");
     assert_eq!(std::fs::read_to_string(worktree.path.join("d/b.txt")).unwrap(), "b\n");
