@@ -1,8 +1,20 @@
 # What people and the CI run. Every target works from a clean clone.
-.PHONY: help demo run test lint
+.PHONY: help demo run test test-long test-system lint programs generated deb install
+
+# release, or dev for a package to try.
+PROFILE ?= release
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+DESTDIR ?=
+# The same commit gives the same package: its date and its name are the commit's, and no path of this machine is left in.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
+COMMIT := $(shell git describe --always --abbrev=10 --exclude '*' --dirty=x 2>/dev/null)
+OUT := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+GENERATED := target/generated
+PROGRAMS := orch-api orch-worker orchctl
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## The whole product on this machine, with a scripted agent
 	cargo build --workspace --bins
@@ -15,6 +27,53 @@ run: ## Both processes with your configuration
 test: ## Every test of the workspace
 	cargo test --workspace
 
+test-long: ## The whole crash matrix, random rounds and other tests of minutes
+	cargo test --workspace -- --ignored
+
+test-system: ## The package on a booted Debian of its own (root; debootstrap, systemd-nspawn)
+	tests/system/run.sh
+
 lint: ## Formatting and clippy; warnings are errors
 	cargo fmt --all -- --check
 	cargo clippy --workspace --all-targets -- -D warnings
+
+# A trial build keeps the flags of everyday builds, so that it is done in a moment.
+ifneq ($(PROFILE),dev)
+programs: export RUSTFLAGS := --remap-path-prefix=$(CURDIR)=/orch --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
+programs: export ORCH_BUILD_COMMIT := $(COMMIT)
+endif
+programs:
+	cargo build --locked --profile $(PROFILE) --bins
+
+generated: programs
+	rm -rf $(GENERATED)
+	mkdir -p $(GENERATED)/bash $(GENERATED)/zsh $(GENERATED)/fish
+	$(OUT)/orchctl generate $(GENERATED)
+	$(OUT)/orch-api --generate $(GENERATED)
+	for name in $(PROGRAMS); do \
+		mv $(GENERATED)/$$name.bash $(GENERATED)/bash/$$name && \
+		mv $(GENERATED)/_$$name $(GENERATED)/zsh/ && mv $(GENERATED)/$$name.fish $(GENERATED)/fish/ || exit 1; \
+	done
+
+deb: export SOURCE_DATE_EPOCH := $(SOURCE_DATE_EPOCH)
+deb: generated ## A Debian package, in target/debian (cargo install cargo-deb --locked)
+	cargo deb -p orch-worker --no-build --profile $(PROFILE) --strip $(DEB_OPTIONS)
+
+install: ## Programs, units and pages, without a package: make install PREFIX=/usr/local
+	@test -x $(OUT)/orchctl -a -d $(GENERATED)/bash || { echo "run \`make generated\` first (not as root)"; exit 1; }
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/systemd/system lib/sysusers.d lib/tmpfiles.d share/man/man1 \
+		share/man/man8 share/bash-completion/completions share/zsh/site-functions share/fish/vendor_completions.d)
+	install -m 755 $(addprefix $(OUT)/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin/
+	for unit in systemd/*.service systemd/*.socket systemd/*.target systemd/*.slice; do \
+		sed 's|/usr/bin/|$(PREFIX)/bin/|; s|/etc/orch|$(SYSCONFDIR)/orch|' "$$unit" \
+			> "$(DESTDIR)$(PREFIX)/lib/systemd/system/$$(basename "$$unit")" || exit 1; \
+	done
+	install -m 644 systemd/orch.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/orch.conf
+	sed 's|/etc/orch|$(SYSCONFDIR)/orch|' systemd/orch.tmpfiles > $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/orch.conf
+	install -m 644 $(GENERATED)/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 $(GENERATED)/*.8 $(DESTDIR)$(PREFIX)/share/man/man8/
+	install -m 644 $(GENERATED)/bash/* $(DESTDIR)$(PREFIX)/share/bash-completion/completions/
+	install -m 644 $(GENERATED)/zsh/* $(DESTDIR)$(PREFIX)/share/zsh/site-functions/
+	install -m 644 $(GENERATED)/fish/* $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/
+	install -d -m 750 $(DESTDIR)$(SYSCONFDIR)/orch
+	test -e $(DESTDIR)$(SYSCONFDIR)/orch/orch.toml || install -m 640 systemd/orch.toml $(DESTDIR)$(SYSCONFDIR)/orch/

@@ -1,5 +1,6 @@
 //! The command line of `orch-api`: reads the configuration, binds, says where, serves.
 
+use crate::generate;
 use crate::listener;
 use crate::server;
 use crate::settings::Settings;
@@ -15,18 +16,24 @@ use std::process::ExitCode;
 #[derive(Debug, Parser)]
 #[command(
     name = "orch-api",
-    version,
+    version = orch_common::VERSION,
     after_help = "Settings are read from the file and from ORCH_* variables, which win."
 )]
 struct Arguments {
     /// The configuration file; without it ORCH_CONFIG, ./orch.toml or /etc/orch/orch.toml
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Write the manual page and the shells' completions into this folder
+    #[arg(long, value_name = "DIR", hide = true)]
+    generate: Option<PathBuf>,
 }
 
 /// The whole program; 0 after a clean stop, 1 where it cannot run, 2 for a wrong command line or configuration.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(dir) = &arguments.generate {
+        return ended(generate::run::<Arguments>(dir));
+    }
     telemetry::init(telemetry::LogFormat::Auto);
     let loaded = match Config::from_process(arguments.config.as_deref()) {
         Ok(loaded) => loaded,
@@ -35,7 +42,11 @@ pub fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match serve(&loaded) {
+    ended(serve(&loaded))
+}
+
+fn ended(result: anyhow::Result<()>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("orch-api: {error:#}");
@@ -49,7 +60,7 @@ fn serve(loaded: &Loaded) -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
     let file = loaded.file.as_deref().map(Path::display);
-    tracing::info!(file = file.map(tracing::field::display), version = env!("CARGO_PKG_VERSION"), "starting");
+    tracing::info!(file = file.map(tracing::field::display), version = orch_common::VERSION, "starting");
     let listener = listener::open(loaded.config.api.bind)?;
     announce(listener.local_addr()?);
     // The HTTP threads have runtimes of their own; this one only waits.

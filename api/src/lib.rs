@@ -5,6 +5,7 @@ mod app;
 mod auth;
 pub mod cli;
 mod clock;
+mod generate;
 mod hangup;
 mod intake;
 mod limits;

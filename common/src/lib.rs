@@ -3,7 +3,11 @@
 
 pub mod config;
 pub mod domain;
+pub mod failpoint;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;
 pub mod wake;
+
+/// What `--version` says of every program: the package's version and, where the packager named it, the commit.
+pub const VERSION: &str = env!("ORCH_BUILD_VERSION");

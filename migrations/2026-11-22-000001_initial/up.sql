@@ -75,15 +75,12 @@ BEGIN
         WHERE j.order_key = NEW.order_key AND j.order_key IS NOT NULL AND j.status IN ('queued','running') AND j.id < NEW.id);
 END;
 CREATE TRIGGER jobs_key_finish AFTER UPDATE OF status ON jobs
-WHEN NEW.order_key IS NOT NULL AND NEW.status NOT IN ('queued','running') AND OLD.status IN ('queued','running')
+WHEN NEW.order_key IS NOT NULL AND NEW.status NOT IN ('queued','running') AND OLD.status IN ('queued','running') AND OLD.ready = 1
 BEGIN
-    UPDATE jobs SET ready = 1 WHERE ready = 0 AND id = (
+    UPDATE jobs SET ready = 1 WHERE id = (
         SELECT j.id FROM jobs j INDEXED BY jobs_key
         WHERE j.order_key = NEW.order_key AND j.order_key IS NOT NULL AND j.status IN ('queued','running')
-        ORDER BY j.id LIMIT 1)
-    AND NOT EXISTS (
-        SELECT 1 FROM jobs r INDEXED BY jobs_running_key
-        WHERE r.order_key = NEW.order_key AND r.order_key IS NOT NULL AND r.status = 'running');
+        ORDER BY j.id LIMIT 1);
 END;
 -- A finished job that an operator puts back waits if its key is busy.
 CREATE TRIGGER jobs_key_revive AFTER UPDATE OF status ON jobs

@@ -14,7 +14,7 @@ fn root() -> PathBuf {
 }
 
 /// Every tracked file that is there, relative to [`root`].
-fn tracked() -> Vec<String> {
+pub fn tracked() -> Vec<String> {
     let out = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output().expect("git runs");
     assert!(out.status.success(), "not a git checkout: {}", String::from_utf8_lossy(&out.stderr));
     let names = String::from_utf8(out.stdout).expect("file names are UTF-8");
@@ -25,7 +25,7 @@ fn tracked() -> Vec<String> {
 }
 
 /// A tracked file's text; `None` where it is not text.
-fn text(file: &str) -> Option<String> {
+pub fn text(file: &str) -> Option<String> {
     std::fs::read(root().join(file)).ok().and_then(|bytes| String::from_utf8(bytes).ok())
 }
 

@@ -113,25 +113,30 @@ impl Context {
 
     /// Where a project's repository is cloned from and pushed to.
     pub fn remote(&self, project: &Project) -> Result<Remote, GitError> {
-        let url = self.config.git_remote(project);
-        let Some(url) = url else {
-            let what = format!("an address for {}: set gitea.url, gitea.git_url or the project's remote", project.repo);
-            return Err(GitError::NotFound { what });
-        };
-        let own_forge = self.config.gitea.url.as_ref().is_some_and(|base| url.as_str().starts_with(base.as_str()));
-        let auth = match (&self.config.gitea.token, own_forge) {
-            (Some(token), true) => Some(AuthHeader::token(token.expose())?),
-            _ => None,
-        };
-        // Git takes a bare path for a file of bundles too; a URL says what is meant.
-        let local = url.as_str().starts_with('/');
-        let address = if local { format!("file://{}", url.as_str()) } else { url.as_str().to_owned() };
-        Remote::new(&address, auth)
+        remote_of(&self.config, project)
     }
 }
 
+/// Where a project's repository is cloned from and pushed to, with the credentials for it.
+pub fn remote_of(config: &Config, project: &Project) -> Result<Remote, GitError> {
+    let url = config.git_remote(project);
+    let Some(url) = url else {
+        let what = format!("an address for {}: set gitea.url, gitea.git_url or the project's remote", project.repo);
+        return Err(GitError::NotFound { what });
+    };
+    let own_forge = config.gitea.url.as_ref().is_some_and(|base| url.as_str().starts_with(base.as_str()));
+    let auth = match (&config.gitea.token, own_forge) {
+        (Some(token), true) => Some(AuthHeader::token(token.expose())?),
+        _ => None,
+    };
+    // Git takes a bare path for a file of bundles too; a URL says what is meant.
+    let local = url.as_str().starts_with('/');
+    let address = if local { format!("file://{}", url.as_str()) } else { url.as_str().to_owned() };
+    Remote::new(&address, auth)
+}
+
 /// The services that are configured; what is not is skipped, and said once here.
-fn build_outside(config: &Config) -> anyhow::Result<Outside> {
+pub fn build_outside(config: &Config) -> anyhow::Result<Outside> {
     for missing in config.missing_for_worker() {
         tracing::warn!(setting = missing, "not set: what needs it is skipped");
     }

@@ -5,11 +5,12 @@ use crate::clock::now_ms;
 use crate::context::Context;
 use anyhow::{Context as _, bail};
 use nix::fcntl::{Flock, FlockArg};
+use orch_common::failpoint::{self, Point};
 use orch_common::store::StoreError;
 use orch_common::store::workers::{self, Worker};
 use std::fs::File;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Takes the worker's name for the life of the process: two workers of one name would recover each other's
 /// living jobs.
@@ -43,7 +44,7 @@ pub async fn register(ctx: &Context) -> anyhow::Result<Worker> {
         pid: identity.pid,
         pid_start: i64::try_from(identity.start_ticks).unwrap_or(i64::MAX),
         boot_id: identity.boot_id,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: orch_common::VERSION.to_owned(),
         state: "running".to_owned(),
         max_concurrency: i32::try_from(ctx.config.worker.max_concurrency).unwrap_or(i32::MAX),
         poll_interval: ctx.config.worker.poll_interval_s,
@@ -53,20 +54,45 @@ pub async fn register(ctx: &Context) -> anyhow::Result<Worker> {
         heartbeat_at: now,
     };
     let row = me.clone();
+    failpoint::here(Point::Register);
     ctx.store.write(move |c| workers::register(c, &row)).await?;
+    failpoint::here(Point::Registered);
     Ok(me)
 }
 
-/// Beats until dropped. A worker that finds its row taken, or that could not beat for as long as others wait
-/// before they take over, stops claiming: it may have lost its rows (every finishing statement is fenced, so
-/// it cannot overwrite theirs).
+/// Beats until dropped. A worker that finds its row taken stops. One that could not beat for as long as others wait
+/// before they take over says so and goes on: it may have lost its jobs, but every finishing statement is fenced,
+/// so it cannot overwrite those who have them.
+///
+/// The service manager is told that the worker lives while this turns: a write that never returns ends that, a database
+/// that cannot be written (full disk, long lock) does not - a restart would not mend it.
 pub async fn beat(ctx: Arc<Context>, me: Worker) {
     let every = Duration::from_secs(ctx.config.worker.heartbeat_s);
+    let dead = Duration::from_secs(ctx.config.worker.heartbeat_dead_s);
+    // The service manager may want to hear more often than the other workers do.
+    let pace = crate::notify::watchdog_pace().map_or(every, |pace| pace.min(every));
+    let mut due = Instant::now() + every;
+    let mut last = Instant::now();
     loop {
-        tokio::time::sleep(every).await;
+        tokio::time::sleep(pace).await;
+        crate::notify::alive();
+        if Instant::now() + pace / 2 < due {
+            continue;
+        }
+        due = Instant::now() + every;
         let row = me.clone();
-        match ctx.store.write(move |c| workers::beat(c, &row, now_ms())).await {
-            Ok(true) => crate::notify::alive(),
+        failpoint::here(Point::Beat);
+        let beaten = ctx.store.write(move |c| workers::beat(c, &row, now_ms())).await;
+        failpoint::here(Point::Beaten);
+        match beaten {
+            Ok(true) => {
+                let silence = last.elapsed();
+                last = Instant::now();
+                if silence >= dead {
+                    let s = silence.as_secs();
+                    tracing::warn!("no sign of life was given for {s} s: others may have this worker's jobs by now");
+                }
+            }
             Ok(false) => {
                 tracing::error!(worker = %ctx.name, "another process has taken this worker's row; stopping");
                 ctx.stopping.cancel();
@@ -80,5 +106,8 @@ pub async fn beat(ctx: Arc<Context>, me: Worker) {
 /// Says that the worker stopped on purpose: its rows may be taken over at once.
 pub async fn deregister(ctx: &Context, me: &Worker) -> Result<(), StoreError> {
     let row = me.clone();
-    ctx.store.write(move |c| workers::mark_stopped(c, &row, now_ms())).await
+    failpoint::here(Point::SignOff);
+    let signed_off = ctx.store.write(move |c| workers::mark_stopped(c, &row, now_ms())).await;
+    failpoint::here(Point::SignedOff);
+    signed_off
 }

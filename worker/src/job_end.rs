@@ -7,6 +7,7 @@ use orch_common::domain::effect::Destination;
 use orch_common::domain::follow::after_error;
 use orch_common::domain::job::{JobEnd, JobKind, Spend};
 use orch_common::domain::messages::Message;
+use orch_common::failpoint::{self, Point};
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::{Conn, StoreError, tasks};
 use std::sync::Arc;
@@ -15,7 +16,10 @@ use std::sync::Arc;
 /// not before the seconds the other side asked for.
 pub async fn failed(ctx: &Arc<Context>, job: &Job, error: &str, retry: Option<Option<u64>>) {
     let (inner, row, why) = (Arc::clone(ctx), job.clone(), error.to_owned());
-    match ctx.store.write(move |conn| end(conn, &inner, &row, &why, retry, now_ms())).await {
+    failpoint::here(Point::JobFailing);
+    let ended = ctx.store.write(move |conn| end(conn, &inner, &row, &why, retry, now_ms())).await;
+    failpoint::here(Point::JobFailed);
+    match ended {
         Ok(true) => {}
         Ok(false) => tracing::warn!("the job is no longer this worker's; left alone"),
         Err(store) => tracing::error!(%store, %error, "the job's end could not be written; recovery will find it"),
@@ -71,7 +75,8 @@ fn give_up(conn: &mut Conn, ctx: &Context, job: &Job, error: &str, now: i64) -> 
     let Some(task) = job.task_id.map(|id| tasks::get(conn, id)).transpose()?.flatten() else { return Ok(()) };
     if let Some(project) = ctx.config.projects.by_plane(&task.project) {
         let reason = format!("its gate could not be looked at: {error}");
-        crate::engine::submit::submit_block(conn, ctx, project, &task, &reason, job.id, now)?;
+        let message = Message::Blocked { reason };
+        crate::engine::submit::submit_block(conn, ctx, project, &task, &message, job.id, now)?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 use crate::clock::now_ms;
 use crate::context::Context;
 use orch_common::domain::job::JobKind;
+use orch_common::failpoint::{self, Point};
 use orch_common::store::jobs::{self, Job};
 use std::future::Future;
 use std::sync::Arc;
@@ -73,9 +74,11 @@ impl Lane {
             if running.len() >= self.room {
                 return poll;
             }
+            let claiming = ctx.in_flight.claiming().await;
             match self.claim(ctx).await {
                 Ok(Claim::Job(job)) => {
-                    let guard = ctx.in_flight.enter(job.id);
+                    let guard = ctx.in_flight.enter(&job);
+                    drop(claiming);
                     let work = handle(Arc::clone(ctx), *job);
                     running.spawn(async move {
                         let _in_flight = guard;
@@ -99,12 +102,20 @@ impl Lane {
         if at > now {
             return Ok(Claim::Wait(Duration::from_millis(u64::try_from(at - now).unwrap_or(0))));
         }
-        if kind == JobKind::Agent {
-            return crate::runs::claim_agent(ctx).await;
+        let (claiming, claimed) = claim_points(kind);
+        failpoint::here(claiming);
+        let claim = match kind {
+            JobKind::Agent => crate::runs::claim_agent(ctx).await?,
+            JobKind::Event | JobKind::Advance | JobKind::Effect => {
+                let worker = ctx.name.clone();
+                let job = ctx.store.write(move |c| jobs::claim(c, kind, &worker, now_ms())).await?;
+                job.map_or(Claim::Wait(Duration::ZERO), |job| Claim::Job(Box::new(job)))
+            }
+        };
+        if matches!(claim, Claim::Job(_)) {
+            failpoint::here(claimed);
         }
-        let worker = ctx.name.clone();
-        let job = ctx.store.write(move |c| jobs::claim(c, kind, &worker, now_ms())).await?;
-        Ok(job.map_or(Claim::Wait(Duration::ZERO), |job| Claim::Job(Box::new(job))))
+        Ok(claim)
     }
 }
 
@@ -113,6 +124,15 @@ pub enum Claim {
     Job(Box<Job>),
     /// Nothing now; look again after this long at the latest.
     Wait(Duration),
+}
+
+const fn claim_points(kind: JobKind) -> (Point, Point) {
+    match kind {
+        JobKind::Event => (Point::EventClaim, Point::EventClaimed),
+        JobKind::Advance => (Point::AdvanceClaim, Point::AdvanceClaimed),
+        JobKind::Effect => (Point::EffectClaim, Point::EffectClaimed),
+        JobKind::Agent => (Point::AgentClaim, Point::AgentClaimed),
+    }
 }
 
 fn log_panic(ended: Result<(), tokio::task::JoinError>) {

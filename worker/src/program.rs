@@ -1,6 +1,6 @@
 //! The `orch-worker` program: arguments, configuration, logging, runtime - then the daemon.
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use orch_common::config::Config;
 use orch_common::{shutdown, telemetry};
 use std::path::PathBuf;
@@ -8,11 +8,16 @@ use std::process::ExitCode;
 
 /// Takes jobs from the database, runs the stage engine, supervises agents.
 #[derive(Parser)]
-#[command(name = "orch-worker", version)]
+#[command(name = "orch-worker", version = orch_common::VERSION)]
 struct Arguments {
     /// The configuration file [default: $ORCH_CONFIG, else ./orch.toml or /etc/orch/orch.toml where there is one]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+/// The command line, for its manual page.
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Runs until a signal says stop.

@@ -4,12 +4,14 @@
 use crate::clock::now_ms;
 use crate::context::Context;
 use crate::runs;
+use crate::silence::Silence;
 use orch_common::domain::job::JobKind;
+use orch_common::failpoint::{self, Point};
 use orch_common::store::StoreError;
 use orch_common::store::jobs::{self, Job};
-use std::collections::HashSet;
+use orch_common::store::workers;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 /// Recovers what this worker's predecessor (of the same name) and dead workers left. Agents that are alive are
@@ -21,7 +23,7 @@ pub async fn at_start(ctx: &Arc<Context>) -> anyhow::Result<JoinSet<()>> {
     }
     let me = ctx.name.clone();
     let mut left = ctx.store.read(move |c| jobs::owned_by(c, &me)).await?;
-    left.extend(take_over_orphans(ctx).await?);
+    left.extend(take_over_orphans(ctx, &mut Silence::default()).await?);
     let mut adopted = JoinSet::new();
     for job in left {
         recover(ctx, job, &mut adopted).await?;
@@ -33,57 +35,67 @@ pub async fn at_start(ctx: &Arc<Context>) -> anyhow::Result<JoinSet<()>> {
 pub async fn periodically(ctx: Arc<Context>) {
     let every = Duration::from_secs((ctx.config.worker.heartbeat_dead_s / 2).max(1));
     let mut watching = JoinSet::new();
-    let mut suspects = HashSet::new();
+    let mut silence = Silence::default();
     loop {
         tokio::select! {
             () = tokio::time::sleep(every) => {}
             Some(_) = watching.join_next() => continue,
         }
-        if let Err(error) = round(&ctx, &mut watching, &mut suspects).await {
+        if let Err(error) = round(&ctx, &mut silence, &mut watching).await {
             tracing::warn!(%error, "orphans could not be looked for");
         }
     }
 }
 
-/// `suspects` are rows of ours that nobody handled at the last round: a row between its claim and its handler looks
-/// the same for a moment, a row that was dropped by a fault looks so twice.
-async fn round(
-    ctx: &Arc<Context>,
-    watching: &mut JoinSet<()>,
-    suspects: &mut HashSet<(i64, Option<i64>)>,
-) -> Result<(), StoreError> {
-    let me = ctx.name.clone();
-    let mut left = ctx.store.read(move |c| jobs::owned_by(c, &me)).await?;
-    left.retain(|job| !ctx.in_flight.contains(job.id));
-    let seen: HashSet<(i64, Option<i64>)> = left.iter().map(|job| (job.id, job.started_at)).collect();
-    left.retain(|job| suspects.contains(&(job.id, job.started_at)));
-    *suspects = seen;
-    left.extend(take_over_orphans(ctx).await?);
+async fn round(ctx: &Arc<Context>, silence: &mut Silence, watching: &mut JoinSet<()>) -> Result<(), StoreError> {
+    let mut left = dropped(ctx).await?;
+    left.extend(take_over_orphans(ctx, silence).await?);
     for job in left {
         recover(ctx, job, watching).await?;
     }
     Ok(())
 }
 
-async fn take_over_orphans(ctx: &Arc<Context>) -> Result<Vec<Job>, StoreError> {
-    let dead_before = now_ms() - i64::try_from(ctx.config.worker.heartbeat_dead_s * 1000).unwrap_or(i64::MAX);
+/// Rows of this worker that nothing in this process handles.
+async fn dropped(ctx: &Context) -> Result<Vec<Job>, StoreError> {
+    let Some(_settled) = ctx.in_flight.settled().await else { return Ok(Vec::new()) };
+    let me = ctx.name.clone();
+    let mut rows = ctx.store.read(move |c| jobs::owned_by(c, &me)).await?;
+    rows.retain(|job| !ctx.in_flight.contains(job));
+    Ok(rows)
+}
+
+async fn take_over_orphans(ctx: &Context, silence: &mut Silence) -> Result<Vec<Job>, StoreError> {
+    let dead_s = ctx.config.worker.heartbeat_dead_s;
+    let dead_before = now_ms() - i64::try_from(dead_s * 1000).unwrap_or(i64::MAX);
     let (me, host) = (ctx.name.clone(), ctx.host.clone());
-    ctx.store
+    let (mut seen, asked) = (std::mem::take(silence), Instant::now());
+    failpoint::here(Point::TakeOver);
+    let (taken, seen) = ctx
+        .store
         .write(move |c| {
+            // Whoever could not write while we could not is no more dead than we are.
+            if asked.elapsed() > Duration::from_secs(dead_s) / 4 {
+                seen = Silence::default();
+            }
+            seen.look(&workers::all(c)?);
             let mut taken = Vec::new();
-            for job in jobs::orphans(c, &me, &host, dead_before)? {
+            for job in jobs::orphans(c, &me, &host, |w| seen.is_dead(w, dead_before))? {
                 taken.extend(jobs::take_over(c, &job, &me)?);
             }
-            Ok(taken)
+            Ok((taken, seen.clone()))
         })
-        .await
+        .await?;
+    *silence = seen;
+    failpoint::here(Point::TakenOver);
+    Ok(taken)
 }
 
 async fn recover(ctx: &Arc<Context>, job: Job, watching: &mut JoinSet<()>) -> Result<(), StoreError> {
     tracing::info!(job = job.id, kind = %job.kind, "a job was left running");
     match job.kind {
         JobKind::Agent => {
-            let guard = ctx.in_flight.enter(job.id);
+            let guard = ctx.in_flight.enter(&job);
             let ctx = Arc::clone(ctx);
             watching.spawn(async move {
                 let _in_flight = guard;
@@ -92,7 +104,9 @@ async fn recover(ctx: &Arc<Context>, job: Job, watching: &mut JoinSet<()>) -> Re
         }
         JobKind::Event | JobKind::Advance | JobKind::Effect => {
             let why = "its worker ended in the middle of it";
+            failpoint::here(Point::Requeue);
             ctx.store.write(move |c| jobs::requeue_lost(c, &job, why, now_ms())).await?;
+            failpoint::here(Point::Requeued);
         }
     }
     Ok(())

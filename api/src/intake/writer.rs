@@ -5,6 +5,7 @@
 use super::phase::{Phase, Standing};
 use super::{IntakeError, Item, Message, Outcome};
 use crate::clock::now_ms;
+use orch_common::failpoint::{self, Point};
 use orch_common::store::deliveries::{self, Intake as Committed};
 use orch_common::store::{Store, StoreError, StoreOptions};
 use std::os::unix::fs::MetadataExt;
@@ -171,7 +172,11 @@ fn commit_alone(database: &Database, item: Item, standing: &Standing) -> Option<
 
 fn insert(store: &Store, batch: &[Item]) -> Result<Vec<Committed>, StoreError> {
     let now = now_ms();
-    store.write_now(|conn| batch.iter().map(|item| deliveries::insert(conn, &item.new, now)).collect())
+    failpoint::here(Point::IntakeCommit);
+    let committed =
+        store.write_now(|conn| batch.iter().map(|item| deliveries::insert(conn, &item.new, now)).collect())?;
+    failpoint::here(Point::IntakeCommitted);
+    Ok(committed)
 }
 
 /// Tries again while another process holds the write lock.

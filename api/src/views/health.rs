@@ -43,7 +43,7 @@ impl Health {
             migrations,
             worker_heartbeat_age_s: heartbeat.ok().flatten().map(|at| age_s(at, now_ms)),
         };
-        Health { status: "ok", version: env!("CARGO_PKG_VERSION"), readiness }
+        Health { status: "ok", version: orch_common::VERSION, readiness }
     }
 
     /// Webhooks are accepted now.

@@ -52,8 +52,16 @@ pub enum Effect {
     GiteaPull { repo: String, branch: String, base: String, title: String, body: String, link: Option<PlaneTarget> },
     /// A comment on the branch's pull request, with a hidden marker made of `key`.
     GiteaComment { repo: String, branch: String, key: String, text: String },
-    /// The status `context` (always `orch/...`) of a commit.
-    GiteaStatus { repo: String, head: CommitId, context: String, state: StatusState, description: String },
+    /// The status `context` (always `orch/...`) of a commit; `target` is where its link leads, for people.
+    GiteaStatus {
+        repo: String,
+        head: CommitId,
+        context: String,
+        state: StatusState,
+        description: String,
+        #[serde(default)]
+        target: Option<String>,
+    },
     /// Merge of the branch's pull request, only while its head is still `head`.
     GiteaMerge { repo: String, branch: String, head: CommitId, title: String },
     /// A message to the configured chat.

@@ -178,7 +178,7 @@ pub struct PullEvidence {
     pub number: i64,
     pub merged: bool,
     pub open: bool,
-    /// The latest counting review of each reviewer (not dismissed, not stale, not a mere comment).
+    /// The latest counting review of each reviewer (not dismissed, no stale approval, not a mere comment).
     pub reviews: Vec<ReviewEvidence>,
 }
 
@@ -188,6 +188,8 @@ pub struct ReviewEvidence {
     pub reviewer: String,
     pub approved: bool,
     pub body: String,
+    /// It was given to an older commit than the head.
+    pub stale: bool,
     /// Milliseconds since the epoch.
     pub submitted_at: i64,
 }

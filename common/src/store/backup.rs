@@ -62,7 +62,9 @@ fn check_integrity(file: &Path) -> Result<(), StoreError> {
     if !file.is_file() {
         return Err(open("no such file".into()));
     }
-    let url = format!("file:{}?mode=ro", file.display());
+    // In SQLite's URL form these three have a meaning of their own.
+    let path = file.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let url = format!("file:{path}?mode=ro");
     let mut conn = SqliteConnection::establish(&url).map_err(|e| open(e.to_string()))?;
     let rows: Vec<Check> = sql_query("PRAGMA integrity_check").load(&mut conn).map_err(|e| open(e.to_string()))?;
     match rows.first() {

@@ -3,6 +3,7 @@
 
 use super::error::StoreError;
 use super::migrate;
+use crate::failpoint::{self, Point};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnection};
@@ -102,6 +103,8 @@ impl Store {
             std::fs::create_dir_all(folder).map_err(|e| open(format!("cannot create {}: {e}", folder.display())))?;
         }
         let url = options.path.to_str().ok_or_else(|| open("the path is not UTF-8".into()))?;
+        // The pool tries a bad path again and again; this says at once what is wrong with it.
+        SqliteConnection::establish(url).map_err(|e| open(e.to_string()))?;
         let pool = Pool::builder()
             .max_size(options.pool_size.max(1))
             .min_idle(Some(1))
@@ -139,7 +142,15 @@ impl Store {
 
     /// A pooled connection.
     pub fn connection(&self) -> Result<PooledConnection<ConnectionManager<SqliteConnection>>, StoreError> {
-        self.pool.get().map_err(|e| StoreError::Open { path: self.path.display().to_string(), why: e.to_string() })
+        let give_up = Duration::from_secs(10).min(self.patience.max(Duration::from_millis(100)));
+        self.pool.get_timeout(give_up).map_err(|e| {
+            // r2d2 adds the reason where a connection could not be opened; without one, all are taken.
+            let why = e.to_string();
+            match why.split_once(": ") {
+                None => StoreError::Busy,
+                Some(_) => StoreError::Open { path: self.path.display().to_string(), why },
+            }
+        })
     }
 
     /// Runs `f` on a connection without a transaction, on the blocking pool.
@@ -190,10 +201,14 @@ where
     F: FnMut(&mut Conn) -> Result<T, StoreError>,
 {
     let give_up = Instant::now() + patience;
+    if failpoint::refuses(Point::TxnBegin) {
+        return Err(StoreError::NotWritable("a fail point says so".into()));
+    }
     loop {
-        match conn.immediate_transaction(|c| f(c)) {
+        let attempt = conn.immediate_transaction(|c| f(c).inspect(|_| failpoint::here(Point::TxnInside)));
+        match attempt {
             Err(StoreError::Busy) if Instant::now() < give_up => std::thread::sleep(Duration::from_millis(1)),
-            other => return other,
+            other => return other.inspect(|_| failpoint::here(Point::TxnCommitted)),
         }
     }
 }

@@ -26,7 +26,9 @@ pub fn lease(conn: &mut Conn, name: &str, owner: &str, until: i64, now: i64) -> 
     diesel::insert_or_ignore_into(cursors::table)
         .values((cursors::name.eq(name), cursors::value.eq(""), cursors::updated_at.eq(now)))
         .execute(conn)?;
-    let free = cursors::owner.is_null().or(cursors::owner.eq(owner)).or(cursors::until.lt(now));
+    // Nobody asks for longer than the caller does: a lease beyond that was taken before the clock was set back.
+    let stale = cursors::until.lt(now).or(cursors::until.gt(until));
+    let free = cursors::owner.is_null().or(cursors::owner.eq(owner)).or(stale);
     let target = cursors::table.find(name).filter(free.assume_not_null());
     Ok(diesel::update(target)
         .set((cursors::owner.eq(owner), cursors::until.eq(until), cursors::updated_at.eq(now)))

@@ -53,6 +53,9 @@ impl StoreError {
 impl From<Diesel> for StoreError {
     fn from(e: Diesel) -> Self {
         // SQLite's result codes are lost in diesel's error kinds; its fixed messages are what remains.
+        if let Diesel::DeserializationError(why) = &e {
+            return StoreError::Corrupt(with_causes(why.as_ref()));
+        }
         let Diesel::DatabaseError(DatabaseErrorKind::Unknown, info) = &e else { return StoreError::Sql(e) };
         let text = info.message().to_owned();
         if text.contains("database is locked") || text.contains("database table is locked") {
@@ -65,4 +68,10 @@ impl From<Diesel> for StoreError {
             StoreError::Sql(e)
         }
     }
+}
+
+/// An error and what caused it, on one line.
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |e| e.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

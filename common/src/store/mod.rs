@@ -18,5 +18,8 @@ pub mod schema;
 pub mod tasks;
 pub mod workers;
 
+#[cfg(test)]
+mod tests;
+
 pub use connection::{Conn, Durability, Store, StoreOptions};
 pub use error::StoreError;

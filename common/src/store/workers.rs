@@ -38,11 +38,11 @@ pub fn register(conn: &mut Conn, worker: &Worker) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Says "I live"; `false` = the row belongs to another process by now.
+/// Says "I live"; `false` = the row belongs to another process by now. What the row says of draining stays.
 pub fn beat(conn: &mut Conn, me: &Worker, now: i64) -> Result<bool, StoreError> {
     let mine =
         workers::table.find(&me.name).filter(workers::pid.eq(me.pid)).filter(workers::pid_start.eq(me.pid_start));
-    Ok(diesel::update(mine).set((workers::heartbeat_at.eq(now), workers::state.eq(&me.state))).execute(conn)? == 1)
+    Ok(diesel::update(mine).set(workers::heartbeat_at.eq(now)).execute(conn)? == 1)
 }
 
 /// Shows what the last preflight said.
@@ -51,6 +51,20 @@ pub fn note_preflight(conn: &mut Conn, name: &str, ok: bool, reason: &str) -> Re
         .set((workers::preflight_ok.eq(Some(ok)), workers::preflight_reason.eq(reason)))
         .execute(conn)?;
     Ok(())
+}
+
+/// Wishes that a worker starts no more agents, or that it does again; the wish ends with its process. `false` = none of
+/// that name runs.
+pub fn set_draining(conn: &mut Conn, name: &str, draining: bool) -> Result<bool, StoreError> {
+    let running = workers::table.find(name).filter(workers::state.eq_any(["running", "draining"]));
+    let state = if draining { "draining" } else { "running" };
+    Ok(diesel::update(running).set(workers::state.eq(state)).execute(conn)? == 1)
+}
+
+/// Whether somebody wished so.
+pub fn is_draining(conn: &mut Conn, name: &str) -> Result<bool, StoreError> {
+    let state: Option<String> = workers::table.find(name).select(workers::state).first(conn).optional()?;
+    Ok(state.as_deref() == Some("draining"))
 }
 
 /// The process ends on purpose.

@@ -57,7 +57,14 @@ impl Stage {
 
     fn status(&self, state: StatusState) -> Effect {
         let (head, context) = (self.head.parse().unwrap(), "orch/gate".into());
-        Effect::GiteaStatus { repo: REPO.into(), head, context, state, description: "d".into() }
+        Effect::GiteaStatus {
+            repo: REPO.into(),
+            head,
+            context,
+            state,
+            description: "d".into(),
+            target: Some("http://plane.test/x".into()),
+        }
     }
 }
 

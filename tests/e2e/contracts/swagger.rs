@@ -30,7 +30,12 @@ async fn use_everything(forge: &FakeGitea, client: &GiteaClient) {
     client.pulls_updated_since(REPO, 0).await.unwrap();
     client.reviews(REPO, number).await.unwrap();
     client.combined_status(REPO, &head).await.unwrap();
-    let status = NewStatus { context: "orch/gate", state: StatusState::Success, description: "ok" };
+    let status = NewStatus {
+        context: "orch/gate",
+        state: StatusState::Success,
+        description: "ok",
+        target_url: Some("http://plane.test/x"),
+    };
     client.set_status(REPO, &head, status).await.unwrap();
     client.post_comment_once(REPO, number, "k", "text").await.unwrap();
     client.is_merged(REPO, number).await.unwrap();

@@ -107,6 +107,12 @@ fn a_work_item_walks_to_done_and_everything_is_said_once() {
         ]
     );
 
+    // What a rate limit interrupted goes on in its session; new work begins a new one.
+    let runs = stack.runs(&item);
+    assert!(runs[3].resumed && runs[3].session_id == runs[2].session_id, "{runs:?}");
+    assert!(!runs[5].resumed && runs[5].session_id != runs[3].session_id, "{runs:?}");
+    assert!(!runs[2].counts && runs[3].counts);
+
     let second = &stack.runs(&item)[5];
     let prompt = stack.prompt(second);
     assert!(prompt.contains("attempt 2 of 3") && prompt.contains("12-review.md"), "{prompt}");

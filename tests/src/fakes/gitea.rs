@@ -174,6 +174,19 @@ impl FakeGitea {
         self.world().repos.insert(name.to_owned(), row);
     }
 
+    /// Somebody switches the repository's webhooks off, or on.
+    pub fn switch_hooks(&self, repo: &str, active: bool) {
+        for (_, hook) in &mut self.world().repo(repo).hooks {
+            hook["active"] = Value::Bool(active);
+        }
+    }
+
+    /// The repository's webhooks: id and address.
+    pub fn hooks(&self, repo: &str) -> Vec<(i64, String)> {
+        let of = |hook: &Value| hook["config"]["url"].as_str().unwrap_or_default().to_owned();
+        self.world().repo(repo).hooks.iter().map(|(id, hook)| (*id, of(hook))).collect()
+    }
+
     /// Moves a branch of a repository without git.
     pub fn set_branch(&self, repo: &str, branch: &str, sha: &str) {
         self.world().repo(repo).branches.insert(branch.to_owned(), sha.to_owned());

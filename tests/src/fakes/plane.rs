@@ -65,6 +65,8 @@ pub struct CommentView {
     pub html: String,
     /// User id.
     pub actor: String,
+    /// Who changed it last.
+    pub updated_by: Option<String>,
     pub external_source: Option<String>,
     pub external_id: Option<String>,
     pub created_ms: i64,
@@ -191,6 +193,7 @@ impl FakePlane {
         let mut world = self.world();
         let row = world.item_mut(item).comments.iter_mut().find(|c| c.id == comment).unwrap();
         row.html = html.to_owned();
+        row.updated_by = Some(editor.to_owned());
         self.courier.take(world.edited(item, comment, editor))
     }
 
@@ -348,6 +351,7 @@ impl World {
             id: id.clone(),
             html: html.to_owned(),
             actor: user.to_owned(),
+            updated_by: None,
             external_source,
             external_id,
             created_ms: now,

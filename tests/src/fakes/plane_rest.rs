@@ -192,7 +192,7 @@ fn patch(world: &mut World, courier: &Courier, row: &ItemRow, body: &Value) -> R
 
 fn comment(row: &ItemRow, said: &CommentView) -> Value {
     json!({
-        "id": said.id, "comment_html": said.html, "actor": said.actor, "created_by": said.actor, "updated_by": null,
+        "id": said.id, "comment_html": said.html, "actor": said.actor, "created_by": said.actor, "updated_by": said.updated_by,
         "external_source": said.external_source, "external_id": said.external_id, "issue": row.id, "access": "INTERNAL",
         "project": row.project, "created_at": rfc3339(said.created_ms), "updated_at": rfc3339(said.created_ms),
         "edited_at": null, "is_member": true,

@@ -1,4 +1,4 @@
-//! Telegram's `sendMessage`.
+//! Telegram's `sendMessage`, and what is asked for a diagnosis.
 
 use super::server::{Fault, Reply, Request, Server};
 use serde_json::{Value, json};
@@ -78,11 +78,19 @@ fn refused(status: u16, description: &str, parameters: Value) -> Reply {
 fn handle(state: &mut State, request: &Request) -> Reply {
     let segments = request.segments();
     let known = format!("bot{}", FakeTelegram::TOKEN);
-    if segments.len() != 2 || segments[1] != "sendMessage" {
+    if segments.len() != 2 || !["sendMessage", "getMe", "getChat"].contains(&segments[1]) {
         return refused(404, "Not Found", Value::Null);
     }
     if segments[0] != known {
         return refused(401, "Unauthorized", Value::Null);
+    }
+    match segments[1] {
+        "getMe" => return Reply::json(200, json!({ "ok": true, "result": { "id": 1, "username": "orch_test_bot" } })),
+        "getChat" if request.json()["chat_id"] != json!(FakeTelegram::CHAT) => {
+            return refused(400, "Bad Request: chat not found", Value::Null);
+        }
+        "getChat" => return Reply::json(200, json!({ "ok": true, "result": { "id": 1, "type": "supergroup" } })),
+        _ => {}
     }
     let body = request.json();
     let chat = body["chat_id"].as_str().map(str::to_owned).unwrap_or_else(|| body["chat_id"].to_string());

@@ -156,7 +156,12 @@ impl Stack {
 
     /// Waits until nothing is left to do: every webhook delivered, every job ended.
     pub fn settle(&self) {
-        self.wait("everything to be done", || self.nothing_left() && self.delivered() && self.nothing_left());
+        self.wait("everything to be done", || self.is_settled());
+    }
+
+    /// Nothing is left to do.
+    pub fn is_settled(&self) -> bool {
+        self.nothing_left() && self.delivered() && self.nothing_left()
     }
 
     fn nothing_left(&self) -> bool {

@@ -189,8 +189,13 @@ impl Stack {
 
     /// Starts the API and has the services send their webhooks to it.
     pub fn start_api(&mut self) {
+        self.start_api_with(&[]);
+    }
+
+    /// [`Stack::start_api`] with these variables besides.
+    pub fn start_api_with(&mut self, env: &[(&str, &str)]) {
         let scene = &self.scene;
-        self.api = Some(Program::start("orch-api", "api", &scene.root, &scene.config, &[]));
+        self.api = Some(Program::start("orch-api", "api", &scene.root, &scene.config, env));
         let url = self.wait_for("the API to listen", || self.api_url());
         self.wait("the API to be ready", || {
             self.get("/health").is_some_and(|health| health["readiness"]["ready"] == true)
@@ -219,14 +224,37 @@ impl Stack {
     }
 
     pub fn start_worker(&mut self, name: &str) {
+        self.start_worker_with(name, &[]);
+    }
+
+    /// [`Stack::start_worker`] with these variables besides.
+    pub fn start_worker_with(&mut self, name: &str, more: &[(&str, &str)]) {
         let scene = &self.scene;
-        let env = [("ORCH_WORKER_NAME", name)];
+        let env: Vec<_> = more.iter().copied().chain([("ORCH_WORKER_NAME", name)]).collect();
         let worker = Program::start("orch-worker", name, &scene.root, &scene.config, &env);
         assert!(self.workers.insert(name.to_owned(), worker).is_none(), "{name} runs already");
     }
 
     pub fn worker(&self, name: &str) -> &Program {
         self.workers.get(name).unwrap_or_else(|| panic!("no worker {name}"))
+    }
+
+    /// [`Stack::start_worker`], whose writes fail at a limit of file sizes, as on a full disk, instead of ending it.
+    pub fn start_worker_deaf_to_file_limits(&mut self, name: &str) {
+        let scene = &self.scene;
+        let env = [("ORCH_WORKER_NAME", name)];
+        let worker = Program::start_deaf_to_file_limits("orch-worker", name, &scene.root, &scene.config, &env);
+        assert!(self.workers.insert(name.to_owned(), worker).is_none(), "{name} runs already");
+    }
+
+    /// Whether a worker still runs.
+    pub fn worker_runs(&mut self, name: &str) -> bool {
+        self.workers.get_mut(name).is_some_and(Program::is_running)
+    }
+
+    /// Whether the API still runs.
+    pub fn api_runs(&mut self) -> bool {
+        self.api.as_mut().is_some_and(Program::is_running)
     }
 
     /// `kill -9` of a worker.

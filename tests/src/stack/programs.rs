@@ -58,9 +58,34 @@ pub struct Program {
 impl Program {
     /// Starts `program` as `name` with the configuration at `config`, in `root`.
     pub fn start(program: &str, name: &str, root: &Path, config: &Path, env: &[(&str, &str)]) -> Program {
+        let program = programs().join(program);
+        Self::run(Command::new(&program), &program, name, root, config, env)
+    }
+
+    /// [`Program::start`] with the signal of an exceeded file size ignored.
+    pub fn start_deaf_to_file_limits(
+        program: &str,
+        name: &str,
+        root: &Path,
+        config: &Path,
+        env: &[(&str, &str)],
+    ) -> Program {
+        let program = programs().join(program);
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(&program);
+        Self::run(command, &program, name, root, config, env)
+    }
+
+    fn run(
+        mut command: Command,
+        program: &Path,
+        name: &str,
+        root: &Path,
+        config: &Path,
+        env: &[(&str, &str)],
+    ) -> Program {
         let (log, out) = (root.join(format!("{name}.log")), root.join(format!("{name}.out")));
         let appended = File::options().create(true).append(true).open(&log).expect("a log");
-        let mut command = Command::new(programs().join(program));
         // A test means the same whatever is configured where it runs; nobody's credentials reach an agent.
         command.env_clear().envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command.env("HOME", root).env("LANG", "C.UTF-8");
@@ -75,7 +100,7 @@ impl Program {
             .stdout(File::create(&out).expect("an output"))
             .stderr(appended)
             .spawn()
-            .unwrap_or_else(|e| panic!("{program} does not start: {e}"));
+            .unwrap_or_else(|e| panic!("{} does not start: {e}", program.display()));
         Program { name: name.to_owned(), child, log, out }
     }
 

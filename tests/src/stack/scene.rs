@@ -11,9 +11,10 @@ pub const REPO: &str = "shop";
 
 /// The project's tests: red where the feature says so. What runs is told in files beside the repository.
 const TESTS: &str = "#!/bin/sh\n\
-    # Usage: run.sh FOLDER; FOLDER/hold-tests makes it wait.\n\
+    # Usage: run.sh FOLDER; FOLDER/hold-tests makes it wait, FOLDER/no-tool lets it find no compiler.\n\
     echo x >> \"$1/tests-begun\"\n\
     while [ -e \"$1/hold-tests\" ]; do sleep 0.05; done\n\
+    [ -e \"$1/no-tool\" ] && exit 127\n\
     if grep -q red feature.txt 2>/dev/null; then echo 'expected green, found red'; exit 1; fi\n\
     echo 'all green'\n";
 

@@ -68,12 +68,8 @@ pub enum AdoptError {
 
 /// Looks at a run. May kill, and may take seconds: not for an async thread.
 pub fn examine(run_dir: &Path) -> Result<Found, AdoptError> {
-    let dir = RunDir::at(run_dir);
-    if !dir.path().exists() {
-        // Whoever was about to make it may only be slow: a fenced folder starts nothing any more.
-        RunDir::create(run_dir)?.fence()?;
-        return Ok(Found::Lost);
-    }
+    // A folder that is not there may be about to be made, by a worker that was asleep: it must find the fence.
+    let dir = RunDir::create(run_dir)?;
     let deadline = Instant::now() + BUSY_LIMIT;
     loop {
         if let Ok(Some(record)) = dir.read_exit() {

@@ -5,6 +5,7 @@ use super::identity::Identity;
 use super::record::{BadSpec, RunSpec};
 use super::run_dir::{RunDir, RunDirError};
 use super::supervise::{RUN_DIR_OPTION, SUBCOMMAND};
+use orch_common::failpoint::{self, Point};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -52,8 +53,10 @@ pub async fn launch(run_dir: &Path, spec: &RunSpec, prompt: &[u8], worker_exe: &
     let dir = RunDir::create(path)?;
     dir.write_prompt(prompt)?;
     dir.write_spec(spec)?;
+    failpoint::here(Point::AgentFolder);
     let mut child =
         start(&dir, worker_exe).map_err(|source| LaunchError::Supervisor { program: worker_exe.to_owned(), source })?;
+    failpoint::here(Point::AgentSpawned);
     let stdout = child.stdout.take();
     make_durable(dir.clone());
     let taken = taken(&dir, stdout).await;
@@ -61,6 +64,7 @@ pub async fn launch(run_dir: &Path, spec: &RunSpec, prompt: &[u8], worker_exe: &
         abandon(&dir, child).await;
         return Err(LaunchError::NotTaken(dir.path().to_owned()));
     };
+    failpoint::here(Point::AgentTaken);
     tokio::spawn(async move { child.wait().await });
     Ok(Launched { supervisor })
 }
@@ -80,6 +84,7 @@ fn start(dir: &RunDir, worker_exe: &Path) -> io::Result<Child> {
     Command::new(worker_exe)
         .args([SUBCOMMAND.as_ref(), RUN_DIR_OPTION.as_ref(), dir.path().as_os_str()])
         .env_clear()
+        .envs(failpoint::passed_on())
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -2,7 +2,7 @@
 
 use super::error::ApiError;
 use reqwest::Method;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -69,6 +69,12 @@ impl Answer {
     /// `X-Total-Count`, the number of items over all pages.
     pub fn total(&self) -> Option<usize> {
         self.headers.get("x-total-count")?.to_str().ok()?.trim().parse().ok()
+    }
+
+    /// The server's clock, in ms since the epoch (whole seconds).
+    pub fn date_ms(&self) -> Option<i64> {
+        let text = self.headers.get(DATE)?.to_str().ok()?;
+        Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp().as_millisecond())
     }
 
     /// `Retry-After` in seconds; a date there is not understood.

@@ -5,7 +5,7 @@ use super::http::{Answer, Call, Http, Timing};
 use super::pace::Pace;
 use governor::Quota;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
@@ -104,6 +104,16 @@ impl TelegramClient {
         self.moved_to.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_else(|| self.chat_id.clone())
     }
 
+    /// The chat of the settings.
+    pub fn configured_chat(&self) -> &str {
+        &self.chat_id
+    }
+
+    /// The chat has moved there, as somebody learnt before us.
+    pub fn follow_to(&self, chat: &str) {
+        *self.moved_to.lock().unwrap_or_else(PoisonError::into_inner) = Some(chat.to_owned());
+    }
+
     /// Sends `html` (Telegram's subset) to the chat. Where the markup is refused, `plain` goes instead; where the
     /// chat has moved, the message follows it.
     pub async fn send_message(&self, html: &str, plain: &str) -> Result<Told, ApiError> {
@@ -127,6 +137,24 @@ impl TelegramClient {
             }
         }
         Err(ApiError::Refused { status: 400, body: "the chat keeps moving".into() })
+    }
+
+    /// The bot's own name, without `@`.
+    pub async fn bot_name(&self) -> Result<String, ApiError> {
+        self.ask("getMe", json!({}), "username").await
+    }
+
+    /// What the chat is: `private group supergroup channel`.
+    pub async fn chat_kind(&self) -> Result<String, ApiError> {
+        self.ask("getChat", json!({ "chat_id": self.chat_id() }), "type").await
+    }
+
+    /// One field of a method's result.
+    async fn ask(&self, method: &str, body: Value, field: &str) -> Result<String, ApiError> {
+        self.pace.turn().await?;
+        let call = Call::post([format!("bot{}", self.token.0).as_str(), method], body).repeatable();
+        let answer: Value = self.http.send(&call).await?.json()?;
+        Ok(answer.pointer(&format!("/result/{field}")).and_then(Value::as_str).unwrap_or_default().to_owned())
     }
 
     async fn post(&self, text: &str, html: bool) -> Result<Answer, ApiError> {

@@ -28,8 +28,8 @@ pub fn backup(desk: &Desk, screen: &mut Screen<'_>, file: &Path) -> Done {
         return Err(CtlError::Failed(format!("{} exists and is never overwritten; name another file", file.display())));
     }
     backup::backup(&store, file)?;
-    let bytes = file.metadata()?.len();
-    screen.line(format!("{} is copied to {} ({bytes} bytes)", config.database.path.display(), file.display()))?;
+    let bytes = file.metadata().map_or_else(|error| error.to_string(), |file| format!("{} bytes", file.len()));
+    screen.line(format!("{} is copied to {} ({bytes})", config.database.path.display(), file.display()))?;
     Ok(())
 }
 

@@ -1,13 +1,18 @@
 //! `orchctl`, the operator's command line: look, repair, try out. It reads and writes the same database as the two
-//! processes and decides by the same engine; it never calls Plane, the forge or Telegram itself.
+//! processes and decides by the same engine; only `doctor` and `init` call Plane, the
+//! forge or Telegram.
 
 mod agents;
 mod database;
 pub mod demo;
 mod desk;
+mod doctor;
+mod drain;
 mod error;
 mod events;
 mod example;
+mod generate;
+mod init;
 mod jobs;
 mod log;
 mod moment;
@@ -24,7 +29,7 @@ mod text;
 mod up;
 mod views;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use desk::Desk;
 use error::CtlError;
 use screen::Screen;
@@ -35,7 +40,7 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(
     name = "orchctl",
-    version,
+    version = orch_common::VERSION,
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 3 not found."
 )]
 struct Arguments {
@@ -50,6 +55,10 @@ struct Arguments {
 enum Command {
     /// Play the main job end to end on embedded defaults: no account, no server
     Demo(demo::Arguments),
+    /// Write a configuration, install the forge's webhooks, say what to do in Plane
+    Init(init::Arguments),
+    /// Look at everything an installation needs, and say what to do
+    Doctor(doctor::Arguments),
     /// Run both processes under this terminal until Ctrl-C
     Up,
     /// Make the database, or bring its schema up to date
@@ -66,6 +75,8 @@ enum Command {
     Runs(runs::Arguments),
     /// Show whether agents may start; resume them
     Agents(agents::Arguments),
+    /// Let a worker's agents end and start no others, before it is stopped
+    Drain(drain::Arguments),
     /// Write a consistent copy of the database, while it is in use
     Backup {
         /// The copy; it must not exist
@@ -78,6 +89,12 @@ enum Command {
     },
     /// Check the configuration, or print an example
     Config(settings::Arguments),
+    /// Write manual pages and shells' completions
+    #[command(hide = true)]
+    Generate {
+        /// A folder; made where it is missing
+        dir: PathBuf,
+    },
     #[command(hide = true)]
     ScriptedAgent(scripted::Arguments),
 }
@@ -110,6 +127,8 @@ impl Command {
         match self {
             Command::Demo(arguments) => return Ok(demo::run(&arguments)?),
             Command::ScriptedAgent(arguments) => return Ok(scripted::run(&arguments)?),
+            Command::Init(arguments) => return init::run(desk, screen, arguments),
+            Command::Doctor(arguments) => return doctor::run(desk, screen, arguments),
             Command::Up => return up::run(desk),
             Command::Migrate => database::migrate(desk, screen)?,
             Command::Status(json) => status::run(desk, screen, json)?,
@@ -118,6 +137,8 @@ impl Command {
             Command::Events(arguments) => events::run(desk, screen, arguments)?,
             Command::Runs(arguments) => runs::run(desk, screen, arguments)?,
             Command::Agents(arguments) => agents::run(desk, screen, arguments)?,
+            Command::Drain(arguments) => drain::run(desk, screen, arguments)?,
+            Command::Generate { dir } => generate::run(Arguments::command(), &dir)?,
             Command::Backup { file } => database::backup(desk, screen, &file)?,
             Command::Restore { file } => database::restore(desk, screen, &file)?,
             Command::Config(arguments) => settings::run(desk, screen, arguments)?,

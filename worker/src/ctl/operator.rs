@@ -29,10 +29,10 @@ pub fn tell(store: &Store, rules: &Rules, key: &str, command: &Command, now: i64
     let mut refused = None;
     let heard = store.write_now(|conn| {
         let verdict = decide(conn, rules, key, command, now)?;
-        verdict.or_else(|why| {
+        verdict.map_err(|why| {
             refused = Some(why);
             // Only an error takes back what was written so far.
-            Err(StoreError::LostOwnership)
+            StoreError::LostOwnership
         })
     });
     match (heard, refused) {

@@ -30,15 +30,20 @@ pub fn run(desk: &Desk) -> Result<ExitCode, CtlError> {
     // Here and at once, so that the API answers from its first moment.
     Store::open_and_migrate(&options(&config.database.path))?;
     say(&format!("starting orch-api on {} and orch-worker; Ctrl-C stops both", config.api.bind));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unable)?;
     let code = runtime.block_on(attend(commands))?;
     // A supervisor may hold an end of a pipe; nothing waits for it.
     runtime.shutdown_background();
     Ok(ExitCode::from(code))
 }
 
+/// The system refused something that has nothing to do with Orch.
+fn unable(error: std::io::Error) -> CtlError {
+    CtlError::Failed(format!("this system does not let both run: {error}"))
+}
+
 fn commands(config: Option<&Path>) -> Result<Vec<(&'static str, Command)>, CtlError> {
-    let own = std::env::current_exe()?;
+    let own = std::env::current_exe().map_err(unable)?;
     PROGRAMS.iter().map(|(mark, name)| Ok((*mark, command(&own.with_file_name(name), config)?))).collect()
 }
 
@@ -67,7 +72,8 @@ struct Running {
 }
 
 async fn attend(commands: Vec<(&'static str, Command)>) -> Result<u8, CtlError> {
-    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut term, mut int) =
+        (signal(SignalKind::terminate()).map_err(unable)?, signal(SignalKind::interrupt()).map_err(unable)?);
     let mut lines = JoinSet::new();
     let mut processes = Vec::new();
     for (mark, command) in commands {
@@ -77,8 +83,8 @@ async fn attend(commands: Vec<(&'static str, Command)>) -> Result<u8, CtlError> 
     let mut first = None;
     while api.ended.is_none() || worker.ended.is_none() {
         let ask = tokio::select! {
-            ended = api.wait(), if api.ended.is_none() => api.note(ended?, &mut first),
-            ended = worker.wait(), if worker.ended.is_none() => worker.note(ended?, &mut first),
+            ended = api.wait(), if api.ended.is_none() => api.note(ended.map_err(unable)?, &mut first),
+            ended = worker.wait(), if worker.ended.is_none() => worker.note(ended.map_err(unable)?, &mut first),
             _ = term.recv() => stopping(&mut first),
             _ = int.recv() => stopping(&mut first),
         };

@@ -1,11 +1,13 @@
 //! The lane of `effect` jobs: send, and record what came of it.
 
 use super::send::{SendError, Sent};
+use super::shared;
 use crate::clock::now_ms;
 use crate::context::Context;
 use crate::job_end;
 use orch_common::domain::effect::Effect;
-use orch_common::domain::job::{JobEnd, JobStatus};
+use orch_common::domain::job::JobEnd;
+use orch_common::failpoint::{self, Point};
 use orch_common::store::StoreError;
 use orch_common::store::jobs::{self, Job};
 use std::sync::Arc;
@@ -22,8 +24,13 @@ pub async fn handle(ctx: Arc<Context>, job: Job) {
                 return job_end::failed(&ctx, &job, &why, None).await;
             }
         };
+        failpoint::here(Point::EffectCheck);
         match still_ours(&ctx, &job).await {
-            Ok(true) => send(&ctx, &job, &effect).await,
+            Ok(true) => {
+                shared::recall(&ctx).await;
+                send(&ctx, &job, &effect).await;
+                shared::remember(&ctx).await;
+            }
             Ok(false) => tracing::warn!("the job is no longer this worker's; nothing was sent"),
             Err(error) => job_end::failed(&ctx, &job, &error.to_string(), Some(None)).await,
         }
@@ -34,17 +41,15 @@ pub async fn handle(ctx: Arc<Context>, job: Job) {
 
 /// Asked just before the send: a worker that was stopped for long must not send what another has sent.
 async fn still_ours(ctx: &Context, job: &Job) -> Result<bool, StoreError> {
-    let (id, worker) = (job.id, ctx.name.clone());
-    ctx.store
-        .read(move |c| {
-            let row = jobs::get(c, id)?;
-            Ok(row.is_some_and(|j| j.status == JobStatus::Running && j.worker.as_deref() == Some(worker.as_str())))
-        })
-        .await
+    let job = job.clone();
+    ctx.store.read(move |c| jobs::is_held(c, &job)).await
 }
 
 async fn send(ctx: &Arc<Context>, job: &Job, effect: &Effect) {
-    let note = match ctx.outside.send(effect).await {
+    failpoint::here(Point::EffectSend);
+    let sent = ctx.outside.send(effect).await;
+    failpoint::here(Point::EffectSent);
+    let note = match sent {
         Ok(Sent::Done { detail }) => format!("sent: {detail}"),
         Ok(Sent::AlreadyThere { detail }) => format!("already there: {detail}"),
         Ok(Sent::Skipped { why }) => format!("skipped: {why}"),
@@ -58,7 +63,10 @@ async fn send(ctx: &Arc<Context>, job: &Job, effect: &Effect) {
     let row = job.clone();
     let end = JobEnd::Done { note: Some(note.clone()) };
     match ctx.store.write(move |c| jobs::finish(c, &row, &end, now_ms())).await {
-        Ok(true) => tracing::info!(effect = effect.name(), %note, "effect done"),
+        Ok(true) => {
+            failpoint::here(Point::EffectRecorded);
+            tracing::info!(effect = effect.name(), %note, "effect done");
+        }
         Ok(false) => tracing::warn!("the job is no longer this worker's; its end is left to its owner"),
         Err(error) => job_end::failed(ctx, job, &error.to_string(), Some(None)).await,
     }

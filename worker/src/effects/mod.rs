@@ -3,6 +3,7 @@
 
 mod lane;
 pub mod send;
+pub(crate) mod shared;
 mod text;
 
 pub use lane::handle;

@@ -11,6 +11,7 @@ use crate::clients::telegram::TelegramClient;
 use orch_common::domain::effect::{Effect, PlaneTarget, StateGroup, StatusState};
 use orch_common::domain::messages::{to_html, to_markdown, to_telegram_html};
 use orch_common::domain::stage::CommitId;
+use orch_common::failpoint::{self, Point};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -140,8 +141,9 @@ impl Outside {
             Effect::GiteaComment { repo, branch, key, text } => {
                 Ok(comment(self.gitea()?, repo, branch, key, text).await?)
             }
-            Effect::GiteaStatus { repo, head, context, state, description } => {
-                Ok(set_status(self.gitea()?, repo, head, NewStatus { context, state: *state, description }).await?)
+            Effect::GiteaStatus { repo, head, context, state, description, target } => {
+                let new = NewStatus { context, state: *state, description, target_url: target.as_deref() };
+                Ok(set_status(self.gitea()?, repo, head, new).await?)
             }
             Effect::GiteaMerge { repo, branch, head, title } => {
                 Ok(self.merge(self.gitea()?, repo, branch, head, title).await?)
@@ -193,6 +195,7 @@ impl Outside {
             return Ok(id);
         }
         let created = plane.create_state(project, wanted.name, wanted.group).await?;
+        failpoint::here(Point::StateCreated);
         self.forget_states(project);
         Ok(created.id)
     }
@@ -241,6 +244,7 @@ impl Outside {
                 (opened.number, opened.html_url, opened.existed)
             }
         };
+        failpoint::here(Point::PullOpened);
         if let (Some(plane), Some(target), false) = (&self.plane, link, url.is_empty()) {
             plane.add_link(&target.project, &target.work_item, &url, &format!("PR #{number}")).await?;
         }

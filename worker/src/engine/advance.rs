@@ -18,11 +18,12 @@ use orch_common::domain::job::{JobEnd, Spend};
 use orch_common::domain::messages::Message;
 use orch_common::domain::stage::CommitId;
 use orch_common::domain::words::Command;
+use orch_common::failpoint::{self, Point};
 use orch_common::store::gates::{NewGateResult, record};
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::tasks::{self, Task};
 use orch_common::store::{Conn, StoreError};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Protected files that are named to people.
@@ -63,7 +64,10 @@ impl From<PublishError> for LookError {
 /// Runs the job to its end.
 pub async fn run(ctx: &Arc<Context>, job: Job) {
     match attempt(ctx, &job).await {
-        Ok(note) => tracing::info!(%note, "looked"),
+        Ok(note) => {
+            failpoint::here(Point::AdvanceCommitted);
+            tracing::info!(%note, "looked");
+        }
         Err(LookError::Stopping | LookError::Git(GitError::Cancelled)) => job_end::put_back(ctx, &job).await,
         Err(LookError::Unusable(why)) => job_end::failed(ctx, &job, &why, None).await,
         Err(error) => job_end::failed(ctx, &job, &error.to_string(), Some(None)).await,
@@ -89,6 +93,7 @@ async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
     if ctx.stopping.is_cancelled() {
         return Err(LookError::Stopping);
     }
+    failpoint::here(Point::AdvanceLooked);
     let (inner, job) = (Arc::clone(ctx), job.clone());
     let seen = task.stage_version;
     Ok(ctx
@@ -108,19 +113,25 @@ async fn refuse_protected(
     project: &Project,
     paths: &[PathBuf],
 ) -> Result<String, LookError> {
-    let mut files: Vec<String> = paths.iter().take(NAMED).map(|path| path.to_string_lossy().into_owned()).collect();
+    let mut files: Vec<String> = paths.iter().take(NAMED).map(|path| on_one_line(path)).collect();
     files.extend((paths.len() > NAMED).then(|| format!("+{}", paths.len() - NAMED)));
-    let reason = ctx.catalogue.render(&Message::ProtectedPaths { files });
+    let message = Message::ProtectedPaths { files };
     let (inner, job, task, project) = (Arc::clone(ctx), job.clone(), task.clone(), project.clone());
     Ok(ctx
         .store
         .write(move |c| {
             let now = now_ms();
-            submit_block(c, &inner, &project, &task, &reason, job.id, now)?;
-            let end = JobEnd::Done { note: Some("protected files are changed; nothing was published".into()) };
-            if jobs::finish(c, &job, &end, now)? { Ok(reason.clone()) } else { Err(StoreError::LostOwnership) }
+            submit_block(c, &inner, &project, &task, &message, job.id, now)?;
+            let note = "protected files are changed; nothing was published";
+            let end = JobEnd::Done { note: Some(note.into()) };
+            if jobs::finish(c, &job, &end, now)? { Ok(note.to_owned()) } else { Err(StoreError::LostOwnership) }
         })
         .await?)
+}
+
+/// A name of an agent's choice, as text for people.
+fn on_one_line(path: &Path) -> String {
+    path.to_string_lossy().chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 async fn look(
@@ -141,6 +152,7 @@ async fn look(
         | Trigger::Look => None,
     };
     let Published { worktree, head } = publish(ctx, project, task, role).await?;
+    failpoint::here(Point::AdvancePublished);
     let gate = policy.pipeline.gate(task.stage);
     let Some(gate) = gate else {
         let finding =

@@ -79,7 +79,7 @@ fn apply_change(
         let payload = AgentPayload { role: start.role, stage: change.stage, brief: start.brief.clone() };
         enqueue_agent(conn, seen, &payload, &stem, asked.now)?;
     }
-    let shown = Shown { rules, project: asked.project, task: seen, change, stem: &stem };
+    let shown = Shown { rules, project: asked.project, task: seen, change, stem: &stem, trigger: asked.trigger };
     for (n, (effect, key)) in effects_of(&shown).into_iter().enumerate() {
         let key = key.unwrap_or_else(|| format!("{stem}:{n}"));
         enqueue_effect(conn, Some(seen.id), &effect, &key, asked.now)?;

@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::git::{GitError, Identity, Remote, Worktree};
 use orch_common::config::Project;
 use orch_common::domain::stage::{CommitId, Role};
+use orch_common::failpoint::{self, Point};
 use orch_common::store::tasks::Task;
 use std::path::PathBuf;
 
@@ -34,9 +35,12 @@ pub(super) async fn publish(
     let remote = ctx.remote(project)?;
     let cancel = &ctx.stopping;
     ctx.repos.fetch(&task.repo, &remote, cancel).await?;
+    failpoint::here(Point::AdvanceFetched);
     let worktree = ctx.repos.ensure_worktree(&task.repo, &task.key, &task.branch, &task.base, cancel).await?;
+    failpoint::here(Point::AdvanceWorktree);
     if let Some(role) = role {
         take_work(ctx, &worktree, task, role).await?;
+        failpoint::here(Point::AdvanceWorkCommitted);
     }
     let head = bring_together(ctx, &worktree, &remote, project, role.is_some()).await?;
     Ok(Published { worktree, head })

@@ -3,11 +3,12 @@
 
 use crate::rules::Rules;
 use orch_common::config::Project;
-use orch_common::domain::decide::{Change, Outward};
+use orch_common::domain::decide::{Change, Outward, Trigger, Via};
 use orch_common::domain::effect::{Effect, PlaneTarget};
 use orch_common::domain::messages::Message;
 use orch_common::domain::stage::CommitId;
 use orch_common::domain::task::Situation;
+use orch_common::domain::words::Command;
 use orch_common::store::tasks::Task;
 
 /// A change and everything needed to show it.
@@ -17,6 +18,7 @@ pub(super) struct Shown<'a> {
     pub task: &'a Task,
     pub change: &'a Change,
     pub stem: &'a str,
+    pub trigger: &'a Trigger,
 }
 
 /// The effects of a change in the order they are to be seen, each with the key that makes it unique where
@@ -27,6 +29,7 @@ pub(super) fn effects_of(shown: &Shown<'_>) -> Vec<(Effect, Option<String>)> {
     let after = Situation::of(shown.change.stage, shown.change.state);
     // After a person's word the state is set even where it did not change here: they may have moved it.
     if let Some(situation) = after
+        && !shown.stays_as_it_was_put()
         && (before != after || shown.change.reset_cap || shown.change.start.is_some())
     {
         effects.push((shown.state(situation), None));
@@ -38,6 +41,20 @@ pub(super) fn effects_of(shown: &Shown<'_>) -> Vec<(Effect, Option<String>)> {
 }
 
 impl Shown<'_> {
+    /// A person who cancels by moving the work item has put it where it belongs; one that is deleted is nowhere.
+    fn stays_as_it_was_put(&self) -> bool {
+        match self.trigger {
+            Trigger::Deleted { .. } => true,
+            Trigger::Command { command: Command::Cancel, via: Via::State, .. } => true,
+            Trigger::Appeared { .. }
+            | Trigger::AgentEnded { .. }
+            | Trigger::Command { .. }
+            | Trigger::Answer { .. }
+            | Trigger::Forge { .. }
+            | Trigger::Look => false,
+        }
+    }
+
     fn state(&self, situation: Situation) -> Effect {
         Effect::PlaneState {
             project: self.task.project.clone(),
@@ -77,6 +94,7 @@ impl Shown<'_> {
                     context: format!("orch/{stage}"),
                     state: *state,
                     description: text.clone(),
+                    target: self.work_item_url(),
                 };
                 (effect, None)
             }

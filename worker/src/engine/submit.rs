@@ -6,6 +6,9 @@ use super::facts::{facts, history};
 use crate::rules::Rules;
 use orch_common::config::Project;
 use orch_common::domain::decide::{Decision, Trigger, block, decide, needs_finding};
+use orch_common::domain::job::JobKind;
+use orch_common::domain::messages::Message;
+use orch_common::store::jobs;
 use orch_common::store::tasks::Task;
 use orch_common::store::{Conn, StoreError};
 
@@ -26,8 +29,8 @@ pub fn submit(
         if history.busy && matches!(trigger, Trigger::Forge { .. } | Trigger::Look) {
             return Ok(Applied::Yes("recorded; the job under way looks at its end".into()));
         }
-        // An approval while the work is still going on is refused at once, not after it.
-        if !history.busy {
+        // An approval while an agent works is refused at once; behind another look it takes its turn.
+        if !agent_under_way(conn, task)? {
             enqueue_advance(conn, task, trigger, &format!("t{}:j{job_id}:advance", task.id), now)?;
             return Ok(Applied::Yes(format!("{} waits for the gate", trigger.name())));
         }
@@ -36,16 +39,25 @@ pub fn submit(
     apply(conn, rules, task, &decision, &Asked { project, trigger, job_id, now })
 }
 
-/// Stops a task for a reason of money, repetition or a job that failed for good.
+fn agent_under_way(conn: &mut Conn, task: &Task) -> Result<bool, StoreError> {
+    Ok(jobs::unfinished_of_task(conn, task.id)?.iter().any(|job| job.kind == JobKind::Agent))
+}
+
+/// Stops a task for a reason of money, repetition or a job that failed for good; people are told with `message`.
 pub fn submit_block(
     conn: &mut Conn,
     rules: &Rules,
     project: &Project,
     task: &Task,
-    reason: &str,
+    message: &Message,
     job_id: i64,
     now: i64,
 ) -> Result<Applied, StoreError> {
-    let decision: Decision = block(&facts(task)?, &rules.policy(project), reason);
+    let reason = if let Message::Blocked { reason } = message {
+        reason.clone()
+    } else {
+        rules.catalogue.render(message).lines().next().unwrap_or_default().to_owned()
+    };
+    let decision: Decision = block(&facts(task)?, &rules.policy(project), &reason, message.clone());
     apply(conn, rules, task, &decision, &Asked { project, trigger: &Trigger::Look, job_id, now })
 }

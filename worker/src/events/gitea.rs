@@ -3,9 +3,10 @@
 
 use super::body::{Body, missing};
 use super::{BadEvent, Parsed, RawEvent};
+use serde::{Deserialize, Serialize};
 
 /// Something that happened in a repository.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GiteaEvent {
     /// The user or organisation the repository belongs to.
     pub owner: String,
@@ -17,7 +18,7 @@ pub struct GiteaEvent {
 }
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum GiteaChange {
     /// Commits; `ping`: nothing moved, somebody tests the webhook.
     Push {
@@ -40,8 +41,9 @@ pub enum GiteaChange {
         head_sha: String,
         merged: bool,
     },
-    /// `text` is the reviewer's word.
+    /// `text` is the reviewer's word; `id` the forge's id of the review, which a delivery does not say.
     Review {
+        id: Option<i64>,
         number: i64,
         branch: String,
         head_sha: String,
@@ -69,7 +71,7 @@ pub enum GiteaChange {
 }
 
 /// What a review says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReviewKind {
     Approved,
     Rejected,
@@ -156,6 +158,7 @@ fn pull(body: &Body) -> Result<GiteaChange, BadEvent> {
 
 fn review(body: &Body, kind: ReviewKind) -> Result<GiteaChange, BadEvent> {
     Ok(GiteaChange::Review {
+        id: None,
         number: body.integer("number")?,
         branch: head_branch(body)?,
         head_sha: body.text("pull_request.head.sha")?,

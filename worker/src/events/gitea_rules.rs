@@ -2,7 +2,10 @@
 //! gate: what the gate finds is read from the forge and the branch themselves.
 
 use super::gitea::{GiteaChange, GiteaEvent, ReviewKind};
+use super::once::Once;
 use super::plan::{Plan, PlanError};
+use crate::clients::ApiError;
+use crate::clients::gitea::Review;
 use crate::context::{Context, pipeline_of};
 use orch_common::config::Project;
 use orch_common::domain::decide::{ForgeEvent, Trigger};
@@ -36,22 +39,25 @@ pub async fn plan(ctx: &Context, event: GiteaEvent) -> Result<Plan, PlanError> {
             };
             (task, ForgeEvent::CiFinished)
         }
-        _ if own => return Ok(Plan::ignore("the orchestrator's own deed")),
-        GiteaChange::Push { ping: true, .. } => return Ok(Plan::ignore("a test delivery")),
-        GiteaChange::Push { branch, .. } => (by_branch(ctx, project, branch).await?, ForgeEvent::Pushed),
+        // A merge is a fact, whoever made it; nobody else reports the orchestrator's own.
         GiteaChange::Pull { merged: true, branch, .. } => {
             (by_branch(ctx, project, branch).await?, ForgeEvent::PullMerged)
         }
+        _ if own => return Ok(Plan::ignore("the orchestrator's own deed")),
+        GiteaChange::Push { ping: true, .. } => return Ok(Plan::ignore("a test delivery")),
+        GiteaChange::Push { branch, .. } => (by_branch(ctx, project, branch).await?, ForgeEvent::Pushed),
         GiteaChange::Review { branch, kind: ReviewKind::Approved, .. } => {
             (by_branch(ctx, project, branch).await?, ForgeEvent::ReviewApproved)
         }
-        GiteaChange::Review { branch, kind: ReviewKind::Rejected, text, .. } => {
+        GiteaChange::Review { id, number, branch, kind: ReviewKind::Rejected, text, .. } => {
             let by_reviewer_bot = ctx.accounts.is_reviewer_in_gitea(&ctx.outside, sender_id).await?;
             if by_reviewer_bot && pipeline_of(project).gate(Stage::Review) != Some(Gate::ReviewApproved) {
                 return Ok(Plan::ignore("a reviewer account's review counts only for review_approved"));
             }
-            let what = ForgeEvent::ReviewRejected { reviewer: sender_login, reason: text };
-            (by_branch(ctx, project, branch).await?, what)
+            let Some(task) = by_branch(ctx, project, branch).await? else {
+                return Ok(Plan::ignore("no task has this branch"));
+            };
+            return rejected(ctx, task, Rejection { id, number, sender_id, sender_login, text }).await;
         }
         GiteaChange::Review { kind: ReviewKind::Commented, .. }
         | GiteaChange::Pull { .. }
@@ -63,6 +69,40 @@ pub async fn plan(ctx: &Context, event: GiteaEvent) -> Result<Plan, PlanError> {
         Some(task) => Plan::Trigger { task: Box::new(task), trigger: Trigger::Forge { what: seen }, once: None },
         None => Plan::ignore("no task has this branch"),
     })
+}
+
+/// Somebody asks for changes on a pull request.
+struct Rejection {
+    /// The forge's id of the review, where it was found by asking.
+    id: Option<i64>,
+    number: i64,
+    sender_id: i64,
+    sender_login: String,
+    text: String,
+}
+
+/// A delivery names no review: the forge is asked which one it tells of, and whether it still stands.
+async fn rejected(ctx: &Context, task: Task, seen: Rejection) -> Result<Plan, PlanError> {
+    let Rejection { id, number, sender_id, sender_login, text } = seen;
+    let (id, reason) = match (id, &ctx.outside.gitea) {
+        (Some(id), _) => (Some(id), text),
+        (None, None) => (None, text),
+        (None, Some(gitea)) => match gitea.all_reviews(&task.repo, number).await {
+            Ok(reviews) => {
+                let by_sender = |r: &&Review| r.user.as_ref().is_some_and(|u| u.id == sender_id);
+                let verdicts = reviews.iter().filter(by_sender).filter(|r| r.is_verdict());
+                match verdicts.max_by_key(|r| (r.submitted_at, r.id)).filter(|r| r.rejects()) {
+                    Some(review) => (Some(review.id), review.body.clone()),
+                    None => return Ok(Plan::ignore("the forge has no such review, or no longer")),
+                }
+            }
+            Err(ApiError::NotFound) => return Ok(Plan::ignore("the pull request is gone")),
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let once = id.map(|id| Once::review(&task.repo, id));
+    let what = ForgeEvent::ReviewRejected { reviewer: sender_login, reason };
+    Ok(Plan::Trigger { task: Box::new(task), trigger: Trigger::Forge { what }, once })
 }
 
 async fn by_branch(ctx: &Context, project: &Project, branch: String) -> Result<Option<Task>, PlanError> {

@@ -33,7 +33,7 @@ fn told(parsed: &Parsed<GiteaEvent>) -> String {
         GiteaChange::Pull { action, number, branch, head_sha, merged } => {
             format!("pull {action} #{number} {} {} merged={merged}", here(branch), short(head_sha))
         }
-        GiteaChange::Review { number, branch, head_sha, kind, text } => {
+        GiteaChange::Review { number, branch, head_sha, kind, text, .. } => {
             format!("review #{number} {} {} {kind:?} {text}", here(branch), short(head_sha))
         }
         GiteaChange::Status { sha, state, context } => format!("status {} {state} {context}", short(sha)),

@@ -1,36 +1,63 @@
 //! The lane of `event` jobs: understand the delivery, plan, and commit what follows together with the job's end.
 
+use super::observed::ObservedPayload;
+use super::once::Once;
 use super::plan::{Plan, PlanError};
 use super::{Event, Parsed, RawEvent, gitea_rules, parse, plane_rules};
 use crate::clock::now_ms;
 use crate::context::Context;
+use crate::effects::shared;
 use crate::engine::apply::{Applied, enqueue_effect};
 use crate::engine::submit::submit;
 use crate::job_end;
 use orch_common::domain::decide::Trigger;
 use orch_common::domain::effect::Effect;
 use orch_common::domain::job::JobEnd;
+use orch_common::failpoint::{self, Point};
 use orch_common::store::deliveries::{EventPayload, Source};
 use orch_common::store::jobs::{self, Job};
-use orch_common::store::{Conn, StoreError, cursors, tasks};
+use orch_common::store::{Conn, StoreError, tasks};
 use std::sync::Arc;
 use tracing::Instrument as _;
+
+/// Attempts after which what cannot be seen at its source was dealt with already, or is left to the reconciler.
+const LOOKS: i32 = 2;
 
 /// Handles one event job to its end.
 pub async fn handle(ctx: Arc<Context>, job: Job) {
     let span = tracing::info_span!("event", job = job.id);
     async {
+        shared::recall(&ctx).await;
         match plan(&ctx, &job).await {
-            Ok(plan) => commit(&ctx, &job, plan).await,
+            Ok(plan) => {
+                failpoint::here(Point::EventPlanned);
+                commit(&ctx, &job, plan).await;
+            }
+            Err(error @ PlanError::NotSeen { .. }) if job.attempts >= LOOKS => {
+                commit(&ctx, &job, Plan::ignore(error.to_string())).await;
+            }
             Err(error) => job_end::failed(&ctx, &job, &error.to_string(), error.retry()).await,
         }
+        shared::remember(&ctx).await;
     }
     .instrument(span)
     .await;
 }
 
 async fn plan(ctx: &Context, job: &Job) -> Result<Plan, PlanError> {
-    let payload: EventPayload<'_> = serde_json::from_str(&job.payload)
+    match read(&job.payload)? {
+        Parsed::Ignored { why } => Ok(Plan::Ignore { why }),
+        Parsed::Event(Event::Plane(event)) => plane_rules::plan(ctx, event).await,
+        Parsed::Event(Event::Gitea(event)) => gitea_rules::plan(ctx, event).await,
+    }
+}
+
+/// The event of a payload: a delivery, or what was found by asking.
+fn read(payload: &str) -> Result<Parsed<Event>, PlanError> {
+    if let Ok(ObservedPayload { observed }) = serde_json::from_str(payload) {
+        return Ok(Parsed::Event(observed.into()));
+    }
+    let payload: EventPayload<'_> = serde_json::from_str(payload)
         .map_err(|e| PlanError::Unusable(format!("the job's payload cannot be read: {e}")))?;
     let raw = RawEvent {
         source: match payload.source {
@@ -41,11 +68,7 @@ async fn plan(ctx: &Context, job: &Job) -> Result<Plan, PlanError> {
         event_type: payload.event_type,
         body: payload.body.get(),
     };
-    match parse(&raw).map_err(|e| PlanError::Unusable(format!("the delivery cannot be understood: {e}")))? {
-        Parsed::Ignored { why } => Ok(Plan::Ignore { why }),
-        Parsed::Event(Event::Plane(event)) => plane_rules::plan(ctx, event).await,
-        Parsed::Event(Event::Gitea(event)) => gitea_rules::plan(ctx, event).await,
-    }
+    parse(&raw).map_err(|e| PlanError::Unusable(format!("the delivery cannot be understood: {e}")))
 }
 
 async fn commit(ctx: &Arc<Context>, job: &Job, plan: Plan) {
@@ -63,7 +86,10 @@ async fn commit(ctx: &Arc<Context>, job: &Job, plan: Plan) {
         })
         .await;
     match result {
-        Ok(note) => tracing::info!(%note, "event handled"),
+        Ok(note) => {
+            failpoint::here(Point::EventCommitted);
+            tracing::info!(%note, "event handled");
+        }
         Err(error) => job_end::failed(ctx, job, &error.to_string(), Some(None)).await,
     }
 }
@@ -72,7 +98,10 @@ fn carry_out(conn: &mut Conn, ctx: &Context, job: &Job, plan: &Plan, now: i64) -
     match plan {
         Plan::Ignore { why } => Ok(format!("ignored: {why}")),
         Plan::Start { project, task, actor } => start(conn, ctx, job, (project, task, actor.as_deref()), now),
-        Plan::Answer { task, message } => {
+        Plan::Answer { task, message, once } => {
+            if !take(conn, once.as_ref(), "refused", now)? {
+                return Ok("ignored: done already".into());
+            }
             let effect = Effect::PlaneComment {
                 project: task.project.clone(),
                 work_item: task.work_item.clone(),
@@ -83,15 +112,16 @@ fn carry_out(conn: &mut Conn, ctx: &Context, job: &Job, plan: &Plan, now: i64) -
             Ok("refused with a comment".into())
         }
         Plan::Trigger { task, trigger, once } => {
-            if let Some(name) = once {
-                if cursors::get(conn, name)?.is_some() {
-                    return Ok("ignored: done already".into());
-                }
-                cursors::put(conn, name, trigger.name(), now)?;
+            if !take(conn, once.as_ref(), trigger.name(), now)? {
+                return Ok("ignored: done already".into());
             }
             trigger_task(conn, ctx, job, (task.id, trigger), now)
         }
     }
+}
+
+fn take(conn: &mut Conn, once: Option<&Once>, what: &str, now: i64) -> Result<bool, StoreError> {
+    once.map_or(Ok(true), |once| once.take(conn, what, now))
 }
 
 fn trigger_task(

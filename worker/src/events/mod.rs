@@ -7,6 +7,8 @@ pub mod gitea;
 mod gitea_rules;
 mod handle;
 mod html;
+mod observed;
+mod once;
 mod plan;
 pub mod plane;
 mod plane_rules;
@@ -14,7 +16,10 @@ mod plane_rules;
 pub use gitea::{GiteaChange, GiteaEvent, ReviewKind};
 pub use handle::handle;
 pub use html::to_text;
-pub use plane::{PlaneChange, PlaneEvent};
+pub(crate) use observed::{Observed, ObservedPayload, order_of_item, order_of_repo};
+pub(crate) use once::{Once, newest_move};
+pub use plane::{NewItem, PlaneChange, PlaneEvent, SaidInPlane};
+pub(crate) use plane_rules::kept_text;
 
 use orch_common::named_enum;
 

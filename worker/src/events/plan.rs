@@ -1,5 +1,6 @@
 //! What an event leads to, before anything is written.
 
+use super::once::Once;
 use crate::clients::ApiError;
 use orch_common::domain::decide::Trigger;
 use orch_common::domain::messages::Message;
@@ -13,10 +14,10 @@ pub enum Plan {
     Ignore { why: String },
     /// A work item that is to become a task.
     Start { project: String, task: NewTask, actor: Option<String> },
-    /// A trigger for a task. `once` names it: a second event of the same name does nothing.
-    Trigger { task: Box<Task>, trigger: Trigger, once: Option<String> },
+    /// A trigger for a task; with `once`, a second event of the same deed does nothing.
+    Trigger { task: Box<Task>, trigger: Trigger, once: Option<Once> },
     /// A word to the person instead of what they asked for.
-    Answer { task: Box<Task>, message: Message },
+    Answer { task: Box<Task>, message: Message, once: Option<Once> },
 }
 
 impl Plan {
@@ -32,6 +33,9 @@ pub enum PlanError {
     Outside(#[from] ApiError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What the event tells of cannot be seen at its source yet; later it can, or it was dealt with already.
+    #[error("the {what} is not to be seen at its source (yet)")]
+    NotSeen { what: &'static str },
     /// The delivery can never be handled.
     #[error("{0}")]
     Unusable(String),
@@ -43,7 +47,9 @@ impl PlanError {
         match self {
             PlanError::Outside(error) if error.is_transient() => Some(error.retry_after()),
             // A wrong token is put right by a person; the event must not be lost meanwhile.
-            PlanError::Outside(ApiError::Unauthorized { .. }) | PlanError::Store(_) => Some(None),
+            PlanError::Outside(ApiError::Unauthorized { .. }) | PlanError::Store(_) | PlanError::NotSeen { .. } => {
+                Some(None)
+            }
             PlanError::Outside(_) | PlanError::Unusable(_) => None,
         }
     }

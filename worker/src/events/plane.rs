@@ -3,9 +3,10 @@
 
 use super::body::Body;
 use super::{BadEvent, Parsed, RawEvent, to_text};
+use serde::{Deserialize, Serialize};
 
 /// Something that happened to a work item.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlaneEvent {
     /// UUID text; `None` where the delivery does not name it (deletions, version 2's comments): look the item up.
     pub project: Option<String>,
@@ -17,12 +18,14 @@ pub struct PlaneEvent {
 }
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PlaneChange {
     ItemCreated(NewItem),
-    /// `to` is the id of the state that was asked for; the item may have moved on since.
+    /// `to` is the id of the state that was asked for; the item may have moved on since. `at` is the time of the move
+    /// in the item's own history (ms since the epoch), which a delivery does not say.
     StateChanged {
         to: String,
+        at: Option<i64>,
     },
     LabelsChanged,
     /// Another field, by Plane's name for it.
@@ -32,7 +35,7 @@ pub enum PlaneChange {
 }
 
 /// A new work item, as it was when Plane sent the delivery.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewItem {
     pub title: String,
     /// As text.
@@ -53,7 +56,7 @@ pub struct NewItem {
 }
 
 /// A comment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SaidInPlane {
     /// UUID text.
     pub comment_id: String,
@@ -109,7 +112,7 @@ fn change_v1(body: &Body) -> Result<PlaneChange, BadEvent> {
         "state" | "state_id" => {
             // Releases before 0.27 wrote names in the values and ids beside them.
             let id = body.opt_text("activity.new_identifier")?;
-            PlaneChange::StateChanged { to: id.map_or_else(|| body.text("activity.new_value"), Ok)? }
+            PlaneChange::StateChanged { to: id.map_or_else(|| body.text("activity.new_value"), Ok)?, at: None }
         }
         "labels" | "label_ids" => PlaneChange::LabelsChanged,
         other => PlaneChange::OtherField(other.to_owned()),
@@ -155,7 +158,8 @@ fn parse_v2(event: &str, body: &Body) -> Result<Parsed<PlaneEvent>, BadEvent> {
     let (actor, what) = match event {
         "workitem.created" => (body.opt_text("data.created_by_id")?, PlaneChange::ItemCreated(new_item_v2(body)?)),
         "workitem.updated" => (body.opt_text("data.updated_by_id")?, change_v2(body)?),
-        "workitem.archived" => (body.opt_text("data.updated_by_id")?, PlaneChange::OtherField("archived_at".into())),
+        // Out of everybody's sight, as if deleted.
+        "workitem.archived" => (body.opt_text("data.updated_by_id")?, PlaneChange::ItemDeleted),
         "workitem.deleted" => (None, PlaneChange::ItemDeleted),
         "workitem.comment.created" => (Some(body.text("data.comment.actor_id")?), comment_v2(body, false)?),
         // Nothing says who changed it.
@@ -172,7 +176,7 @@ fn change_v2(body: &Body) -> Result<PlaneChange, BadEvent> {
         .and_then(|v| v.as_object())
         .ok_or_else(|| super::body::missing("previous_attributes"))?;
     if before.contains_key("state_id") {
-        return Ok(PlaneChange::StateChanged { to: body.text("data.state_id")? });
+        return Ok(PlaneChange::StateChanged { to: body.text("data.state_id")?, at: None });
     }
     if before.contains_key("label_ids") {
         return Ok(PlaneChange::LabelsChanged);

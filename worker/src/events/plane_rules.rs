@@ -1,6 +1,7 @@
 //! From what happened in Plane to what is to be done: start rules, commands, answers. Text and state are read
 //! again from Plane before they are used; a delivery carries an old snapshot.
 
+use super::once::{Once, newest_move};
 use super::plan::{Plan, PlanError};
 use super::plane::{NewItem, PlaneChange, PlaneEvent, SaidInPlane};
 use super::to_text;
@@ -14,11 +15,14 @@ use orch_common::domain::names::{BranchName, IdPrefix, WorkItemKey};
 use orch_common::domain::stage::TaskState;
 use orch_common::domain::words::{Command, parse_comment};
 use orch_common::store::tasks::{self, NewTask, Task};
+use std::time::Duration;
 
 /// Characters of a description that are kept with the task.
 const DESCRIPTION_CHARS: usize = 20_000;
 /// Characters of a title that are kept with the task.
 const TITLE_CHARS: usize = 255;
+/// Plane writes an item's history beside the delivery, not before it.
+const HISTORY_LAG: Duration = Duration::from_millis(800);
 
 /// Plans for one event.
 pub async fn plan(ctx: &Context, event: PlaneEvent) -> Result<Plan, PlanError> {
@@ -33,14 +37,19 @@ pub async fn plan(ctx: &Context, event: PlaneEvent) -> Result<Plan, PlanError> {
             return Ok(Plan::ignore("the orchestrator's own deed"));
         }
         Some(actor) => actor,
+        // Version 2 names nobody here, and it does not matter who it was.
+        None if what == PlaneChange::ItemDeleted => String::new(),
         None => return Ok(Plan::ignore("nobody is named who did it")),
     };
     let case = Case { ctx, project, work_item: &work_item, actor: &actor };
     match (what, task) {
         (PlaneChange::ItemCreated(item), None) => case.created(item).await,
-        (PlaneChange::StateChanged { to }, None) => case.moved_without_task(&to).await,
+        (PlaneChange::StateChanged { to, .. }, None) => case.moved_without_task(&to).await,
         (PlaneChange::LabelsChanged, None) => case.labelled().await,
-        (PlaneChange::StateChanged { to }, Some(task)) => case.moved(task, &to).await,
+        (PlaneChange::StateChanged { .. }, Some(task)) if task.state.is_terminal() => {
+            Ok(Plan::ignore("the task has ended"))
+        }
+        (PlaneChange::StateChanged { to, at }, Some(task)) => case.moved(task, &to, at).await,
         (PlaneChange::Comment(said), Some(task)) => case.said(task, said),
         (PlaneChange::ItemDeleted, Some(task)) => Ok(trigger(task, Trigger::Deleted { actor: actor.clone() }, None)),
         (PlaneChange::ItemCreated(_), Some(_)) => Ok(Plan::ignore("the work item has a task already")),
@@ -61,7 +70,7 @@ async fn known_task(ctx: &Context, project: Option<&str>, work_item: &str) -> Re
         .await?)
 }
 
-fn trigger(task: Task, trigger: Trigger, once: Option<String>) -> Plan {
+fn trigger(task: Task, trigger: Trigger, once: Option<Once>) -> Plan {
     Plan::Trigger { task: Box::new(task), trigger, once }
 }
 
@@ -146,14 +155,14 @@ impl Case<'_> {
             branch: BranchName::for_task(&key, &fresh.title).to_string(),
             key: key.to_string(),
             title: one_line(&fresh.title),
-            description: fresh.description.chars().take(DESCRIPTION_CHARS).collect(),
+            description: cut(&fresh.description),
             repo: self.project.repo.clone(),
             base: self.project.default_branch.clone(),
         };
         Ok(Plan::Start { project: self.project.plane_project.clone(), task, actor: Some(self.actor.to_owned()) })
     }
 
-    async fn moved(&self, task: Task, to: &str) -> Result<Plan, PlanError> {
+    async fn moved(&self, task: Task, to: &str, at: Option<i64>) -> Result<Plan, PlanError> {
         let Some((name, group)) = self.state_name(to).await? else {
             return Ok(Plan::ignore("the state cannot be named: Plane is not configured"));
         };
@@ -164,11 +173,36 @@ impl Case<'_> {
             None if group == "cancelled" => Command::Cancel,
             None => return Ok(Plan::ignore(format!("the state '{name}' is no command"))),
         };
-        if let Some(refusal) = self.not_an_approver(&task, &command) {
+        let once = self.which_move(to, at).await?;
+        if let Some(refusal) = self.not_an_approver(&task, &command, once.as_ref()) {
             return Ok(refusal);
         }
         let actor = self.actor.to_owned();
-        Ok(trigger(task, Trigger::Command { command, actor, via: Via::State }, None))
+        Ok(trigger(task, Trigger::Command { command, actor, via: Via::State }, once))
+    }
+
+    /// Which move of the item's history this is, so that it acts once however it was learnt of. A delivery does not
+    /// say: it is the newest one of this actor to this state, if that has not acted yet.
+    async fn which_move(&self, to: &str, at: Option<i64>) -> Result<Option<Once>, PlanError> {
+        let (None, Some(plane)) = (at, &self.ctx.outside.plane) else {
+            return Ok(at.map(|at| Once::moved(self.work_item, to, at)));
+        };
+        let (item, state) = (self.work_item.to_owned(), to.to_owned());
+        let known = self.ctx.store.read(move |c| newest_move(c, &item, &state)).await?;
+        for pause in [Duration::ZERO, HISTORY_LAG] {
+            tokio::time::sleep(pause).await;
+            let history = match plane.activities(&self.project.plane_project, self.work_item).await {
+                Ok(history) => history,
+                Err(error) if error.is_transient() => return Err(error.into()),
+                // A server that does not show its history: the delivery's word is all there is.
+                Err(_) => return Ok(None),
+            };
+            let newest = history.iter().filter(|a| a.is_move_to(to) && a.is_by(self.actor)).map(|a| a.created_at).max();
+            if let Some(at) = newest.filter(|at| known.is_none_or(|known| known < *at)) {
+                return Ok(Some(Once::moved(self.work_item, to, at)));
+            }
+        }
+        Err(PlanError::NotSeen { what: "move" })
     }
 
     fn said(&self, task: Task, said: SaidInPlane) -> Result<Plan, PlanError> {
@@ -178,10 +212,10 @@ impl Case<'_> {
         if !said.own_words {
             return Ok(Plan::ignore("somebody changed another's comment: nobody's word"));
         }
-        let once = Some(format!("comment:{}", said.comment_id));
+        let once = Some(Once::comment(&said.comment_id));
         let actor = self.actor.to_owned();
         if let Some(command) = parse_comment(&said.text) {
-            if let Some(refusal) = self.not_an_approver(&task, &command) {
+            if let Some(refusal) = self.not_an_approver(&task, &command, once.as_ref()) {
                 return Ok(refusal);
             }
             return Ok(trigger(task, Trigger::Command { command, actor, via: Via::Comment }, once));
@@ -192,7 +226,7 @@ impl Case<'_> {
         Ok(Plan::ignore("a comment without a command"))
     }
 
-    fn not_an_approver(&self, task: &Task, command: &Command) -> Option<Plan> {
+    fn not_an_approver(&self, task: &Task, command: &Command, once: Option<&Once>) -> Option<Plan> {
         let approvers = &self.project.approvers;
         if approvers.is_empty() || approvers.iter().any(|a| a.eq_ignore_ascii_case(self.actor)) {
             return None;
@@ -201,7 +235,7 @@ impl Case<'_> {
             command: command.clone(),
             why: "only the project's approvers move its tasks".to_owned(),
         };
-        Some(Plan::Answer { task: Box::new(task.clone()), message })
+        Some(Plan::Answer { task: Box::new(task.clone()), message, once: once.cloned() })
     }
 
     /// The item as Plane has it now; `None` = it is gone. Without Plane, what the delivery said.
@@ -218,6 +252,15 @@ impl Case<'_> {
     async fn state_name(&self, id: &str) -> Result<Option<(String, String)>, PlanError> {
         Ok(self.ctx.outside.state_by_id(&self.project.plane_project, id).await?.map(|s| (s.name, s.group)))
     }
+}
+
+/// Title and description of an item as they are kept with its task.
+pub(crate) fn kept_text(item: &WorkItem) -> (String, String) {
+    (one_line(&item.name), cut(&to_text(item.description_html.as_deref().unwrap_or_default())))
+}
+
+fn cut(description: &str) -> String {
+    description.chars().take(DESCRIPTION_CHARS).collect()
 }
 
 fn text_of(item: WorkItem) -> Text {

@@ -26,7 +26,7 @@ fn told(parsed: &Parsed<PlaneEvent>) -> String {
     let actor = event.actor.as_deref().map_or("-", |id| id.get(..4).unwrap());
     let what = match &event.what {
         PlaneChange::ItemCreated(item) => format!("created #{} {}", item.sequence_id, item.title),
-        PlaneChange::StateChanged { to } => format!("state {}", to.get(..4).unwrap()),
+        PlaneChange::StateChanged { to, .. } => format!("state {}", to.get(..4).unwrap()),
         PlaneChange::LabelsChanged => "labels".into(),
         PlaneChange::OtherField(name) => format!("field {name}"),
         PlaneChange::ItemDeleted => "deleted".into(),
@@ -176,7 +176,7 @@ fn releases_before_0_27_wrote_ids_beside_the_names() {
     let body = r#"{"event":"issue","action":"update","data":{"id":"i","project":"p"},"activity":
         {"field":"state","new_value":"Done","new_identifier":"abcd-state","actor":{"id":"u-1234"}}}"#;
     let Ok(Parsed::Event(event)) = read(body, "issue") else { panic!() };
-    assert_eq!(event.what, PlaneChange::StateChanged { to: "abcd-state".into() });
+    assert_eq!(event.what, PlaneChange::StateChanged { to: "abcd-state".into(), at: None });
 }
 
 #[test]

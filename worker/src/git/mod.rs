@@ -22,6 +22,7 @@ mod history;
 mod lock;
 mod mirror;
 mod preserve;
+pub mod probe;
 mod push;
 mod refresh;
 mod remote;

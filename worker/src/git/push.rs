@@ -46,7 +46,11 @@ impl Repos {
             .network(remote, self.settings().network_timeout);
         let output = self.try_git(&w.mirror, call, cancel).await?;
         let changed = verdict(&output, &w.branch_ref())?;
-        self.set_ref(&w.mirror, &w.origin_ref(), &head, cancel).await?;
+        {
+            // A fetch under way has noted where this ref was, and would find it moved.
+            let _lock = self.lock(&self.place(&w.repo)?, cancel).await?;
+            self.set_ref(&w.mirror, &w.origin_ref(), &head, cancel).await?;
+        }
         self.set_ref(&w.mirror, &w.synced_ref(), &head, cancel).await?;
         Ok(Pushed { head, changed })
     }

@@ -5,6 +5,7 @@ use super::conclude::{conclude, put_back};
 use super::job::see_to_its_end;
 use crate::agent::adopt::{AdoptError, Found, RunEnd, examine};
 use crate::context::Context;
+use orch_common::failpoint::{self, Point};
 use orch_common::store::StoreError;
 use orch_common::store::jobs::Job;
 use orch_common::store::runs::{self, Run};
@@ -40,17 +41,17 @@ enum NotNow {
 }
 
 async fn by_evidence(ctx: &Arc<Context>, job: &Job) -> Result<(), NotNow> {
-    let id = job.id;
-    let newest = ctx.store.read(move |c| runs::newest_of_job(c, id)).await?;
-    let run = match newest {
-        Some(run) if Some(&run.id) == job.run_id.as_ref() && is_open(&run) => run,
-        // Claimed, but no run was begun.
-        Some(_) | None => return never_begun(ctx, job).await,
-    };
+    // The job names its newest run; times do not tell, the clock may have been set between two of them.
+    let id = job.run_id.clone();
+    let newest = ctx.store.read(move |c| id.map(|id| runs::get(c, &id)).transpose()).await?.flatten();
+    // Claimed, but no run was begun.
+    let Some(run) = newest.filter(is_open) else { return never_begun(ctx, job).await };
     let (worker, run_id) = (ctx.name.clone(), run.id.clone());
     ctx.store.write(move |c| runs::set_worker(c, &run_id, &worker)).await?;
+    failpoint::here(Point::AdoptExamine);
     let dir = ctx.runs_dir.join(&run.dir);
     let found = tokio::task::spawn_blocking(move || examine(&dir)).await??;
+    failpoint::here(Point::AdoptExamined);
     let end = match found {
         Found::Alive(_) => {
             tracing::info!(run = run.id, "the agent is still at work: adopted");
@@ -70,6 +71,7 @@ fn is_open(run: &Run) -> bool {
 }
 
 async fn never_begun(ctx: &Arc<Context>, job: &Job) -> Result<(), NotNow> {
+    failpoint::here(Point::AdoptPutBack);
     let (inner, row) = (Arc::clone(ctx), job.clone());
     ctx.store.write(move |c| put_back(c, &inner, &row, "its worker ended before the run began")).await?;
     Ok(())

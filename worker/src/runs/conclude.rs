@@ -16,6 +16,7 @@ use orch_common::domain::failure::{How, LogParser, LogView, Outcome, RunEnd, Sto
 use orch_common::domain::follow::{Counters, Following, QueueLimits, after_launch_failure, after_run};
 use orch_common::domain::job::JobEnd;
 use orch_common::domain::messages::Message;
+use orch_common::failpoint::{self, Point};
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::runs::{self, Run};
 use orch_common::store::tasks::{self, Task};
@@ -49,6 +50,7 @@ pub(super) async fn conclude(
         ProcessEnd::Ended(record) => record,
         ProcessEnd::Lost => return lost(ctx, job, run).await,
     };
+    failpoint::here(Point::AgentEnded);
     let dir = RunDir::at(ctx.runs_dir.join(run));
     let known = tokio::task::spawn_blocking(move || know(&dir, record))
         .await
@@ -56,12 +58,15 @@ pub(super) async fn conclude(
     let following = after_run(&known.outcome, counters(job), queue_limits(ctx), now_ms());
     let note = format!("{}: {}", outcome_name(&known.outcome), end_name(&following.end));
     let (inner, job, run) = (Arc::clone(ctx), job.clone(), run.to_owned());
+    failpoint::here(Point::AgentKnown);
     let ours = ctx.store.write(move |c| commit(c, &inner, &job, Some(&run), Some(&known), &following)).await?;
+    failpoint::here(Point::AgentConcluded);
     Ok(if ours { Concluded::Done(note) } else { Concluded::NotOurs })
 }
 
 /// A run that left no record: its job goes back, at no cost but a recovery.
 async fn lost(ctx: &Arc<Context>, job: &Job, run: &str) -> Result<Concluded, StoreError> {
+    failpoint::here(Point::RunLost);
     let (inner, job, run) = (Arc::clone(ctx), job.clone(), run.to_owned());
     let dir = RunDir::at(ctx.runs_dir.join(&run));
     // What it came to before it was lost tells whether its session is worth going on with.
@@ -73,6 +78,7 @@ async fn lost(ctx: &Arc<Context>, job: &Job, run: &str) -> Result<Concluded, Sto
             put_back(c, &inner, &job, "the run was lost: its supervisor left no record")
         })
         .await?;
+    failpoint::here(Point::RunLostWritten);
     Ok(done.map_or(Concluded::NotOurs, |end| Concluded::Done(format!("lost: {}", end_name(&end)))))
 }
 
@@ -183,7 +189,7 @@ pub(super) async fn not_wanted(ctx: &Arc<Context>, job: &Job, why: &str, block: 
             }
             Account::load(c)?.probe_gone(row.id).save(c, now)?;
             match &block {
-                Some(message) => block_task(c, &inner, &row, &inner.catalogue.render(message), now),
+                Some(message) => block_task(c, &inner, &row, message, now),
                 None => Ok(()),
             }
         })
@@ -197,10 +203,12 @@ pub(super) async fn not_wanted(ctx: &Arc<Context>, job: &Job, why: &str, block: 
 /// A launch that came to nothing; counted like a permanent failure, after a pause.
 pub(super) async fn launch_failed(ctx: &Arc<Context>, job: &Job, run: Option<&str>, why: &str) {
     tracing::error!(why, "the launch failed");
+    failpoint::here(Point::LaunchFailed);
     let following = after_launch_failure(why, counters(job), now_ms());
     let known = Known { record: None, log: None, outcome: Outcome::Permanent { why: why.to_owned() } };
     let (inner, row, run) = (Arc::clone(ctx), job.clone(), run.map(str::to_owned));
     let result = ctx.store.write(move |c| commit(c, &inner, &row, run.as_deref(), Some(&known), &following)).await;
+    failpoint::here(Point::LaunchFailedWritten);
     if let Err(error) = result {
         tracing::error!(%error, "the job's end could not be written; recovery will find it");
     }
@@ -242,7 +250,7 @@ fn commit(
         tell_failed(conn, ctx, job, error, now)?;
     }
     if let Some(reason) = &following.block {
-        block_task(conn, ctx, job, reason, now)?;
+        block_task(conn, ctx, job, &Message::Blocked { reason: reason.clone() }, now)?;
     }
     if let (true, Some(row), Some(task)) = (following.advance, &row, task_of(conn, job)?) {
         let trigger = Trigger::AgentEnded { role: row.role, log: row.id.clone() };
@@ -305,10 +313,10 @@ fn tell_failed(conn: &mut Conn, ctx: &Context, job: &Job, error: &str, now: i64)
     enqueue_effect(conn, Some(task.id), &effect, &key, now)
 }
 
-fn block_task(conn: &mut Conn, ctx: &Context, job: &Job, reason: &str, now: i64) -> Result<(), StoreError> {
+fn block_task(conn: &mut Conn, ctx: &Context, job: &Job, message: &Message, now: i64) -> Result<(), StoreError> {
     let Some(task) = task_of(conn, job)? else { return Ok(()) };
     if let Some(project) = ctx.config.projects.by_plane(&task.project) {
-        submit_block(conn, ctx, project, &task, reason, job.id, now)?;
+        submit_block(conn, ctx, project, &task, message, job.id, now)?;
     }
     Ok(())
 }

@@ -25,7 +25,8 @@ enum Verdict {
 
 /// Claims the oldest agent job, if one may run.
 pub async fn claim_agent(ctx: &Context) -> Result<Claim, StoreError> {
-    let verdict = ctx.store.read(|c| Ok(judge(&accounts::get(c, ACCOUNT)?, now_ms()))).await?;
+    let me = ctx.name.clone();
+    let verdict = ctx.store.read(move |c| verdict(c, &me, now_ms())).await?;
     let probe = match verdict {
         Verdict::Wait { until } => return Ok(Claim::Wait(until_then(until))),
         Verdict::Go { probe } => probe,
@@ -42,17 +43,24 @@ pub async fn claim_agent(ctx: &Context) -> Result<Claim, StoreError> {
 
 fn claim(conn: &mut Conn, worker: &str) -> Result<Claim, StoreError> {
     let now = now_ms();
-    let mut account = accounts::get(conn, ACCOUNT)?;
-    let probe = match judge(&account, now) {
+    let probe = match verdict(conn, worker, now)? {
         Verdict::Wait { until } => return Ok(Claim::Wait(until_then(until))),
         Verdict::Go { probe } => probe,
     };
     let Some(job) = jobs::claim(conn, JobKind::Agent, worker, now)? else { return Ok(Claim::Wait(Duration::ZERO)) };
     if probe {
+        let mut account = accounts::get(conn, ACCOUNT)?;
         account.breaker.probe_started(job.id);
         accounts::put(conn, ACCOUNT, &account, now)?;
     }
     Ok(Claim::Job(Box::new(job)))
+}
+
+fn verdict(conn: &mut Conn, worker: &str, now: i64) -> Result<Verdict, StoreError> {
+    if workers::is_draining(conn, worker)? {
+        return Ok(Verdict::Wait { until: None });
+    }
+    Ok(judge(&accounts::get(conn, ACCOUNT)?, now))
 }
 
 fn judge(account: &Account, now: i64) -> Verdict {

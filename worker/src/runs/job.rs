@@ -6,6 +6,7 @@ use super::watch::{Watched, watch};
 use crate::agent::launch::launch;
 use crate::context::Context;
 use crate::job_end::put_back;
+use orch_common::failpoint::{self, Point};
 use orch_common::store::jobs::Job;
 use orch_common::store::runs;
 use std::sync::Arc;
@@ -31,10 +32,12 @@ async fn run(ctx: &Arc<Context>, job: &Job) {
     if let Err(error) = started {
         return launch_failed(ctx, job, Some(&run), &format!("the agent could not be started: {error}")).await;
     }
+    failpoint::here(Point::AgentLaunched);
     let id = run.clone();
     if let Err(error) = ctx.store.write(move |c| runs::mark_running(c, &id)).await {
         tracing::warn!(%error, "the run's state could not be written; its end will be");
     }
+    failpoint::here(Point::AgentMarked);
     tracing::info!(run, "agent started");
     see_to_its_end(ctx, job, &run).await;
 }

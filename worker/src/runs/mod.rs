@@ -2,6 +2,7 @@
 //! process itself is [`crate::agent`]'s; here is everything about it that needs the database.
 
 mod adopt;
+mod clear;
 mod conclude;
 mod gatekeep;
 mod guard;
@@ -9,6 +10,7 @@ mod job;
 mod news;
 mod prepare;
 mod prompt;
+mod reread;
 mod session;
 mod watch;
 

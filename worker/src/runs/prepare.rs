@@ -1,7 +1,8 @@
 //! Everything before a run's process exists: is it still wanted, may it be paid for, where does it work, what is
 //! it told. What goes wrong here is a launch that failed, whatever the reason.
 
-use super::{guard, prompt, session};
+use super::reread::reread;
+use super::{clear, guard, prompt, session};
 use crate::agent::RunSpec;
 use crate::agent::account::{Account, AccountError};
 use crate::agent::command::{self, GitIdentity, LaunchPlan, PermissionMode, Session};
@@ -11,9 +12,9 @@ use crate::engine::AgentPayload;
 use crate::engine::apply::wants_agent;
 use crate::git::{GitError, Worktree};
 use orch_common::config::Project;
-use orch_common::domain::job::JobStatus;
 use orch_common::domain::messages::Message;
 use orch_common::domain::stage::Role;
+use orch_common::failpoint::{self, Point};
 use orch_common::store::StoreError;
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::runs::{self, NewRun, Run};
@@ -78,26 +79,35 @@ struct Work {
 
 /// Prepares a run and writes its row.
 pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, Refused> {
-    let work = load(ctx, job).await?;
-    let (worktree, place) = worktree(ctx, &work).await?;
+    let mut work = load(ctx, job).await?;
+    let worktree = worktree(ctx, &work).await?;
+    failpoint::here(Point::AgentWorktree);
     let run = Uuid::new_v4().to_string();
     let home = home(ctx).map_err(|e| Refused::Failed { why: e.to_string() })?;
     let session = session::for_next(&work.earlier, |id| home.as_ref().is_some_and(|h| session::is_kept(h, id)));
+    if matches!(session, Session::Fresh(_)) {
+        let (role, names) = (work.payload.role, &work.project.artifacts);
+        clear::old_verdicts(ctx, &work.task, role, names, &worktree).await?;
+    }
     let dir = ctx.runs_dir.join(&run);
+    let place = place(ctx, &work, &worktree).await?;
     let spec = spec(ctx, &work, place, &run, &session, home).await?;
-    let prompt = prompt(&work, &session);
+    let said = reread(ctx, &mut work.task).await;
+    let prompt = prompt(&work, &session, &said);
+    failpoint::here(Point::AgentRow);
     insert(ctx, job, &work, &worktree, (&run, &session)).await?;
+    failpoint::here(Point::AgentRowWritten);
     Ok(Prepared { run, dir, spec, prompt })
 }
 
 /// What the agent is told. A session that goes on has been told already.
-fn prompt(work: &Work, session: &Session) -> String {
+fn prompt(work: &Work, session: &Session, said: &[String]) -> String {
     let role = work.payload.role;
     if let Session::Resume(_) = session {
         return prompt::go_on(role, &work.task);
     }
     let tests = work.project.test_command.as_ref().map(ToString::to_string);
-    prompt::build(role, &work.task, &work.payload.brief, &work.project.artifacts, tests.as_deref())
+    prompt::build(role, &work.task, &work.payload.brief, &work.project.artifacts, tests.as_deref(), said)
 }
 
 /// Where the CLI keeps its sessions: as configured, else the agents' own user's, else the worker's.
@@ -137,28 +147,29 @@ async fn load(ctx: &Arc<Context>, job: &Job) -> Result<Work, Refused> {
         .await?
 }
 
-/// The worktree, and the folder that the agent is to work in: the same, or the workshop of a user of its own.
-async fn worktree(ctx: &Context, work: &Work) -> Result<(Worktree, PathBuf), Refused> {
+async fn worktree(ctx: &Context, work: &Work) -> Result<Worktree, Refused> {
     let remote = ctx.remote(&work.project)?;
     let (task, cancel) = (&work.task, &ctx.stopping);
     ctx.repos.fetch(&task.repo, &remote, cancel).await?;
     let worktree = ctx.repos.ensure_worktree(&task.repo, &task.key, &task.branch, &task.base, cancel).await?;
-    let shop = ctx.tenant.as_ref().map(|tenant| ctx.repos.workshop(&worktree, tenant)).transpose()?;
-    // What an interrupted run committed is part of the branch before anything else joins it.
-    if let Some(shop) = &shop {
-        ctx.repos.collect(&worktree, shop, None, cancel).await?;
+    // What an interrupted run committed in its workshop is part of the branch before anything else joins it.
+    if let Some(tenant) = &ctx.tenant {
+        let shop = ctx.repos.workshop(&worktree, tenant)?;
+        ctx.repos.collect(&worktree, &shop, None, cancel).await?;
     }
     // What people pushed meanwhile is what the agent must see; what cannot be joined now is joined at the end.
     match ctx.repos.refresh(&worktree, &remote, cancel).await {
-        Ok(_) | Err(GitError::Diverged { .. } | GitError::Conflict { .. }) => {}
-        Err(error) => return Err(error.into()),
+        Ok(_) | Err(GitError::Diverged { .. } | GitError::Conflict { .. }) => Ok(worktree),
+        Err(error) => Err(error.into()),
     }
-    let Some(shop) = shop else {
-        let place = worktree.path.clone();
-        return Ok((worktree, place));
-    };
-    ctx.repos.furnish(&worktree, &task.base, &shop, cancel).await?;
-    Ok((worktree, shop.path))
+}
+
+/// The folder that the agent works in: the worktree, or the workshop of a user of its own.
+async fn place(ctx: &Context, work: &Work, worktree: &Worktree) -> Result<PathBuf, Refused> {
+    let Some(tenant) = &ctx.tenant else { return Ok(worktree.path.clone()) };
+    let shop = ctx.repos.workshop(worktree, tenant)?;
+    ctx.repos.furnish(worktree, &work.task.base, &shop, &ctx.stopping).await?;
+    Ok(shop.path)
 }
 
 async fn spec(
@@ -243,12 +254,11 @@ async fn insert(
         head_before: Some(worktree.head.to_string()),
         started_at: now_ms(),
     };
-    let (worker, head) = (ctx.name.clone(), worktree.head.to_string());
+    let (job, head) = (job.clone(), worktree.head.to_string());
     let ours = ctx
         .store
         .write(move |c| {
-            let row = jobs::get(c, new.job_id)?;
-            if !row.is_some_and(|j| j.status == JobStatus::Running && j.worker.as_deref() == Some(worker.as_str())) {
+            if !jobs::is_held(c, &job)? {
                 return Ok(false);
             }
             runs::insert(c, &new)?;

@@ -4,7 +4,6 @@
 use crate::agent::StopReason;
 use crate::agent::adopt::{self, RunEnd};
 use crate::context::Context;
-use orch_common::domain::job::JobStatus;
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::runs;
 use std::path::Path;
@@ -63,15 +62,8 @@ enum Look {
 }
 
 async fn look(ctx: &Context, job: &Job, run: &str) -> Look {
-    let (id, run, me) = (job.id, run.to_owned(), ctx.name.clone());
-    let found = ctx
-        .store
-        .read(move |c| {
-            let ours = jobs::get(c, id)?
-                .is_some_and(|j| j.status == JobStatus::Running && j.worker.as_deref() == Some(me.as_str()));
-            Ok((ours, runs::wanted_stop(c, &run)?))
-        })
-        .await;
+    let (job, run) = (job.clone(), run.to_owned());
+    let found = ctx.store.read(move |c| Ok((jobs::is_held(c, &job)?, runs::wanted_stop(c, &run)?))).await;
     match found {
         Ok((false, _)) => Look::NotOurs,
         Ok((true, Some(why))) => Look::Stop(why.parse().unwrap_or(StopReason::Operator)),

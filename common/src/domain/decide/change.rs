@@ -171,7 +171,7 @@ impl Case<'_> {
     }
 
     /// Stops the task where it stands.
-    pub(super) fn blocked(&self, reason: &str) -> Decision {
+    pub(super) fn blocked(&self, reason: &str, message: Message) -> Decision {
         if self.task.state.is_terminal() {
             return Decision::nothing("the task has ended");
         }
@@ -179,7 +179,7 @@ impl Case<'_> {
             return Decision::nothing("the task is paused");
         }
         let mut change = self.stay(format!("blocked: {reason}"));
-        self.block_change(&mut change, reason, Message::Blocked { reason: reason.to_owned() });
+        self.block_change(&mut change, reason, message);
         Decision::Apply(Box::new(change))
     }
 

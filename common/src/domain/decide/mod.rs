@@ -13,6 +13,7 @@ mod tests;
 pub use change::{Change, Outward, Start};
 
 use super::gate::{ArtifactNames, Gate, GateOutcome};
+use super::messages::Message;
 use super::pipeline::Pipeline;
 use super::stage::{Role, Stage, TaskState};
 use super::task::{History, TaskFacts};
@@ -202,10 +203,10 @@ pub fn decide(
     }
 }
 
-/// Stops a task for a reason of money or repetition; only a person lifts it.
-pub fn block(task: &TaskFacts, policy: &Policy, reason: &str) -> Decision {
+/// Stops a task for a reason of money or repetition, and says so with `message`; only a person lifts it.
+pub fn block(task: &TaskFacts, policy: &Policy, reason: &str, message: Message) -> Decision {
     let case = Case { task, finding: None, history: &History::default(), policy };
-    case.blocked(reason)
+    case.blocked(reason, message)
 }
 
 /// On whose word a task moves.

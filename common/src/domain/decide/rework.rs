@@ -32,7 +32,8 @@ impl Case<'_> {
     /// its runs.
     pub(super) fn send_back(&self, rework: &Rework) -> Decision {
         let Some(place) = self.policy.pipeline.place_up_to(rework.role, self.task.stage) else {
-            return self.blocked(&format!("nobody up to this stage is a {}: {}", rework.role, rework.reason));
+            let reason = format!("nobody up to this stage is a {}: {}", rework.role, rework.reason);
+            return self.blocked(&reason, Message::Blocked { reason: reason.clone() });
         };
         let had = self.runs_of(rework.role);
         let count = RetryCount { attempt: had.saturating_add(1), cap: self.policy.role_run_cap };

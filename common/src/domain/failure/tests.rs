@@ -94,9 +94,13 @@ fn recorded_text_output_is_judged_with_care() {
 fn the_usage_limit_has_its_reset_time() {
     let text = std::fs::read_to_string(fixtures().join("usage_limit_subscription.2.1.330.stdout.jsonl")).unwrap();
     let limit = Outcome::UsageLimit { reset_at_ms: 4_102_444_800_000, limit_type: "five_hour".into() };
-    assert_eq!(judge(exited(1), &text, ""), limit);
-    let run = RunEnd { how: exited(1), log: log(&text), stderr_tail: String::new(), now_ms: 4_102_444_800_000 };
-    assert_eq!(class(&classify(&run)), "transient", "a reset time that has passed is no time to wait for");
+    let at = |now_ms| RunEnd { how: exited(1), log: log(&text), stderr_tail: String::new(), now_ms };
+    assert_eq!(classify(&at(4_102_444_800_000 - 3_600_000)), limit);
+    assert_eq!(
+        class(&classify(&at(4_102_444_800_000))),
+        "transient",
+        "a reset time that has passed is no time to wait for"
+    );
 }
 
 fn init() -> Value {

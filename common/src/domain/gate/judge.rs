@@ -103,7 +103,8 @@ fn review_approved(names: &ArtifactNames, ev: &Evidence) -> GateOutcome {
     }
 }
 
-/// An approval counts unless a rejection came at the same time or later.
+/// An approval counts unless a rejection came at the same time or later. A rejection of older commits still stands in
+/// the way, but sends nothing back: its reviewer has not seen the new ones.
 fn pull_approved(pull: &PullEvidence) -> GateOutcome {
     let latest = |approved: bool| {
         pull.reviews.iter().filter(move |review| review.approved == approved).max_by_key(|review| review.submitted_at)
@@ -112,6 +113,7 @@ fn pull_approved(pull: &PullEvidence) -> GateOutcome {
         (None, None) => GateOutcome::Waiting(Waiting::Review),
         (Some(_), None) => GateOutcome::Pass,
         (Some(yes), Some(no)) if yes.submitted_at > no.submitted_at => GateOutcome::Pass,
+        (_, Some(ReviewEvidence { stale: true, .. })) => GateOutcome::Waiting(Waiting::Review),
         (_, Some(ReviewEvidence { reviewer, body, .. })) => {
             let (reviewer, reason) = (reviewer.clone(), cut(body.trim(), REASON_MAX));
             GateOutcome::Fail(FailReason::PullRejected { reviewer, reason })

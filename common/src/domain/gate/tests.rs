@@ -138,6 +138,7 @@ fn pull(open: bool, reviews: &[(&str, bool, i64)]) -> Option<PullEvidence> {
         reviewer: (*reviewer).to_owned(),
         approved: *approved,
         body: format!(" from {reviewer} "),
+        stale: false,
         submitted_at: *submitted_at,
     };
     Some(PullEvidence { number: 1, merged: false, open, reviews: reviews.iter().map(review).collect() })
@@ -161,6 +162,10 @@ fn reviews_of_the_pull_request() {
     for (reviews, want) in rows {
         assert_eq!(ask(pull(true, reviews), &[]), want, "{reviews:?}");
     }
+
+    let mut seen_before = pull(true, &[("ann", false, 5)]);
+    seen_before.iter_mut().flat_map(|p| &mut p.reviews).for_each(|review| review.stale = true);
+    assert_eq!(ask(seen_before, &[]), GateOutcome::Waiting(Waiting::Review), "the work was done; ann must look again");
 
     let file: &[(&str, &str)] = &[("09-review.md", "---\nverdict: APPROVED\n---\n")];
     assert_eq!(ask(None, file), GateOutcome::Pass);

@@ -87,8 +87,9 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ),
     (
         "protected_paths",
-        "files that only people may change were changed: {{ files | join(', ') }}. Nothing was published; what was \
-         done is kept. Push the change yourself, or have it taken back",
+        "The task is blocked: its branch changes files that only people may change: {{ files | join(', ') }}. Nothing \
+         of it was published.\n\n\
+         Push that change yourself, or write what to do instead and :retry: to go on, or :cancel: to give the task up.",
     ),
     (
         "job_failed",
@@ -119,6 +120,12 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
         "installation_fault",
         "Agents cannot run on this installation: {{ why }}\n\n\
          They are paused and no task is charged. Check credentials, credit, model names and the claude binary; \
+         orchctl doctor helps.",
+    ),
+    (
+        "webhooks_silent",
+        "No webhook of {{ source }} has come since {{ since }}, although things happen there; they are found by asking, \
+         which is slower.\n\nLook whether its webhook is still active and reaches this server; \
          orchctl doctor helps.",
     ),
     ("task_done", "{{ key }} is done: {{ title | line }}\n\nThe work is on the branch {{ branch }}."),

@@ -106,6 +106,8 @@ messages! {
     UsageLimit = "usage_limit" { until: Moment },
     /// No agent can run here.
     InstallationFault = "installation_fault" { why: String },
+    /// Deliveries of `source` stopped coming while things happened there.
+    WebhooksSilent = "webhooks_silent" { source: String, since: Moment },
     TaskDone = "task_done" { key: WorkItemKey, title: String, branch: BranchName },
     /// The body of a task's pull request; `url` leads to the work item.
     PullBody = "pull_body" { key: WorkItemKey, title: String, url: Option<String>, branch: BranchName },

@@ -49,6 +49,7 @@ fn every(text: &str) -> Vec<Message> {
         Message::BreakerClosed,
         Message::UsageLimit { until: Moment(4_102_444_800_000) },
         Message::InstallationFault { why: text.clone() },
+        Message::WebhooksSilent { source: text.clone(), since: Moment(4_102_444_800_000) },
         Message::TaskDone { key: key.clone(), title: text.clone(), branch },
         Message::PullBody {
             key,

@@ -39,9 +39,10 @@ pub fn claim(conn: &mut Conn, kind: JobKind, worker: &str, now: i64) -> Result<O
     }
 }
 
-/// Claims one certain job if it is queued.
+/// Claims one certain job if it is queued and the head of its key.
 pub fn claim_by_id(conn: &mut Conn, id: i64, worker: &str, now: i64) -> Result<Option<Job>, StoreError> {
-    Ok(diesel::update(jobs::table.find(id).filter(jobs::status.eq(JobStatus::Queued)))
+    let head = jobs::table.find(id).filter(jobs::status.eq(JobStatus::Queued)).filter(jobs::ready.eq(true));
+    Ok(diesel::update(head)
         .set((
             jobs::status.eq(JobStatus::Running),
             jobs::worker.eq(worker),

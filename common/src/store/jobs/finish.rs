@@ -10,10 +10,15 @@ use diesel::prelude::*;
 /// Longest error text kept with a job, in characters.
 const ERROR_CHARS: usize = 4000;
 
-/// Ends `job` as its owner; `false` = it was no longer this worker's (nothing is changed then).
+/// Ends `job` as its owner; `false` = it was no longer this worker's (nothing is changed then). The owner is a name and
+/// a claim: a worker that lost a job and claimed it again is not who it was.
 pub fn finish(conn: &mut Conn, job: &Job, end: &JobEnd, now: i64) -> Result<bool, StoreError> {
     let worker = job.worker.as_deref().unwrap_or_default();
-    let target = jobs::table.find(job.id).filter(jobs::worker.eq(worker)).filter(jobs::status.eq(JobStatus::Running));
+    let target = jobs::table
+        .find(job.id)
+        .filter(jobs::worker.eq(worker))
+        .filter(jobs::status.eq(JobStatus::Running))
+        .filter(jobs::started_at.eq(job.started_at));
     let finished = |status: JobStatus, error: Option<&str>| {
         (jobs::status.eq(status), jobs::finished_at.eq(Some(now)), jobs::error.eq(error.map(cut)))
     };

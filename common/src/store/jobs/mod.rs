@@ -4,6 +4,7 @@
 mod claim;
 mod enqueue;
 mod finish;
+mod fused;
 mod operate;
 mod recover;
 mod rows;
@@ -13,8 +14,9 @@ pub use crate::domain::job::{JobEnd, Spend};
 pub use claim::{claim, claim_by_id, next_due};
 pub use enqueue::{NewJob, enqueue};
 pub use finish::finish;
+pub use fused::{Turn, finish_and_claim};
 pub use operate::{CancelOutcome, cancel, cancel_queued_of_task, retry};
-pub use recover::{orphans, owned_by, requeue_lost, take_over};
+pub use recover::{is_held, orphans, owned_by, requeue_lost, take_over};
 pub use rows::Job;
 pub use views::{
     EventHead, JobFilter, JobHead, StatusCounts, counts, get, newest, newest_events, of_task, recent_agents,

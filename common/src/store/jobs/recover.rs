@@ -5,11 +5,20 @@ use super::rows::Job;
 use crate::domain::job::{JobEnd, JobStatus, Spend};
 use crate::store::connection::Conn;
 use crate::store::error::StoreError;
-use crate::store::schema::{jobs, workers};
+use crate::store::schema::jobs;
+use crate::store::workers::{self, Worker};
 use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::BigInt;
 
 /// How often a job may be lost before it counts as poisonous.
 pub const MAX_RECOVERIES: i32 = 5;
+
+#[derive(QueryableByName)]
+struct Id {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+}
 
 /// Running jobs of one worker name, oldest first.
 pub fn owned_by(conn: &mut Conn, worker: &str) -> Result<Vec<Job>, StoreError> {
@@ -21,22 +30,31 @@ pub fn owned_by(conn: &mut Conn, worker: &str) -> Result<Vec<Job>, StoreError> {
         .load(conn)?)
 }
 
-/// Running jobs of workers on `host` whose heartbeat is older than `dead_before` or who said that they
-/// stopped, or who have no row at all; `me` excepted. Rows of a living worker are never among them.
-pub fn orphans(conn: &mut Conn, me: &str, host: &str, dead_before: i64) -> Result<Vec<Job>, StoreError> {
-    let living: Vec<String> = workers::table
-        .filter(workers::heartbeat_at.ge(dead_before).and(workers::state.ne("stopped")))
-        .select(workers::name)
-        .load(conn)?;
-    let elsewhere: Vec<String> = workers::table.filter(workers::host.ne(host)).select(workers::name).load(conn)?;
-    Ok(jobs::table
-        .filter(jobs::status.eq(JobStatus::Running))
+/// Running jobs of workers on `host` that are `dead` or said that they stopped, or who have no row at all; `me`
+/// excepted. Rows of a living worker are never among them. Oldest first.
+pub fn orphans(conn: &mut Conn, me: &str, host: &str, dead: impl Fn(&Worker) -> bool) -> Result<Vec<Job>, StoreError> {
+    let all = workers::all(conn)?;
+    let spared: Vec<String> =
+        all.into_iter().filter(|w| w.host != host || (w.state != "stopped" && !dead(w))).map(|w| w.name).collect();
+    // The planner would rather read the whole table in the order of its ids than the few that run.
+    let running: Vec<Id> =
+        sql_query("SELECT id FROM jobs INDEXED BY jobs_running WHERE status = 'running' AND worker IS NOT NULL")
+            .load(conn)?;
+    let running: Vec<Job> = jobs::table
+        .filter(jobs::id.eq_any(running.into_iter().map(|row| row.id)))
         .filter(jobs::worker.ne(me))
-        .filter(jobs::worker.ne_all(living))
-        .filter(jobs::worker.ne_all(elsewhere))
         .order(jobs::id)
         .select(Job::as_select())
-        .load(conn)?)
+        .load(conn)?;
+    Ok(running.into_iter().filter(|job| job.worker.as_ref().is_some_and(|owner| !spared.contains(owner))).collect())
+}
+
+/// Whether `job` is still what was claimed: running, its owner's, and by this very claim.
+pub fn is_held(conn: &mut Conn, job: &Job) -> Result<bool, StoreError> {
+    let now = super::get(conn, job.id)?;
+    let same =
+        |now: Job| (now.status, &now.worker, now.started_at) == (JobStatus::Running, &job.worker, job.started_at);
+    Ok(now.is_some_and(same))
 }
 
 /// Makes a dead owner's running job this worker's; `None` where somebody else was faster.

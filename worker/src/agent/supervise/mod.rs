@@ -15,6 +15,7 @@ use super::identity::Identity;
 use super::record::{ExitReason, ExitRecord, KILLED, RunSpec};
 use super::run_dir::{RunDir, RunDirError};
 use logs::LogFile;
+use orch_common::failpoint::{self, Point};
 use signals::Signals;
 use std::ffi::OsString;
 use std::io::Write;
@@ -71,16 +72,23 @@ pub fn supervise(run_dir: &Path) -> ExitCode {
 fn run(dir: &RunDir) -> Result<(), SuperviseError> {
     let signals = detach()?;
     let spec = dir.read_spec()?;
+    failpoint::here(Point::SuperviseStart);
     let _lock = dir.lock()?;
+    failpoint::here(Point::SuperviseLocked);
     if dir.is_fenced() || dir.has_exit() {
         return Ok(());
     }
     dir.reserve_exit()?;
     let own = Identity::own().map_err(|e| SuperviseError::System("own identity", e))?;
     dir.write_supervisor(&own)?;
+    failpoint::here(Point::SuperviseKnown);
     announce();
+    failpoint::here(Point::SuperviseAnnounced);
     let record = supervised(dir, &spec, &own, &signals);
-    write_record(dir, &record)
+    failpoint::here(Point::SuperviseSwept);
+    let written = write_record(dir, &record);
+    failpoint::here(Point::SuperviseRecorded);
+    written
 }
 
 /// Own session, own signals, and the parent of every orphan to come. A session leader already has a session.
@@ -138,6 +146,7 @@ fn start_and_watch(
     let spawned = spawn::spawn(dir, spec)?;
     let mut logs = [LogFile::new(spawned.log, spec), LogFile::new(spawned.stderr, spec)];
     let ended = watch::until_ended(dir, spec, signals, spawned.leader, &mut logs);
+    failpoint::here(Point::SuperviseEnded);
     let end = stop::finish(spec, own, spawned.leader, ended);
     logs.iter_mut().for_each(LogFile::trim_fully);
     Ok(end)

@@ -5,6 +5,7 @@ use crate::agent::identity::Identity;
 use crate::agent::record::{MARKER, RunSpec};
 use crate::agent::run_dir::RunDir;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use orch_common::failpoint::{self, Point};
 use rustix::process::Pid;
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -55,7 +56,9 @@ pub(super) fn spawn(dir: &RunDir, spec: &RunSpec) -> Result<Spawned, SpawnError>
     let started = command.spawn();
     let child = started.map_err(|source| SpawnError::Program { program: spec.program.clone(), source })?;
     let leader = Pid::from_child(&child);
+    failpoint::here(Point::SuperviseSpawned);
     note_agent(dir, leader);
+    failpoint::here(Point::SuperviseNoted);
     Ok(Spawned { leader, log, stderr })
 }
 

@@ -88,6 +88,11 @@ impl GiteaClient {
         Ok(ForgeVersion::parse(&answer.version))
     }
 
+    /// The server's clock, in ms since the epoch; `None` = it does not say.
+    pub async fn server_time(&self) -> Result<Option<i64>, ApiError> {
+        Ok(self.http.send(&Call::get(["api", "v1", "version"])).await?.date_ms())
+    }
+
     /// The repository, with what this account may do to it.
     pub async fn repo(&self, repo: &str) -> Result<Repo, ApiError> {
         self.read(&Call::get(self.path(repo, &[]))).await

@@ -20,10 +20,9 @@ impl GiteaClient {
 
 /// The latest verdict of each reviewer. A comment, a pending or a requested review is no verdict; a dismissed
 /// verdict, and an approval of older commits (stale), are void and leave the reviewer without one. A stale
-/// rejection still stands: new commits do not make a reviewer content.
+/// rejection still stands (marked as such): new commits do not make a reviewer content.
 pub fn latest_counting(reviews: &[Review]) -> Vec<ReviewEvidence> {
-    let mut verdicts: Vec<&Review> =
-        reviews.iter().filter(|r| matches!(r.state.as_str(), "APPROVED" | "REQUEST_CHANGES")).collect();
+    let mut verdicts: Vec<&Review> = reviews.iter().filter(|r| r.is_verdict()).collect();
     verdicts.sort_by_key(|r| (r.submitted_at, r.id));
     let mut latest: BTreeMap<&str, &Review> = BTreeMap::new();
     for review in verdicts {
@@ -44,6 +43,7 @@ fn evidence(login: &str, review: &Review) -> ReviewEvidence {
         reviewer: login.to_owned(),
         approved: review.state == "APPROVED",
         body: review.body.clone(),
+        stale: review.stale,
         submitted_at: review.submitted_at,
     }
 }

@@ -100,6 +100,8 @@ pub struct NewStatus<'a> {
     pub context: &'a str,
     pub state: StatusState,
     pub description: &'a str,
+    /// Where its link leads.
+    pub target_url: Option<&'a str>,
 }
 
 impl GiteaClient {
@@ -129,9 +131,13 @@ impl GiteaClient {
 
     /// Adds a status. An unknown commit is a 500 at the forge, hence [`ApiError::Unavailable`].
     pub async fn set_status(&self, repo: &str, sha: &str, new: NewStatus<'_>) -> Result<(), ApiError> {
-        let NewStatus { context, state, description } = new;
-        let body = json!({ "context": context, "state": state.as_str(), "description": description });
-        let call = Call::post(self.path(repo, &["statuses", sha]), body).repeatable();
+        let NewStatus { context, state, description, target_url } = new;
+        let mut body = json!({ "context": context, "state": state.as_str(), "description": description });
+        if let (Some(fields), Some(url)) = (body.as_object_mut(), target_url) {
+            fields.insert("target_url".into(), json!(url));
+        }
+        // Not repeatable: the forge keeps every one. Whoever got no answer reads again before it sends.
+        let call = Call::post(self.path(repo, &["statuses", sha]), body);
         self.http.send(&call).await.map(drop)
     }
 }

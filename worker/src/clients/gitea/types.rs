@@ -185,6 +185,18 @@ pub struct Review {
     pub submitted_at: i64,
 }
 
+impl Review {
+    /// It says yes or no.
+    pub fn is_verdict(&self) -> bool {
+        matches!(self.state.as_str(), "APPROVED" | "REQUEST_CHANGES")
+    }
+
+    /// It asks for changes, and stands.
+    pub fn rejects(&self) -> bool {
+        self.state == "REQUEST_CHANGES" && !self.dismissed
+    }
+}
+
 /// A comment on an issue or a pull request.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Comment {

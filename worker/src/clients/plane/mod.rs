@@ -88,6 +88,11 @@ impl PlaneClient {
         self.send(&Call::get(["api", "v1", "users", "me"])).await?.json()
     }
 
+    /// The server's clock, in ms since the epoch; `None` = it does not say.
+    pub async fn server_time(&self) -> Result<Option<i64>, ApiError> {
+        Ok(self.send(&Call::get(["api", "v1", "users", "me"])).await?.date_ms())
+    }
+
     fn path(&self, place: &[&str], rest: &[&str]) -> Vec<String> {
         let head = ["api", "v1", "workspaces", &self.workspace];
         head.iter().chain(place).chain(rest).map(|s| (*s).to_owned()).collect()

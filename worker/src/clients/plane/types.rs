@@ -170,6 +170,19 @@ pub struct Activity {
     pub created_at: i64,
 }
 
+impl Activity {
+    /// The item was moved to this state.
+    pub fn is_move_to(&self, state_id: &str) -> bool {
+        self.field.as_deref() == Some("state")
+            && self.new_identifier.as_deref().is_some_and(|id| id.eq_ignore_ascii_case(state_id))
+    }
+
+    /// This account did it.
+    pub fn is_by(&self, account: &str) -> bool {
+        self.actor.as_deref().is_some_and(|actor| actor.eq_ignore_ascii_case(account))
+    }
+}
+
 /// A write that is made once under its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Posted {

@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use narrate::Narrator;
 use orch_common::domain::stage::TaskState;
-use orch_common::store::{Store, StoreOptions, tasks};
+use orch_common::store::{Store, StoreOptions, tasks, workers};
 use person::Person;
 use processes::Processes;
 use scene::Scene;
@@ -108,9 +108,18 @@ async fn watch(
         if let Some(error) = narrator.failed_job() {
             bail!("a job failed for good: {error}");
         }
+        if let Some(reason) = preflight_failure(store).await? {
+            bail!("the agent program does not answer: {reason}");
+        }
         if Instant::now() > give_up {
             bail!("the task was not done after {} s", limit.as_secs());
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// Why the worker starts no agents, if that is so: then nothing would ever happen.
+async fn preflight_failure(store: &Store) -> anyhow::Result<Option<String>> {
+    let all = store.read(workers::all).await?;
+    Ok(all.into_iter().find(|w| w.preflight_ok == Some(false)).map(|w| w.preflight_reason))
 }

@@ -1,6 +1,7 @@
 //! Reading a log that may still grow, line by line, until the run is over.
 
 use crate::agent::RunDir;
+use crate::ctl::error::CtlError;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::time::Duration;
@@ -37,7 +38,7 @@ impl<'a> Log<'a> {
     }
 
     /// Hands on every line, without its end; with `follow` until the run is over.
-    pub fn read(&mut self, follow: bool, mut line: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<Ended> {
+    pub fn read(&mut self, follow: bool, mut line: impl FnMut(&[u8]) -> io::Result<()>) -> Result<Ended, CtlError> {
         loop {
             // Asked before the last read, so that nothing written before the end is missed.
             let ended = self.ended();
@@ -64,11 +65,14 @@ impl<'a> Log<'a> {
         }
     }
 
-    fn read_what_is_there(&mut self, line: &mut impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    /// What cannot be read and what cannot be written are told apart: the latter may be a closed pipe, which is fine.
+    fn read_what_is_there(&mut self, line: &mut impl FnMut(&[u8]) -> io::Result<()>) -> Result<(), CtlError> {
+        let path = self.dir.log();
+        let unreadable = |error| CtlError::Failed(format!("{} cannot be read: {error}", path.display()));
         let mut buffer = vec![0; BUFFER_BYTES];
         loop {
-            let Some(file) = self.open()? else { return Ok(()) };
-            let n = file.read(&mut buffer)?;
+            let Some(file) = self.open().map_err(unreadable)? else { return Ok(()) };
+            let n = file.read(&mut buffer).map_err(unreadable)?;
             if n == 0 {
                 return Ok(());
             }

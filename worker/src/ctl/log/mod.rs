@@ -57,7 +57,8 @@ pub fn run(runs_dir: &Path, screen: &mut Screen<'_>, arguments: &Arguments) -> D
 }
 
 fn show_end(screen: &mut Screen<'_>, dir: &RunDir, ended: &Ended) -> Result<(), CtlError> {
-    let stderr = outcome::tail(&dir.stderr(), STDERR_BYTES)?;
+    let stderr = outcome::tail(&dir.stderr(), STDERR_BYTES)
+        .map_err(|error| CtlError::Failed(format!("{} cannot be read: {error}", dir.stderr().display())))?;
     if !stderr.is_empty() {
         screen.line("standard error:")?;
         screen.block(&String::from_utf8_lossy(&stderr))?;

@@ -25,6 +25,29 @@ async fn commit_and_push_once_and_then_nothing_more() {
 }
 
 #[tokio::test]
+async fn one_task_may_push_while_another_fetches() {
+    let w = World::new();
+    let tree = w.worktree("ET-1").await;
+    let pushes = async {
+        for n in 0..30 {
+            write(&tree.path, "a.txt", &n.to_string());
+            w.commit(&tree).await;
+            w.repos.push(&tree, &w.remote, &w.cancel).await.unwrap();
+        }
+    };
+    let fetches = async {
+        loop {
+            w.repos.fetch("team/app", &w.remote, &w.cancel).await.unwrap();
+        }
+    };
+    // Whoever finishes first ends the race; a fetch never does, but by an error.
+    tokio::select! {
+        () = pushes => {}
+        () = fetches => {}
+    }
+}
+
+#[tokio::test]
 async fn odd_names_and_messages_survive() {
     use std::os::unix::ffi::OsStrExt;
     let w = World::new();

@@ -287,7 +287,8 @@ fn after_the_end_there_is_nothing_to_command() {
 fn a_block_from_outside_the_pipeline_says_why_and_starts_nothing() {
     for stage in WORKED {
         for state in T::ALL {
-            let decision = block(&at(stage, Trigger::Look).state(*state).task(), &policy(), "10 runs in 30 minutes");
+            let (reason, task) = ("10 runs in 30 minutes", at(stage, Trigger::Look).state(*state).task());
+            let decision = block(&task, &policy(), reason, Message::Blocked { reason: reason.into() });
             let Decision::Apply(change) = decision else {
                 assert!(state.is_terminal() || *state == T::Paused, "{state}");
                 continue;

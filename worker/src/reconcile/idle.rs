@@ -1,5 +1,5 @@
-//! Looking again at what sits still: a task with no job that could move gets its gate looked at, by the same code
-//! that a webhook would have started.
+//! Tasks that sit still: one with no job that could move gets its gate looked at, by the same code that a webhook
+//! would have started.
 
 use crate::clock::now_ms;
 use crate::context::{Context, pipeline_of};
@@ -7,43 +7,32 @@ use crate::engine::submit::submit;
 use orch_common::domain::decide::Trigger;
 use orch_common::domain::gate::Gate;
 use orch_common::domain::stage::TaskState;
+use orch_common::failpoint::{self, Point};
 use orch_common::store::tasks::{self, Task};
-use orch_common::store::{Conn, StoreError, cursors, gates, jobs};
+use orch_common::store::{Conn, StoreError, gates, jobs};
 use std::sync::Arc;
-use std::time::Duration;
 
-/// Only one worker looks at a time.
-const LEASE: &str = "reconcile";
+/// After this long a gate that depends on the forge is looked at again without any sign of a change, in ms. What
+/// changes there is normally told by a webhook, or found by asking.
+const LOOK_AGAIN_MS: i64 = 3_600_000;
 
-/// Looks now and then, until dropped.
-pub async fn periodically(ctx: Arc<Context>) {
-    let every = Duration::from_secs(ctx.config.worker.reconcile_s);
-    loop {
-        tokio::time::sleep(every).await;
-        match round(&ctx).await {
-            Ok(0) => {}
-            Ok(n) => tracing::info!(n, "tasks that sat still are looked at"),
-            Err(error) => tracing::warn!(%error, "the round failed"),
-        }
-    }
-}
-
-async fn round(ctx: &Arc<Context>) -> Result<usize, StoreError> {
+/// Looks at what could move; the number of tasks looked at.
+pub(super) async fn look_at_all(ctx: &Arc<Context>) -> Result<usize, StoreError> {
     let inner = Arc::clone(ctx);
-    ctx.store
+    failpoint::here(Point::Reconcile);
+    let looked = ctx
+        .store
         .write(move |conn| {
             let now = now_ms();
-            let until = now + i64::try_from(inner.config.worker.reconcile_s).unwrap_or(i64::MAX) * 500;
-            if !cursors::lease(conn, LEASE, &inner.name, until, now)? {
-                return Ok(0);
-            }
             let mut looked = 0;
             for task in tasks::open(conn)? {
                 looked += usize::from(look_at(conn, &inner, &task, now)?);
             }
             Ok(looked)
         })
-        .await
+        .await;
+    failpoint::here(Point::Reconciled);
+    looked
 }
 
 fn look_at(conn: &mut Conn, ctx: &Context, task: &Task, now: i64) -> Result<bool, StoreError> {
@@ -52,7 +41,7 @@ fn look_at(conn: &mut Conn, ctx: &Context, task: &Task, now: i64) -> Result<bool
     if !matches!(task.state, TaskState::Active) || !jobs::unfinished_of_task(conn, task.id)?.is_empty() {
         return Ok(false);
     }
-    if !depends_on_the_forge(gate) && judged_already(conn, task, gate)? {
+    if judged_already(conn, task, gate, now)? {
         return Ok(false);
     }
     // A job id that no job has: the look is nobody's, and one round's look is one job.
@@ -74,8 +63,9 @@ const fn depends_on_the_forge(gate: Gate) -> bool {
     }
 }
 
-/// The gate was looked at on this very commit, and the look said something about the work.
-fn judged_already(conn: &mut Conn, task: &Task, gate: Gate) -> Result<bool, StoreError> {
+/// The gate was looked at on this very commit, the look said something about the work, and it still holds.
+fn judged_already(conn: &mut Conn, task: &Task, gate: Gate, now: i64) -> Result<bool, StoreError> {
     let newest = gates::of_task(conn, task.id)?.into_iter().rev().find(|r| r.gate == gate);
-    Ok(newest.is_some_and(|r| r.head == task.head && r.outcome != "infra"))
+    let holds = |at: i64| !depends_on_the_forge(gate) || at > now - LOOK_AGAIN_MS;
+    Ok(newest.is_some_and(|r| r.head == task.head && r.outcome != "infra" && holds(r.at)))
 }

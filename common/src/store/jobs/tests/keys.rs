@@ -1,0 +1,213 @@
+//! Order within a key, whatever happens to its jobs, and counters that are never off.
+
+use super::*;
+use crate::domain::job::{JobEnd, JobKind, JobStatus, Spend};
+use crate::store::Conn;
+use crate::store::jobs::{Job, claim, finish};
+use diesel::prelude::*;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+fn take(conn: &mut Conn) -> Option<Job> {
+    claim(conn, JobKind::Effect, "w", NOW).unwrap()
+}
+
+fn end(conn: &mut Conn, job: &Job, end: &JobEnd) {
+    assert!(finish(conn, job, end, NOW).unwrap());
+}
+
+#[test]
+fn jobs_of_one_key_run_one_at_a_time_in_order_and_others_beside_them() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    let a: Vec<i64> = (0..3).map(|_| add(&mut conn, &keyed(JobKind::Effect, "a"))).collect();
+    let b = add(&mut conn, &keyed(JobKind::Effect, "b"));
+    let free = add(&mut conn, &plain(JobKind::Effect));
+    let first = take(&mut conn).unwrap();
+    let beside: Vec<i64> = std::iter::from_fn(|| take(&mut conn).map(|j| j.id)).collect();
+    assert_eq!((first.id, beside), (a[0], vec![b, free]));
+    end(&mut conn, &first, &JobEnd::Done { note: None });
+    let second = take(&mut conn).unwrap();
+    assert_eq!(second.id, a[1]);
+    assert!(take(&mut conn).is_none());
+    end(&mut conn, &second, &JobEnd::Failed { error: "x".into() });
+    assert_eq!(take(&mut conn).map(|j| j.id), Some(a[2]), "a failed one does not hold up the next");
+}
+
+#[test]
+fn a_job_that_waits_holds_its_place() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    let ids: Vec<i64> = (0..2).map(|_| add(&mut conn, &keyed(JobKind::Effect, "a"))).collect();
+    let first = take(&mut conn).unwrap();
+    let later = JobEnd::Again { at: Some(NOW + 100), error: "503".into(), spend: Spend::Attempt };
+    end(&mut conn, &first, &later);
+    assert!(take(&mut conn).is_none(), "order before speed");
+    assert_eq!(claim(&mut conn, JobKind::Effect, "w", NOW + 100).unwrap().map(|j| j.id), Some(ids[0]));
+}
+
+#[test]
+fn keys_hold_across_kinds() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    add(&mut conn, &keyed(JobKind::Agent, "task:1"));
+    add(&mut conn, &keyed(JobKind::Advance, "task:1"));
+    assert!(claim(&mut conn, JobKind::Advance, "w", NOW).unwrap().is_none());
+    let agent = claim(&mut conn, JobKind::Agent, "w", NOW).unwrap().unwrap();
+    end(&mut conn, &agent, &JobEnd::Done { note: None });
+    assert!(claim(&mut conn, JobKind::Advance, "w", NOW).unwrap().is_some());
+}
+
+#[test]
+fn a_waiting_job_that_is_cancelled_gives_nobody_a_turn() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    let ids: Vec<i64> = (0..3).map(|_| add(&mut conn, &keyed(JobKind::Effect, "a"))).collect();
+    let first = take(&mut conn).unwrap();
+    end(&mut conn, &first, &JobEnd::Failed { error: "x".into() });
+    assert!(jobs::retry(&mut conn, ids[0]).unwrap(), "the oldest again, but the second has its turn");
+    jobs::cancel(&mut conn, ids[2], "x", NOW).unwrap();
+    let second = take(&mut conn).unwrap();
+    assert_eq!(second.id, ids[1]);
+    assert!(take(&mut conn).is_none(), "one at a time");
+    end(&mut conn, &second, &JobEnd::Done { note: None });
+    assert_eq!(take(&mut conn).map(|j| j.id), Some(ids[0]));
+}
+
+#[test]
+fn two_running_jobs_of_one_key_are_impossible_even_by_hand() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    add(&mut conn, &keyed(JobKind::Effect, "a"));
+    let second = add(&mut conn, &keyed(JobKind::Effect, "a"));
+    take(&mut conn).unwrap();
+    let by_hand = format!("UPDATE jobs SET status = 'running', worker = 'x', started_at = 1 WHERE id = {second}");
+    assert!(diesel::sql_query(by_hand).execute(&mut *conn).is_err());
+}
+
+#[derive(Debug, Clone)]
+enum Act {
+    Enqueue { key: Option<u8>, wait: Option<i64> },
+    Claim { later: i64 },
+    Finish { which: prop::sample::Index, how: u8 },
+    Cancel { which: prop::sample::Index },
+    Retry { which: prop::sample::Index },
+    Delete { which: prop::sample::Index },
+}
+
+fn acts() -> impl Strategy<Value = Act> {
+    let which = any::<prop::sample::Index>;
+    prop_oneof![
+        4 => (proptest::option::weighted(0.8, 0u8..3), proptest::option::weighted(0.3, 0i64..100))
+            .prop_map(|(key, wait)| Act::Enqueue { key, wait }),
+        4 => (0i64..120).prop_map(|later| Act::Claim { later }),
+        3 => (which(), 0u8..4).prop_map(|(which, how)| Act::Finish { which, how }),
+        1 => which().prop_map(|which| Act::Cancel { which }),
+        2 => which().prop_map(|which| Act::Retry { which }),
+        1 => which().prop_map(|which| Act::Delete { which }),
+    ]
+}
+
+/// Every job, by id.
+fn all(conn: &mut Conn) -> Vec<Job> {
+    crate::store::schema::jobs::table.order(crate::store::schema::jobs::id).select(Job::as_select()).load(conn).unwrap()
+}
+
+fn pick(conn: &mut Conn, which: &prop::sample::Index, status: &[JobStatus]) -> Option<Job> {
+    let mut found: Vec<Job> = all(conn).into_iter().filter(|j| status.contains(&j.status)).collect();
+    (!found.is_empty()).then(|| found.swap_remove(which.index(found.len())))
+}
+
+fn act(conn: &mut Conn, act: &Act) {
+    match act {
+        Act::Enqueue { key, wait } => {
+            let mut new = plain(JobKind::Effect);
+            new.order_key = key.map(|k| format!("k{k}"));
+            new.available_at = wait.map(|w| NOW + w);
+            add(conn, &new);
+        }
+        Act::Claim { later } => {
+            claim(conn, JobKind::Effect, "w", NOW + later).unwrap();
+        }
+        Act::Finish { which, how } => {
+            let Some(job) = pick(conn, which, &[JobStatus::Running]) else { return };
+            let how = match how {
+                0 => JobEnd::Done { note: None },
+                1 => JobEnd::Failed { error: "x".into() },
+                2 => JobEnd::Again { at: None, error: "x".into(), spend: Spend::Attempt },
+                _ => JobEnd::Again { at: Some(NOW + 60), error: "x".into(), spend: Spend::Transient },
+            };
+            end(conn, &job, &how);
+        }
+        Act::Cancel { which } => {
+            let Some(job) = pick(conn, which, &[JobStatus::Queued]) else { return };
+            assert_eq!(jobs::cancel(conn, job.id, "x", NOW).unwrap(), jobs::CancelOutcome::Cancelled);
+        }
+        Act::Retry { which } => {
+            let Some(job) = pick(conn, which, &[JobStatus::Failed, JobStatus::Cancelled]) else { return };
+            assert!(jobs::retry(conn, job.id).unwrap());
+        }
+        Act::Delete { which } => {
+            let finished = [JobStatus::Done, JobStatus::Failed, JobStatus::Cancelled];
+            let Some(job) = pick(conn, which, &finished) else { return };
+            diesel::delete(crate::store::schema::jobs::table.find(job.id)).execute(conn).unwrap();
+        }
+    }
+}
+
+fn holds(conn: &mut Conn) -> Result<(), TestCaseError> {
+    let rows = all(conn);
+    let mut heads: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for job in rows.iter().filter(|j| !j.status.is_finished()) {
+        match &job.order_key {
+            None => prop_assert!(job.ready, "a job without a key never waits: {:?}", job),
+            Some(key) => {
+                let (all, heads) = heads.entry(key).or_default();
+                *all += 1;
+                *heads += usize::from(job.status == JobStatus::Running || job.ready);
+            }
+        }
+    }
+    for (key, (all, heads)) in heads {
+        prop_assert_eq!(heads, 1, "{} of {} unfinished jobs of {} are running or ready", heads, all, key);
+    }
+    let mut recount: BTreeMap<(JobKind, &str), i64> = BTreeMap::new();
+    for job in &rows {
+        *recount.entry((job.kind, job.status.as_str())).or_default() += 1;
+    }
+    for (kind, counts) in jobs::counts(conn).unwrap() {
+        for (status, n) in counts {
+            prop_assert_eq!(n, recount.get(&(kind, status)).copied().unwrap_or(0), "{} {}", kind, status);
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(80))]
+
+    #[test]
+    fn exactly_one_unfinished_job_of_a_key_is_running_or_ready(sequence in proptest::collection::vec(acts(), 1..60)) {
+        let scratch = Scratch::new();
+        let mut conn = scratch.store.connection().unwrap();
+        for step in &sequence {
+            act(&mut conn, step);
+            holds(&mut conn)?;
+        }
+        // Whatever happened, everything that is queued can be worked off.
+        let mut left = 0;
+        loop {
+            let running: Vec<Job> = all(&mut conn).into_iter().filter(|j| j.status == JobStatus::Running).collect();
+            for job in &running {
+                end(&mut conn, job, &JobEnd::Done { note: None });
+            }
+            if claim(&mut conn, JobKind::Effect, "w", NOW + 1_000).unwrap().is_none() {
+                break;
+            }
+            left += 1;
+            prop_assert!(left <= sequence.len());
+        }
+        let open = all(&mut conn).into_iter().filter(|j| !j.status.is_finished()).count();
+        prop_assert_eq!(open, 0);
+    }
+}

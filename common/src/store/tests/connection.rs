@@ -1,0 +1,131 @@
+//! Opening, durability and waiting for one's turn.
+
+use super::*;
+use diesel::connection::SimpleConnection;
+use std::sync::mpsc;
+use std::time::Instant;
+
+#[test]
+fn every_connection_of_the_pool_keeps_the_promise() {
+    for (durability, level) in [(Durability::Full, 2), (Durability::Normal, 1)] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&StoreOptions { durability, pool_size: 3, ..options(&folder) }).unwrap();
+        let mut all: Vec<_> = (0..3).map(|_| store.connection().unwrap()).collect();
+        for conn in &mut all {
+            assert_eq!(number(conn, "SELECT synchronous AS n FROM pragma_synchronous"), level);
+            assert_eq!(number(conn, "SELECT foreign_keys AS n FROM pragma_foreign_keys"), 1);
+            assert_eq!(number(conn, "SELECT journal_mode = 'wal' AS n FROM pragma_journal_mode"), 1);
+        }
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "x").unwrap();
+    for path in [folder.path().join("file/orch.db"), folder.path().to_path_buf()] {
+        let quick = StoreOptions::new(&path);
+        match Store::open(&quick) {
+            Err(StoreError::Open { path: named, .. }) => assert_eq!(named, path.display().to_string()),
+            other => panic!("{:?}", other.map(|s| s.path().to_path_buf())),
+        }
+    }
+}
+
+#[test]
+fn a_database_without_wal_is_refused() {
+    // In memory there is no write-ahead log, whatever is asked for.
+    let options = StoreOptions { pool_size: 1, ..StoreOptions::new(":memory:") };
+    match Store::open(&options) {
+        Err(StoreError::Durability(why)) => assert!(why.contains("journal_mode is memory"), "{why}"),
+        other => panic!("{:?}", other.map(|s| s.path().to_path_buf())),
+    }
+}
+
+#[test]
+fn a_locked_database_is_busy_once_patience_ends_and_the_closure_never_ran() {
+    let scratch = Scratch::new();
+    let store =
+        Store::open(&StoreOptions { patience: Duration::from_millis(150), ..options(&scratch.folder) }).unwrap();
+    let mut holder = scratch.store.connection().unwrap();
+    holder.batch_execute("BEGIN IMMEDIATE").unwrap();
+    let began = Instant::now();
+    let mut ran = 0;
+    let refused = store.write_now(|_| {
+        ran += 1;
+        Ok(())
+    });
+    let waited = began.elapsed();
+    assert!(refused.as_ref().is_err_and(StoreError::is_busy), "{refused:?}");
+    assert_eq!(ran, 0);
+    assert!(waited >= Duration::from_millis(150), "{waited:?}");
+    holder.batch_execute("COMMIT").unwrap();
+    store.write_now(|c| jobs::enqueue(c, &plain(JobKind::Event), NOW)).unwrap();
+}
+
+#[test]
+fn a_writer_gets_its_turn_when_the_lock_is_released() {
+    let scratch = Scratch::new();
+    let mut holder = scratch.store.connection().unwrap();
+    holder.batch_execute("BEGIN IMMEDIATE").unwrap();
+    let store = scratch.store.clone();
+    let (told, done) = mpsc::channel();
+    let writer = std::thread::spawn(move || {
+        let result = store.write_now(|c| jobs::enqueue(c, &plain(JobKind::Event), NOW));
+        told.send(()).unwrap();
+        result
+    });
+    assert!(done.recv_timeout(Duration::from_millis(100)).is_err(), "it waits");
+    holder.batch_execute("COMMIT").unwrap();
+    done.recv_timeout(Duration::from_secs(30)).unwrap();
+    assert!(writer.join().unwrap().unwrap().is_some());
+}
+
+#[test]
+fn readers_are_not_held_up_by_a_writer() {
+    let scratch = Scratch::new();
+    let mut holder = scratch.store.connection().unwrap();
+    holder.batch_execute("BEGIN IMMEDIATE; DELETE FROM job_counts").unwrap();
+    let counts = jobs::counts(&mut scratch.store.connection().unwrap()).unwrap();
+    assert_eq!(counts.len(), JobKind::ALL.len());
+    holder.batch_execute("ROLLBACK").unwrap();
+}
+
+#[test]
+fn a_transaction_that_fails_leaves_nothing() {
+    let scratch = Scratch::new();
+    let failed: Result<(), StoreError> = scratch.store.write_now(|c| {
+        add(c, &plain(JobKind::Event));
+        Err(StoreError::LostOwnership)
+    });
+    assert!(matches!(failed, Err(StoreError::LostOwnership)));
+    assert_eq!(number(&mut scratch.store.connection().unwrap(), "SELECT count(*) AS n FROM jobs"), 0);
+}
+
+#[test]
+fn all_connections_taken_is_busy_and_not_broken() {
+    let folder = tempfile::tempdir().unwrap();
+    let store =
+        Store::open(&StoreOptions { pool_size: 1, patience: Duration::from_millis(200), ..options(&folder) }).unwrap();
+    let _held = store.connection().unwrap();
+    let refused = store.write_now(|_| Ok(()));
+    assert!(refused.as_ref().is_err_and(StoreError::is_busy), "{refused:?}");
+}
+
+#[tokio::test]
+async fn reads_and_writes_from_async_code_see_each_other() {
+    let scratch = Scratch::new();
+    let id = scratch.store.write(|c| jobs::enqueue(c, &plain(JobKind::Event), NOW)).await.unwrap().unwrap();
+    let found = scratch.store.read(move |c| jobs::get(c, id)).await.unwrap();
+    assert_eq!(found.map(|j| j.id), Some(id));
+}
+
+#[tokio::test]
+async fn a_panic_in_a_database_call_is_an_error_and_the_store_lives_on() {
+    let scratch = Scratch::new();
+    let panicked = scratch.store.write(|_| -> Result<(), StoreError> { panic!("on purpose") }).await;
+    assert!(matches!(panicked, Err(StoreError::Corrupt(_))), "{panicked:?}");
+    for _ in 0..4 {
+        scratch.store.write(|c| jobs::enqueue(c, &plain(JobKind::Event), NOW)).await.unwrap();
+    }
+}

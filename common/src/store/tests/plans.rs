@@ -1,0 +1,181 @@
+//! The statements as they are executed, and what SQLite makes of them: whatever runs often must find its rows by
+//! an index, however long the queue has grown.
+
+use super::*;
+use crate::domain::job::{JobEnd, Spend};
+use crate::store::retention;
+use diesel::connection::InstrumentationEvent;
+use diesel::sql_types::{BigInt, Nullable, Text};
+use std::sync::{Arc, Mutex};
+
+#[derive(QueryableByName)]
+struct Plan {
+    #[diesel(sql_type = Text)]
+    detail: String,
+}
+
+/// The statements that `f` sends, as `SQL -- binds: [..]`.
+fn statements(conn: &mut Conn, f: impl FnOnce(&mut Conn)) -> Vec<String> {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let ear = Arc::clone(&heard);
+    conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+        if let InstrumentationEvent::StartQuery { query, .. } = event {
+            ear.lock().unwrap().push(query.to_string());
+        }
+    });
+    f(conn);
+    conn.set_instrumentation(|_: InstrumentationEvent<'_>| ());
+    let heard = heard.lock().unwrap().clone();
+    heard.into_iter().filter(|s| s.contains(" -- binds: ")).collect()
+}
+
+/// SQLite's plan of a statement, with its values bound as they were.
+fn plan(conn: &mut Conn, statement: &str) -> Vec<String> {
+    let (sql, binds) = statement.split_once(" -- binds: ").unwrap();
+    let binds = binds.trim().trim_start_matches('[').trim_end_matches(']');
+    let mut query = diesel::sql_query(format!("EXPLAIN QUERY PLAN {sql}")).into_boxed();
+    for bind in binds.split(", ").filter(|b| !b.is_empty()) {
+        let bare = bind.trim_start_matches("Some(").trim_end_matches(')');
+        query = match (bare, bare.parse::<i64>()) {
+            ("None", _) => query.bind::<Nullable<Text>, _>(None::<String>),
+            (_, Ok(n)) => query.bind::<BigInt, _>(n),
+            ("true" | "false", Err(_)) => query.bind::<diesel::sql_types::Bool, _>(bare == "true"),
+            (text, Err(_)) => query.bind::<Text, _>(text.trim_matches('"').to_owned()),
+        };
+    }
+    query.load::<Plan>(conn).unwrap().into_iter().map(|p| p.detail).collect()
+}
+
+/// A queue with a long past, so that the planner has every reason to be careful.
+fn long_queue() -> Scratch {
+    let scratch = Scratch::new();
+    scratch.write(|c| {
+        let task = add_task(c, 1).id;
+        for n in 0..300 {
+            let new = NewJob { task_id: Some(task), dedupe_key: Some(format!("d{n}")), ..plain(JobKind::Event) };
+            let id = add(c, &new);
+            let taken = jobs::claim_by_id(c, id, "w", NOW).unwrap().unwrap();
+            jobs::finish(c, &taken, &JobEnd::Done { note: None }, NOW).unwrap();
+        }
+        for kind in JobKind::ALL {
+            add(c, &NewJob { task_id: Some(task), ..keyed(*kind, "k") });
+            add(c, &NewJob { available_at: Some(NOW + 5), ..plain(*kind) });
+            add(c, &plain(*kind));
+        }
+        Ok(())
+    });
+    scratch
+}
+
+/// Every statement of `f` reaches `jobs` by an index; at least one by each of `wanted`.
+#[track_caller]
+fn uses(scratch: &Scratch, wanted: &[&str], f: impl FnOnce(&mut Conn)) {
+    let mut conn = scratch.store.connection().unwrap();
+    let sent = statements(&mut conn, f);
+    assert!(!sent.is_empty(), "nothing was heard");
+    let mut all = Vec::new();
+    for statement in &sent {
+        for step in plan(&mut conn, statement) {
+            let scans = step.starts_with("SCAN jobs") || step.starts_with("SCAN deliveries");
+            // A scan of a partial index holds only rows that are wanted anyway.
+            assert!(
+                !scans || step.contains("USING INDEX jobs_") || step.contains("USING COVERING INDEX jobs_"),
+                "{step}\n{statement}"
+            );
+            assert!(!step.contains("TEMP B-TREE"), "{step}\n{statement}");
+            all.push(step);
+        }
+    }
+    for index in wanted {
+        assert!(all.iter().any(|step| step.contains(index)), "{index} is not used: {all:#?}\n{sent:#?}");
+    }
+}
+
+#[test]
+fn claiming_looks_at_the_claimable_alone() {
+    let scratch = long_queue();
+    uses(&scratch, &["jobs_ready_now", "jobs_ready_later", "INTEGER PRIMARY KEY"], |c| {
+        jobs::claim(c, JobKind::Effect, "w", NOW + 10).unwrap().unwrap();
+    });
+    uses(&scratch, &["jobs_ready_now"], |c| {
+        jobs::next_due(c, JobKind::Effect, NOW).unwrap();
+    });
+    uses(&scratch, &["jobs_ready_later"], |c| {
+        while jobs::claim(c, JobKind::Agent, "w", NOW).unwrap().is_some() {}
+        assert_eq!(jobs::next_due(c, JobKind::Agent, NOW).unwrap(), Some(NOW + 5));
+    });
+}
+
+#[test]
+fn ending_and_putting_back_go_by_id() {
+    let scratch = long_queue();
+    uses(&scratch, &["INTEGER PRIMARY KEY"], |c| {
+        let taken = jobs::claim(c, JobKind::Event, "w", NOW).unwrap().unwrap();
+        let again = JobEnd::Again { at: None, error: "x".into(), spend: Spend::Nothing };
+        assert!(jobs::finish(c, &taken, &again, NOW).unwrap());
+        let taken = jobs::claim_by_id(c, taken.id, "w", NOW).unwrap().unwrap();
+        assert!(jobs::finish(c, &taken, &JobEnd::Cancelled { why: "x".into() }, NOW).unwrap());
+        assert!(jobs::retry(c, taken.id).unwrap());
+        jobs::cancel(c, taken.id, "x", NOW).unwrap();
+    });
+}
+
+#[test]
+fn enqueueing_looks_its_key_up() {
+    let scratch = long_queue();
+    uses(&scratch, &["jobs_dedupe"], |c| {
+        let known = NewJob { dedupe_key: Some("d7".into()), ..plain(JobKind::Effect) };
+        assert_eq!(jobs::enqueue(c, &known, NOW).unwrap(), None);
+    });
+}
+
+#[test]
+fn views_read_what_they_show() {
+    let scratch = long_queue();
+    uses(&scratch, &["jobs_agents"], |c| {
+        assert_eq!(jobs::recent_agents(c, 10).unwrap().len(), 3);
+    });
+    uses(&scratch, &["jobs_task"], |c| {
+        assert!(jobs::of_task(c, 1).unwrap().len() > 300);
+        assert_eq!(jobs::unfinished_of_task(c, 1).unwrap().len(), 2);
+        jobs::cancel_queued_of_task(c, 1, "x", NOW).unwrap();
+    });
+}
+
+#[test]
+fn recovery_reads_the_running_alone() {
+    let scratch = long_queue();
+    scratch.write(|c| jobs::claim(c, JobKind::Effect, "w", NOW));
+    uses(&scratch, &["jobs_running"], |c| {
+        assert_eq!(jobs::owned_by(c, "w").unwrap().len(), 1);
+    });
+    uses(&scratch, &["jobs_running"], |c| {
+        assert_eq!(jobs::orphans(c, "me", "h", |w| w.heartbeat_at < NOW).unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn forgetting_finds_the_oldest_ends() {
+    let scratch = long_queue();
+    uses(&scratch, &["jobs_finished", "deliveries_age"], |c| {
+        assert_eq!(retention::prune_step(c, NOW + 1, NOW + 1).unwrap().jobs, 200);
+    });
+}
+
+#[test]
+fn the_triggers_of_ordered_keys_name_their_index() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    // The plans of triggers are not shown; INDEXED BY makes a statement fail that could not use its index.
+    let lookups = number(
+        &mut conn,
+        "SELECT sum((length(sql) - length(replace(sql, 'INDEXED BY jobs_', ''))) / 16) AS n \
+         FROM sqlite_schema WHERE type = 'trigger' AND name LIKE 'jobs_key_%'",
+    );
+    let selects = number(
+        &mut conn,
+        "SELECT sum((length(sql) - length(replace(sql, 'FROM jobs', ''))) / 9) AS n \
+         FROM sqlite_schema WHERE type = 'trigger' AND name LIKE 'jobs_key_%'",
+    );
+    assert_eq!((lookups, selects), (3, 3));
+}

@@ -1,0 +1,88 @@
+//! Forgetting: what ended long ago, a little at a time, never the newest id.
+
+use super::*;
+use crate::domain::job::JobEnd;
+use crate::store::deliveries::{Intake, NewDelivery, Source};
+use crate::store::retention::{Pruned, STEP, prune_step};
+
+const OLD: i64 = NOW - 40 * 86_400_000;
+const MONTH_AGO: i64 = NOW - 30 * 86_400_000;
+const KEYS_BEFORE: i64 = NOW - 90 * 86_400_000;
+
+/// `n` finished jobs that ended at `at`.
+fn finished(conn: &mut Conn, n: usize, at: i64) {
+    for _ in 0..n {
+        let id = add(conn, &plain(JobKind::Event));
+        let taken = jobs::claim_by_id(conn, id, "w", at).unwrap().unwrap();
+        assert!(jobs::finish(conn, &taken, &JobEnd::Done { note: None }, at).unwrap());
+    }
+}
+
+fn left(conn: &mut Conn) -> i64 {
+    number(conn, "SELECT count(*) AS n FROM jobs")
+}
+
+#[test]
+fn a_step_is_bounded_and_steps_come_to_an_end() {
+    let scratch = Scratch::new();
+    let step = usize::try_from(STEP).unwrap();
+    scratch.write(|c| {
+        finished(c, step + 50, OLD);
+        finished(c, 3, NOW);
+        add(c, &plain(JobKind::Agent));
+        Ok(())
+    });
+    let prune = || scratch.write(|c| prune_step(c, MONTH_AGO, KEYS_BEFORE));
+    assert_eq!(prune(), Pruned { jobs: step, deliveries: 0 });
+    assert_eq!(prune(), Pruned { jobs: 50, deliveries: 0 });
+    assert!(prune().is_empty());
+    let mut conn = scratch.store.connection().unwrap();
+    assert_eq!(left(&mut conn), 4, "the young and the unfinished stay");
+    let counts = jobs::counts(&mut conn).unwrap();
+    assert_eq!((counts[&JobKind::Event]["done"], counts[&JobKind::Agent]["queued"]), (3, 1));
+}
+
+#[test]
+fn the_newest_id_is_never_given_twice() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    finished(&mut conn, 5, OLD);
+    let newest = number(&mut conn, "SELECT max(id) AS n FROM jobs");
+    while !scratch.write(|c| prune_step(c, MONTH_AGO, KEYS_BEFORE)).is_empty() {}
+    assert_eq!(left(&mut conn), 1);
+    assert!(add(&mut conn, &plain(JobKind::Event)) > newest);
+}
+
+#[test]
+fn what_is_unfinished_is_never_forgotten_however_old() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    let waiting = jobs::enqueue(&mut conn, &plain(JobKind::Effect), 0).unwrap().unwrap();
+    let running = jobs::enqueue(&mut conn, &plain(JobKind::Effect), 0).unwrap().unwrap();
+    jobs::claim_by_id(&mut conn, running, "w", 0).unwrap().unwrap();
+    finished(&mut conn, 1, NOW);
+    assert!(scratch.write(|c| prune_step(c, i64::MAX - 1, i64::MAX - 1)).is_empty());
+    assert_eq!((job(&mut conn, waiting).id, job(&mut conn, running).id), (waiting, running));
+}
+
+#[test]
+fn keys_of_deliveries_outlive_bodies_and_are_bounded_too() {
+    let scratch = Scratch::new();
+    let step = usize::try_from(STEP).unwrap();
+    let deliver = |conn: &mut Conn, source, n: usize, at| {
+        for i in 0..n {
+            let key = format!("{at}:{i}").into_bytes();
+            let new = NewDelivery { source, key, order_key: None, repo: None, payload: "{}".into() };
+            assert!(matches!(crate::store::deliveries::insert(conn, &new, at).unwrap(), Intake::Queued(_)));
+        }
+    };
+    scratch.write(|c| {
+        deliver(c, Source::Plane, step + 5, KEYS_BEFORE - 1);
+        deliver(c, Source::Gitea, 7, KEYS_BEFORE - 1);
+        deliver(c, Source::Plane, 3, OLD);
+        Ok(())
+    });
+    let prune = || scratch.write(|c| prune_step(c, 0, KEYS_BEFORE)).deliveries;
+    assert_eq!((prune(), prune(), prune()), (step + 7, 5, 0));
+    assert_eq!(number(&mut scratch.store.connection().unwrap(), "SELECT count(*) AS n FROM deliveries"), 3);
+}

@@ -1,0 +1,231 @@
+//! The small tables: accounts, cursors and leases, gates, audit, runs, workers.
+
+use super::*;
+use crate::domain::breaker::Breaker;
+use crate::domain::gate::Gate;
+use crate::domain::stage::{Role, Stage, TaskState};
+use crate::store::accounts::{self, Account, DEFAULT_ACCOUNT};
+use crate::store::audit::{self, NewTransition};
+use crate::store::cursors;
+use crate::store::gates::{self, NewGateResult};
+use crate::store::runs::{self, NewRun, RunEnd};
+use crate::store::workers::{self, Worker};
+
+pub(super) fn worker(name: &str, host: &str, heartbeat_at: i64) -> Worker {
+    Worker {
+        name: name.into(),
+        host: host.into(),
+        pid: 7,
+        pid_start: 70,
+        boot_id: "b".into(),
+        version: "1".into(),
+        state: "running".into(),
+        max_concurrency: 1,
+        poll_interval: 2.0,
+        preflight_ok: None,
+        preflight_reason: "not checked".into(),
+        started_at: NOW,
+        heartbeat_at,
+    }
+}
+
+fn run(id: &str, job_id: i64, task_id: i64, started_at: i64) -> NewRun {
+    NewRun {
+        id: id.into(),
+        job_id,
+        task_id,
+        role: Role::Developer,
+        stage: Stage::Development,
+        worker: "w".into(),
+        host: "h".into(),
+        dir: id.into(),
+        state: "starting",
+        session_id: Some("s".into()),
+        resumed: false,
+        head_before: None,
+        started_at,
+    }
+}
+
+fn run_end(counts: bool, cost_usd: f64, cost_cumulative: f64) -> RunEnd {
+    RunEnd {
+        state: "ended",
+        finished_at: Some(NOW + 60_000),
+        exit_code: Some(0),
+        exit_signal: None,
+        outcome: Some("success".into()),
+        error: None,
+        counts,
+        session_id: Some("s".into()),
+        input_tokens: 1,
+        output_tokens: 2,
+        cache_tokens: 3,
+        cost_usd,
+        cost_cumulative,
+        turns: 4,
+        model: None,
+        cli_version: None,
+        denied_tools: None,
+    }
+}
+
+#[test]
+fn an_account_nothing_is_known_of_is_healthy_and_one_that_is_written_comes_back() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    assert_eq!(accounts::get(&mut conn, DEFAULT_ACCOUNT).unwrap(), Account::default());
+    let account = Account {
+        breaker: Breaker::default(),
+        limit_until: Some(NOW + 1),
+        limit_reason: Some("five_hour".into()),
+        fault: Some("no credentials".into()),
+        fault_at: Some(NOW),
+    };
+    accounts::put(&mut conn, DEFAULT_ACCOUNT, &account, NOW).unwrap();
+    assert_eq!(accounts::get(&mut conn, DEFAULT_ACCOUNT).unwrap(), account);
+    accounts::put(&mut conn, DEFAULT_ACCOUNT, &Account::default(), NOW).unwrap();
+    assert_eq!(accounts::get(&mut conn, DEFAULT_ACCOUNT).unwrap(), Account::default(), "nulls are written too");
+    diesel::sql_query("UPDATE accounts SET breaker = '?'").execute(&mut *conn).unwrap();
+    assert!(matches!(accounts::get(&mut conn, DEFAULT_ACCOUNT), Err(StoreError::Corrupt(_))));
+}
+
+#[test]
+fn a_lease_has_one_holder_until_it_ends() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    let mut lease = |owner, until, now| cursors::lease(&mut conn, "merge", owner, until, now).unwrap();
+    assert!(lease("a", 100, 10));
+    assert!(!lease("b", 200, 20));
+    assert!(lease("a", 150, 30), "renewed");
+    assert!(!lease("b", 200, 150), "to the last millisecond");
+    assert!(lease("b", 300, 151));
+    assert!(!lease("a", 400, 152));
+    cursors::release(&mut conn, "merge", "a", 153).unwrap();
+    assert!(!cursors::lease(&mut conn, "merge", "c", 400, 154).unwrap(), "released by its holder alone");
+    cursors::release(&mut conn, "merge", "b", 155).unwrap();
+    assert!(cursors::lease(&mut conn, "merge", "c", 400, 156).unwrap());
+    cursors::put(&mut conn, "plane", "5", NOW).unwrap();
+    cursors::put(&mut conn, "plane", "6", NOW).unwrap();
+    assert_eq!(cursors::get(&mut conn, "plane").unwrap().as_deref(), Some("6"));
+    assert_eq!(cursors::get(&mut conn, "none").unwrap(), None);
+}
+
+#[test]
+fn every_change_of_a_task_is_recorded_once_per_version() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    let task = add_task(&mut conn, 1);
+    let change = |version, to_stage| NewTransition {
+        task_id: task.id,
+        job_id: None,
+        version,
+        trigger: "approve".into(),
+        actor: Some("ann".into()),
+        from_stage: Stage::Created,
+        to_stage,
+        from_state: TaskState::Active,
+        to_state: TaskState::Active,
+        reason: "x".into(),
+        at: NOW,
+    };
+    for (version, stage) in [(1, Stage::Analysis), (2, Stage::Analysis), (3, Stage::Architecture), (4, Stage::Analysis)]
+    {
+        audit::record(&mut conn, &change(version, stage)).unwrap();
+    }
+    assert!(audit::record(&mut conn, &change(4, Stage::Done)).is_err(), "a version is reached once");
+    assert_eq!(audit::of_task(&mut conn, task.id).unwrap().len(), 4);
+    let trail = [Stage::Created, Stage::Analysis, Stage::Architecture, Stage::Analysis];
+    assert_eq!(audit::stage_trail(&mut conn, task.id).unwrap(), trail);
+}
+
+#[test]
+fn gate_results_are_kept_in_order() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    let task_id = add_task(&mut conn, 1).id;
+    for outcome in ["fail", "infra", "waiting", "pass"] {
+        let new = NewGateResult {
+            task_id,
+            job_id: Some(3),
+            gate: Gate::TestsLocal,
+            outcome,
+            reason: Some("red".into()),
+            head: Some("a".repeat(40)),
+            command: Some("make test".into()),
+            exit_code: Some(2),
+            duration_ms: Some(1_500),
+            at: NOW,
+        };
+        gates::record(&mut conn, &new).unwrap();
+    }
+    let found = gates::of_task(&mut conn, task_id).unwrap();
+    assert_eq!(found.iter().map(|g| g.outcome.as_str()).collect::<Vec<_>>(), ["fail", "infra", "waiting", "pass"]);
+    assert_eq!((found[0].gate, found[0].exit_code, found[0].duration_ms), (Gate::TestsLocal, Some(2), Some(1_500)));
+}
+
+#[test]
+fn a_run_is_named_in_its_job_ends_once_and_is_counted_from_the_last_word_on() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    let task = add_task(&mut conn, 1).id;
+    let job_id = add(&mut conn, &NewJob { task_id: Some(task), ..plain(JobKind::Agent) });
+    for (n, counts) in [(0, true), (1, true), (2, false), (3, true)] {
+        let id = format!("r{n}");
+        runs::insert(&mut conn, &run(&id, job_id, task, NOW + n)).unwrap();
+        assert_eq!(job(&mut conn, job_id).run_id.as_deref(), Some(id.as_str()));
+        runs::mark_running(&mut conn, &id).unwrap();
+        assert!(runs::any_open(&mut conn, task).unwrap());
+        assert!(
+            runs::finish(&mut conn, &id, &run_end(counts, 0.5, 1.0 + f64::from(i32::try_from(n).unwrap()))).unwrap()
+        );
+        assert!(!runs::finish(&mut conn, &id, &run_end(!counts, 9.0, 9.0)).unwrap(), "ended already");
+        assert!(!runs::any_open(&mut conn, task).unwrap());
+    }
+    assert_eq!(runs::counted(&mut conn, task, Role::Developer, 0).unwrap(), 3);
+    assert_eq!(runs::counted(&mut conn, task, Role::Developer, NOW + 1).unwrap(), 2, "the word itself included");
+    assert_eq!(runs::counted(&mut conn, task, Role::Tester, 0).unwrap(), 0);
+    assert_eq!(runs::task_runs(&mut conn, task).unwrap(), 4);
+    assert_eq!(runs::task_cost(&mut conn, task).unwrap(), 2.0);
+    assert_eq!(runs::cost_since(&mut conn, NOW + 2, None).unwrap(), 1.0);
+    assert_eq!(runs::cost_since(&mut conn, 0, Some("p1")).unwrap(), 2.0);
+    assert_eq!(runs::cost_since(&mut conn, 0, Some("p2")).unwrap(), 0.0);
+    assert_eq!(runs::session_cost(&mut conn, "s").unwrap(), 4.0);
+    assert_eq!(runs::newest_of_job(&mut conn, job_id).unwrap().map(|r| r.id), Some("r3".into()));
+    assert_eq!(runs::starts_since(&mut conn, task, NOW + 2).unwrap(), [NOW + 2, NOW + 3]);
+}
+
+#[test]
+fn only_open_runs_are_asked_to_stop() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    let task = add_task(&mut conn, 1).id;
+    for id in ["ended", "open"] {
+        runs::insert(&mut conn, &run(id, 1, task, NOW)).unwrap();
+    }
+    runs::finish(&mut conn, "ended", &run_end(true, 0.0, 0.0)).unwrap();
+    assert_eq!(runs::ask_to_stop(&mut conn, task, "cancel").unwrap(), 1);
+    assert_eq!(runs::wanted_stop(&mut conn, "open").unwrap().as_deref(), Some("cancel"));
+    assert_eq!(runs::wanted_stop(&mut conn, "ended").unwrap(), None);
+    assert!(!runs::ask_one_to_stop(&mut conn, "ended", "operator").unwrap());
+    assert!(runs::ask_one_to_stop(&mut conn, "open", "operator").unwrap());
+}
+
+#[test]
+fn a_heartbeat_is_only_ones_own() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    let old = worker("w", "h", NOW);
+    workers::register(&mut conn, &old).unwrap();
+    assert!(workers::beat(&mut conn, &old, NOW + 5).unwrap());
+    let new = Worker { pid: 8, pid_start: 80, ..worker("w", "h", NOW + 10) };
+    workers::register(&mut conn, &new).unwrap();
+    assert!(!workers::beat(&mut conn, &old, NOW + 20).unwrap(), "the row is another process's");
+    workers::mark_stopped(&mut conn, &old, NOW + 20).unwrap();
+    let row = workers::all(&mut conn).unwrap().remove(0);
+    assert_eq!((row.state.as_str(), row.heartbeat_at, row.pid), ("running", NOW + 10, 8));
+    workers::note_preflight(&mut conn, "w", false, "no such file").unwrap();
+    workers::mark_stopped(&mut conn, &new, NOW + 30).unwrap();
+    let row = workers::all(&mut conn).unwrap().remove(0);
+    assert_eq!((row.state.as_str(), row.preflight_ok), ("stopped", Some(false)));
+    assert_eq!(workers::newest_heartbeat(&mut conn).unwrap(), Some(NOW + 30));
+}

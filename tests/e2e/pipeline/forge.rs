@@ -1,0 +1,142 @@
+//! What happens at the forge: pushes, checks, reviews, merges.
+
+use orch_common::domain::job::JobStatus;
+use orch_common::domain::stage::{Role, Stage, TaskState};
+use orch_tests::fakes::FakeGitea;
+use orch_tests::stack::play::{after, approves, develops};
+use orch_tests::stack::{Play, REPO, Stack, WORKER, git};
+use std::path::Path;
+
+/// A person commits a file to the task's branch and pushes it; the forge says so.
+fn push(stack: &Stack, branch: &str, file: &str, text: &str) {
+    let before = stack.gitea().head_of(REPO, branch).unwrap();
+    let clone = stack.signal("clone-of-a-person");
+    let _ = std::fs::remove_dir_all(&clone);
+    let forge = stack.scene.forge.to_string_lossy().into_owned();
+    git(&stack.scene.root, &["clone", "--quiet", "--branch", branch, &forge, &clone.to_string_lossy()]);
+    let path = clone.join(file);
+    std::fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).unwrap();
+    std::fs::write(path, text).unwrap();
+    git(&clone, &["add", "--all"]);
+    git(&clone, &["commit", "--quiet", "-m", "By hand"]);
+    git(&clone, &["push", "--quiet", "origin", branch]);
+    stack.gitea().pushed("hugo", REPO, branch, &before);
+}
+
+#[test]
+fn a_green_check_of_the_head_leaves_development_and_ours_do_not_count() {
+    let stack = Stack::builder().project("development_gate", "ci_green").start();
+    let item = stack.approved("Login");
+    stack.wait_said(&item, "waiting");
+    stack.settle();
+    let task = stack.task(&item).unwrap();
+    let head = task.head.clone().unwrap();
+    assert_eq!(stack.gitea().head_of(REPO, &task.branch).as_deref(), Some(head.as_str()));
+
+    stack.gitea().ci(REPO, &head, "orch/development", "success");
+    stack.gitea().ci(REPO, &head, "ci/test", "pending");
+    stack.settle();
+    assert_eq!(stack.task(&item).unwrap().stage, Stage::Development);
+    stack.gitea().ci(REPO, &head, "ci/test", "failure");
+    stack.wait_said(&item, "gate failed");
+    stack.gitea().ci(REPO, &head, "ci/test", "failure");
+    stack.settle();
+    assert_eq!(stack.comments(&item).iter().filter(|k| *k == "gate failed").count(), 1, "said once");
+    assert_eq!(stack.agents_begun(&item, Role::Developer), 1);
+
+    stack.gitea().ci(REPO, &head, "ci/test", "success");
+    stack.wait_task(&item, Stage::Done, TaskState::Done);
+}
+
+#[test]
+fn a_review_at_the_forge_moves_the_task_where_it_is_the_gate() {
+    let stack = Stack::builder().project("review_gate", "review_approved").start();
+    let item = stack.approved("Login");
+    // The reviewer's own file is no review at the forge while a pull request is open.
+    stack.wait("the reviewer's end to be looked at", || {
+        stack.task(&item).is_some_and(|t| t.stage == Stage::Review)
+            && stack.gates(&item).iter().any(|(gate, _)| gate == "review_approved")
+    });
+    stack.settle();
+    assert_eq!(stack.task(&item).unwrap().stage, Stage::Review);
+    let number = stack.pull(&item).unwrap().number;
+
+    stack.gitea().review(REPO, number, "maria", "REQUEST_CHANGES", "Please name it better");
+    stack.wait_said(&item, "changes wanted");
+    stack.wait("the second developer", || stack.agents_begun(&item, Role::Developer) == 2);
+    stack.wait("the second review to be looked at", || {
+        stack.gates(&item).iter().filter(|(gate, _)| gate == "review_approved").count() >= 2
+    });
+    stack.settle();
+    let developers: Vec<_> = stack.runs(&item).into_iter().filter(|r| r.role == Role::Developer).collect();
+    assert!(stack.prompt(&developers[1]).contains("Please name it better"));
+    assert_eq!(stack.gitea().pulls(REPO).len(), 1, "the same pull request");
+
+    stack.gitea().review(REPO, number, "maria", "APPROVED", "Good");
+    stack.wait_task(&item, Stage::Done, TaskState::Done);
+}
+
+#[test]
+fn the_deploy_stage_waits_for_a_persons_merge_or_merges_itself() {
+    for (policy, by_person) in [("never", true), ("on_deploy", false)] {
+        let stack = Stack::builder().project("deploy_gate", "pr_merged").project("merge", policy).start();
+        let item = stack.approved("Login");
+        if by_person {
+            stack.wait_said(&item, "waiting");
+            stack.settle();
+            let pull = stack.pull(&item).unwrap();
+            assert!(!pull.merged);
+            stack.gitea().merge_as("maria", REPO, pull.number);
+        }
+        stack.wait_task(&item, Stage::Done, TaskState::Done);
+        stack.settle();
+        assert!(stack.pull(&item).unwrap().merged, "{policy}");
+        assert_eq!(git(&stack.scene.forge, &["show", "main:feature.txt"]), "done");
+    }
+}
+
+#[test]
+fn a_push_that_puts_right_what_a_gate_missed_moves_the_task() {
+    let play = Play::default().role(Role::Reviewer, [vec![]]);
+    let stack = Stack::builder().play(play).start();
+    let item = stack.approved("Login");
+    let said = stack.wait_said(&item, "gate failed");
+    assert!(said.contains("12-review.md"), "{said}");
+    stack.settle();
+    let task = stack.task(&item).unwrap();
+    assert_eq!((task.stage, task.state), (Stage::Review, TaskState::Active));
+    // Our own pushes, and other branches, move nothing.
+    stack.gitea().pushed(FakeGitea::BOT, REPO, &task.branch, &"0".repeat(40));
+    stack.gitea().pushed("hugo", REPO, "main", &"0".repeat(40));
+    stack.settle();
+    assert_eq!(stack.comments(&item).iter().filter(|k| *k == "gate failed").count(), 1);
+
+    let review = format!("docs/work-items/{}/12-review.md", task.key);
+    push(&stack, &task.branch, &review, "---\nverdict: APPROVED\n---\n");
+    stack.wait_task(&item, Stage::Done, TaskState::Done);
+    stack.settle();
+    assert_eq!(stack.agents_begun(&item, Role::Reviewer), 1);
+}
+
+#[test]
+fn what_the_forge_says_while_an_agent_works_is_left_to_its_end() {
+    let mut stack = Stack::builder().without_worker().start();
+    let go = stack.signal("go");
+    let play = Play::default().role(Role::Developer, [after(&go, develops("done"))]).role(Role::Reviewer, [approves()]);
+    stack.change_play(&play);
+    stack.start_worker(WORKER);
+    let item = stack.approved("Login");
+    stack.wait_running(&item, Role::Developer);
+    let branch = stack.task(&item).unwrap().branch;
+    push(&stack, &branch, "by-hand.txt", "kept\n");
+    stack.wait("the push to be handled", || stack.notes_of_events().iter().any(|n| n.contains("recorded")));
+    assert_eq!(stack.task(&item).unwrap().stage, Stage::Development);
+    stack.give("go");
+    stack.wait_task(&item, Stage::Done, TaskState::Done);
+    stack.settle();
+    // Both works are on the branch: the person's and the agent's.
+    for (file, text) in [("by-hand.txt", "kept"), ("feature.txt", "done")] {
+        assert_eq!(git(&stack.scene.forge, &["show", &format!("{branch}:{file}")]), text);
+    }
+    assert_eq!(stack.jobs_with(JobStatus::Failed), 0);
+}

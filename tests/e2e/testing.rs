@@ -1,0 +1,50 @@
+//! The table of `docs/TESTING.md` names tests; a name that is nobody's proves nothing.
+
+use crate::house::{text, tracked};
+use std::collections::BTreeSet;
+
+/// Names of functions that are tests: an attribute that ends in `test` stands above.
+fn tests_of(source: &str, found: &mut BTreeSet<String>) {
+    let mut marked = false;
+    for line in source.lines().map(str::trim) {
+        if line.starts_with("#[") {
+            marked |= line.contains("test]") || line.contains("test(");
+        } else if let Some(rest) = line.strip_prefix("async fn ").or_else(|| line.strip_prefix("fn ")) {
+            if marked {
+                found.extend(rest.split(['(', '<']).next().map(str::to_owned));
+            }
+            marked = false;
+        } else if !line.starts_with("//") {
+            marked = false;
+        }
+    }
+}
+
+/// The words between backticks in the last column of the table's rows.
+fn named(document: &str) -> Vec<String> {
+    let rows = document.lines().filter(|line| line.starts_with("| ") && line.matches(" | ").count() >= 2);
+    let rows = rows.filter(|line| line[2..].starts_with(|c: char| c.is_ascii_digit()));
+    let column = |line: &str| line.rsplit(" | ").next().unwrap_or_default().to_owned();
+    rows.map(column).flat_map(|c| c.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+#[test]
+fn every_test_that_the_table_names_exists() {
+    let mut tests = BTreeSet::new();
+    for file in tracked().iter().filter(|f| f.ends_with(".rs")) {
+        tests_of(&text(file).unwrap_or_default(), &mut tests);
+    }
+    let names = named(&text("docs/TESTING.md").unwrap());
+    assert!(names.len() > 150, "only {} names were found: is the table still read?", names.len());
+    let unknown: BTreeSet<_> = names.iter().filter(|name| !tests.contains(*name)).collect();
+    assert_eq!(unknown, BTreeSet::new());
+}
+
+#[test]
+fn tests_are_told_from_other_functions() {
+    let mut found = BTreeSet::new();
+    let source = "#[test]\nfn one() {}\nfn two() {}\n#[tokio::test(flavor = \"x\")]\n#[ignore]\nasync fn three() {}\n\
+                  #[inline]\nfn four() {}\n    #[test]\n    // why\n    fn five(n in 0..9) {}\n";
+    tests_of(source, &mut found);
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), ["five", "one", "three"]);
+}

@@ -1,0 +1,156 @@
+//! Plane: the token, the workspace, each project, its states and people; what Plane would say to our address.
+
+use super::address::{Objection, objections};
+use super::report::Report;
+use super::{Asked, age, clock};
+use crate::clients::ApiError;
+use crate::clients::plane::{Person, PlaneClient};
+use orch_common::config::Project;
+use orch_common::domain::task::Situation;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, ToSocketAddrs as _};
+use url::Url;
+
+const NOT_SET: &str = "set plane.url, plane.workspace and plane.api_token (ORCH_PLANE_...)";
+
+pub async fn check(report: &mut Report, asked: &Asked<'_>) {
+    webhook(report, asked);
+    let Some(plane) = &asked.outside.plane else {
+        return report.fail("plane", "not configured", NOT_SET);
+    };
+    let me = match plane.me().await {
+        Ok(me) => me,
+        Err(ApiError::Unauthorized(_)) => {
+            return report.fail("plane.token", "Plane does not know it", "make an API token in the bot's profile");
+        }
+        Err(error) => return report.fail("plane", error.to_string(), "see that plane.url is reachable from here"),
+    };
+    report.ok("plane.token", format!("it is '{}' ({})", me.display_name, me.id));
+    clock(report, "plane", plane.server_time().await.ok().flatten(), asked.now);
+    if !looks_like_a_bot(&me) {
+        let found = format!("'{}' looks like a person's account", me.display_name);
+        let todo = "its words and moves are ignored as the orchestrator's own: use an account of its own";
+        report.warn("plane.account", found, todo);
+    }
+    for listed in asked.config.projects.iter() {
+        project(report, plane, &me, listed).await;
+    }
+}
+
+/// A name or address that says that it is a program's.
+fn looks_like_a_bot(me: &Person) -> bool {
+    let words = ["bot", "orch", "agent", "automat", "service", "ci-", "robot"];
+    let text = format!("{} {}", me.display_name, me.email.as_deref().unwrap_or_default()).to_lowercase();
+    words.iter().any(|word| text.contains(word))
+}
+
+async fn project(report: &mut Report, plane: &PlaneClient, me: &Person, listed: &Project) {
+    let id = &listed.plane_project;
+    let check = |what: &str| format!("plane.{what} {}", listed.id_prefix);
+    match plane.project(id).await {
+        Ok(found) => report.ok(check("project"), format!("'{}' ({})", found.name, found.identifier)),
+        Err(ApiError::Unauthorized(_) | ApiError::NotFound) => {
+            let todo = "check plane.workspace and plane_project, and add the bot to the project as a Member";
+            return report.fail(check("project"), format!("{id} is not there, or not for this account"), todo);
+        }
+        Err(error) => return report.fail(check("project"), error.to_string(), "try again"),
+    }
+    match plane.members(id).await {
+        Ok(members) => people(report, &check("members"), me, listed, &members),
+        Err(error) => report.warn(check("members"), error.to_string(), "the bot must be a Member of the project"),
+    }
+    match plane.states(id).await {
+        Ok(states) => {
+            let there = |name: &str| states.iter().any(|s| s.name.eq_ignore_ascii_case(name));
+            let wanted: BTreeSet<&str> = Situation::ALL.iter().map(|s| listed.state_name(*s)).collect();
+            let missing: Vec<&str> = wanted.into_iter().filter(|name| !there(name)).collect();
+            report.ok(
+                check("states"),
+                match missing.as_slice() {
+                    [] => "all there".to_owned(),
+                    missing => format!("these will be made when first needed: {}", missing.join(", ")),
+                },
+            );
+        }
+        Err(error) => report.fail(check("states"), error.to_string(), "the bot must be a Member of the project"),
+    }
+}
+
+fn people(report: &mut Report, check: &str, me: &Person, listed: &Project, members: &[Person]) {
+    let is_member = |id: &str| members.iter().any(|m| m.id.eq_ignore_ascii_case(id));
+    if listed.approvers.iter().any(|a| a.eq_ignore_ascii_case(&me.id)) {
+        let todo = "take it out of approvers: its words are never a person's";
+        return report.fail(check, "the bot itself is among the approvers", todo);
+    }
+    let strangers: Vec<&str> = listed.approvers.iter().map(String::as_str).filter(|a| !is_member(a)).collect();
+    match (is_member(&me.id), strangers.as_slice()) {
+        (false, _) => report.fail(check, "the bot is no member", "add it to the project as a Member"),
+        (true, []) => report.ok(check, format!("the bot is one of {}", members.len())),
+        (true, strangers) => {
+            let found = format!("approvers who are no members: {}", strangers.join(", "));
+            report.warn(check, found, "add them to the project, or mend the ids");
+        }
+    }
+}
+
+/// Plane's webhook cannot be seen with an API token; what can be said without it.
+fn webhook(report: &mut Report, asked: &Asked<'_>) {
+    let steps = "docs/PLANE.md has the steps";
+    if asked.config.plane.webhook_secret.is_none() {
+        let todo = format!("make a webhook in Plane and set plane.webhook_secret to what it shows; {steps}");
+        report.fail("plane.webhook_secret", "not set: every webhook of Plane is refused", todo);
+    } else {
+        report.ok("plane.webhook_secret", "set");
+    }
+    match asked.known.plane_heard {
+        Some(at) => report.ok("plane.webhook", format!("the last delivery came {}", age(asked.now, at))),
+        None => report.warn("plane.webhook", "none has come yet", format!("make a webhook in Plane; {steps}")),
+    }
+    address(report, asked);
+}
+
+fn address(report: &mut Report, asked: &Asked<'_>) {
+    let check = "plane.address";
+    let Some(ours) = asked.config.worker.public_url.as_ref().and_then(|url| Url::parse(url.as_str()).ok()) else {
+        let todo = "set worker.public_url to the address under which Plane and the forge reach orch-api";
+        return report.warn(check, "not known how we are reached", todo);
+    };
+    let plane = asked.config.plane.url.as_ref().and_then(|url| Url::parse(url.as_str()).ok());
+    let host = ours.host_str().unwrap_or_default().to_owned();
+    let found = objections(&ours, plane.as_ref(), &resolve(&ours));
+    if found.is_empty() {
+        return report.ok(check, format!("{ours} is one that Plane takes"));
+    }
+    for objection in found {
+        let (says, todo) = match objection {
+            Objection::LocalWithoutPort => {
+                ("Plane refuses localhost and 127.0.0.1 without a port".to_owned(), "name the port".to_owned())
+            }
+            Objection::NameWithoutDot => (
+                format!("Plane takes no name without a dot, such as '{host}'"),
+                format!("use '{host}.internal' (an alias in your network) or an IP address"),
+            ),
+            Objection::Inside => (
+                format!("'{host}' is an address of the inside"),
+                format!("Plane 1.3.1+: WEBHOOK_ALLOWED_HOSTS={host} for its api AND worker; 1.2.3 to 1.3.0 cannot"),
+            ),
+            Objection::PlanesOwnHost => (
+                format!("'{host}' is Plane's own host or below it"),
+                format!("another name, or on Plane 1.3.1+ WEBHOOK_ALLOWED_HOSTS={host} for its api AND worker"),
+            ),
+        };
+        match objection {
+            Objection::LocalWithoutPort | Objection::NameWithoutDot => report.fail(check, says, todo),
+            // Plane may have been told; that deliveries come proves it.
+            Objection::Inside | Objection::PlanesOwnHost if asked.known.plane_heard.is_some() => {
+                report.ok(check, format!("{says}, and deliveries come"));
+            }
+            Objection::Inside | Objection::PlanesOwnHost => report.warn(check, says, todo),
+        }
+    }
+}
+
+pub(super) fn resolve(url: &Url) -> Vec<IpAddr> {
+    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return Vec::new() };
+    (host, port).to_socket_addrs().map(|all| all.map(|a| a.ip()).collect()).unwrap_or_default()
+}

@@ -1,0 +1,24 @@
+//! What is left to be done by hand: Plane's webhook can only be made in its pages.
+
+use crate::ctl::error::Done;
+use crate::ctl::screen::Screen;
+use orch_common::config::Config;
+use std::path::Path;
+
+pub fn show(screen: &mut Screen<'_>, config: &Config, path: &Path) -> Done {
+    let ours = config.worker.public_url.as_ref().map_or("<public_url>", |url| url.as_str());
+    screen.heading("In Plane (as an admin of the workspace)")?;
+    screen.line("1. Workspace settings > Webhooks > Add webhook")?;
+    screen.line(format!("   URL: {ours}/webhook/plane"))?;
+    screen.line("   Which events: choose individual events > Issue (work item) and Issue comment; active: yes")?;
+    screen.line("2. Plane shows the secret (plane_wh_...) once: put it into plane.webhook_secret")?;
+    screen.line("3. Add the bot's account to the project as a Member")?;
+    screen.line(
+        "   An address of the inside needs, since Plane 1.3.1, WEBHOOK_ALLOWED_HOSTS for its api and its worker",
+    )?;
+    screen.heading("Then")?;
+    let file = path.display();
+    screen.line(format!("orchctl --config {file} doctor      # what is missing"))?;
+    screen.line(format!("orchctl --config {file} up          # both processes; for good: systemd"))?;
+    Ok(())
+}

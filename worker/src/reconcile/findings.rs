@@ -1,0 +1,77 @@
+//! What asking brought, and keeping it: event jobs and the positions of the lists in one transaction, so that a
+//! position never stands behind something that was not kept.
+
+use super::{RoundError, silence};
+use crate::context::Context;
+use crate::events::{Observed, ObservedPayload, order_of_item, order_of_repo};
+use orch_common::domain::job::JobKind;
+use orch_common::store::jobs::{self, NewJob};
+use orch_common::store::{Conn, StoreError, cursors};
+
+/// One thing that a webhook would have told.
+#[derive(Debug, Clone)]
+pub(super) struct Finding {
+    /// Names the deed, so that it is queued once however often it is found.
+    pub key: String,
+    /// When it happened, in ms by the source's clock.
+    pub at: i64,
+    pub event: Observed,
+}
+
+/// Everything of one project at one source.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub found: Vec<Finding>,
+    /// Where the list was left: name and time (ms).
+    pub position: Option<(String, i64)>,
+    /// Why not everything could be asked for; what was found so far counts all the same.
+    pub trouble: Option<RoundError>,
+}
+
+impl Findings {
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.is_empty() && self.position.is_none()
+    }
+
+    pub(super) fn push(&mut self, key: impl Into<String>, at: i64, event: Observed) {
+        self.found.push(Finding { key: format!("seen:{}", key.into()), at, event });
+    }
+
+    /// Queues what is new and moves the position; the number of new event jobs.
+    pub(super) fn keep(&self, conn: &mut Conn, ctx: &Context, now: i64) -> Result<usize, StoreError> {
+        let mut new = Vec::new();
+        for finding in &self.found {
+            if queue(conn, finding, now)? {
+                new.push(finding);
+            }
+        }
+        if let Some((name, at)) = &self.position {
+            cursors::put(conn, name, &at.to_string(), now)?;
+        }
+        silence::notice(conn, ctx, &new, now)?;
+        Ok(new.len())
+    }
+}
+
+fn queue(conn: &mut Conn, finding: &Finding, now: i64) -> Result<bool, StoreError> {
+    let (order, repo) = match &finding.event {
+        Observed::Plane(event) => (order_of_item(event.project.as_deref().unwrap_or_default(), &event.work_item), None),
+        Observed::Gitea(event) => {
+            let name = format!("{}/{}", event.owner, event.repo);
+            (order_of_repo(&name), Some(name))
+        }
+    };
+    let payload = serde_json::to_string(&ObservedPayload { observed: finding.event.clone() })
+        .map_err(|e| StoreError::Corrupt(format!("a finding cannot be written: {e}")))?;
+    let job = NewJob {
+        kind: JobKind::Event,
+        role: None,
+        repo,
+        task_id: None,
+        payload,
+        dedupe_key: Some(finding.key.clone()),
+        order_key: Some(order),
+        available_at: None,
+    };
+    Ok(jobs::enqueue(conn, &job, now)?.is_some())
+}

@@ -1,0 +1,198 @@
+//! What happened in a repository since it was asked last: one list of the pull requests that changed, and of the
+//! branches of idle tasks what their gates wait for. A verdict found here is a reason to look, not evidence.
+
+use super::findings::Findings;
+use super::{OVERLAP_MS, Reconciler, RoundError, position};
+use crate::clients::gitea::{GiteaClient, Pull, Review, Verdict};
+use crate::clock::now_ms;
+use crate::context::{Context, pipeline_of};
+use crate::events::{GiteaChange, GiteaEvent, Observed, ReviewKind};
+use orch_common::config::Project;
+use orch_common::domain::gate::Gate;
+use orch_common::domain::stage::{Stage, TaskState};
+use orch_common::store::jobs;
+use orch_common::store::tasks::{self, Task};
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+
+/// Idle tasks whose branch is asked for in one round.
+const MOST_BRANCHES: usize = 20;
+
+/// Asks; what was found before a failure counts.
+pub(super) async fn ask(ctx: &Arc<Context>, memory: &mut Reconciler, project: &Project) -> Findings {
+    let mut findings = Findings::default();
+    let Some(gitea) = ctx.outside.gitea.clone() else { return findings };
+    let asking = Asking { ctx, gitea: &gitea, project };
+    if let Err(trouble) = asking.ask_into(memory, &mut findings).await {
+        findings.trouble = Some(trouble);
+    }
+    findings
+}
+
+/// One repository.
+struct Asking<'a> {
+    ctx: &'a Context,
+    gitea: &'a GiteaClient,
+    project: &'a Project,
+}
+
+impl Asking<'_> {
+    async fn ask_into(&self, memory: &mut Reconciler, findings: &mut Findings) -> Result<(), RoundError> {
+        let name = format!("gitea:since:{}", self.project.repo.to_lowercase());
+        let since = position(self.ctx, name.clone()).await?;
+        let mut pulls = self.gitea.pulls_updated_since(&self.project.repo, since.saturating_sub(OVERLAP_MS)).await?;
+        pulls.sort_by_key(|pull| pull.updated_at);
+        let mut reviewed = BTreeSet::new();
+        for pull in &pulls {
+            let thing = format!("{}#{}", self.project.repo, pull.number);
+            if !memory.knows(&thing, pull.updated_at) {
+                self.look_at(pull, &mut reviewed, findings).await?;
+                memory.deal_with(&thing, pull.updated_at);
+            }
+            if pull.updated_at > since {
+                findings.position = Some((name.clone(), pull.updated_at));
+            }
+        }
+        self.idle_tasks(memory, &reviewed, findings).await
+    }
+
+    async fn look_at(
+        &self,
+        pull: &Pull,
+        reviewed: &mut BTreeSet<i64>,
+        findings: &mut Findings,
+    ) -> Result<(), RoundError> {
+        if pull.head.repo_id != pull.base.repo_id {
+            return Ok(());
+        }
+        let (repo, branch) = (self.project.repo.clone(), pull.branch().to_owned());
+        let task = self.ctx.store.read(move |c| tasks::by_branch(c, &repo, &branch)).await?;
+        let Some(task) = task.filter(|t| !t.state.is_terminal()) else { return Ok(()) };
+        if pull.merged {
+            let what = GiteaChange::Pull {
+                action: "closed".to_owned(),
+                number: pull.number,
+                branch: task.branch.clone(),
+                head_sha: pull.head.sha.clone(),
+                merged: true,
+            };
+            let key = format!("gitea:merged:{}:{}", self.project.repo, pull.number);
+            findings.push(key, pull.updated_at, self.event(None, what));
+        } else if pull.is_open() && task.stage == Stage::Review {
+            reviewed.insert(task.id);
+            self.reviews(pull, &task, findings).await?;
+        }
+        Ok(())
+    }
+
+    /// The verdicts that stand, each by its id.
+    async fn reviews(&self, pull: &Pull, task: &Task, findings: &mut Findings) -> Result<(), RoundError> {
+        let all = self.gitea.all_reviews(&self.project.repo, pull.number).await?;
+        let mut latest: BTreeMap<i64, &Review> = BTreeMap::new();
+        for review in all.iter().filter(|r| r.is_verdict() && r.submitted_at >= task.created_at) {
+            let Some(user) = &review.user else { continue };
+            if latest.get(&user.id).is_none_or(|known| known.submitted_at <= review.submitted_at) {
+                latest.insert(user.id, review);
+            }
+        }
+        for review in latest.into_values().filter(|r| !r.dismissed) {
+            let what = GiteaChange::Review {
+                id: Some(review.id),
+                number: pull.number,
+                branch: task.branch.clone(),
+                head_sha: pull.head.sha.clone(),
+                kind: if review.rejects() { ReviewKind::Rejected } else { ReviewKind::Approved },
+                text: review.body.clone(),
+            };
+            let by = review.user.as_ref().map(|user| (user.id, user.login.clone()));
+            let key = format!("gitea:review:{}:{}", self.project.repo, review.id);
+            findings.push(key, review.submitted_at, self.event(by, what));
+        }
+        Ok(())
+    }
+
+    /// Tasks that wait with no job of their own: has their branch moved, has CI or a reviewer spoken?
+    async fn idle_tasks(
+        &self,
+        memory: &Reconciler,
+        reviewed: &BTreeSet<i64>,
+        findings: &mut Findings,
+    ) -> Result<(), RoundError> {
+        let repo = self.project.repo.clone();
+        let idle = self
+            .ctx
+            .store
+            .read(move |conn| {
+                let mut idle = Vec::new();
+                for task in tasks::open(conn)?.into_iter().filter(|t| t.repo == repo && can_move(t)) {
+                    if jobs::unfinished_of_task(conn, task.id)?.is_empty() {
+                        idle.push(task);
+                    }
+                }
+                Ok(idle)
+            })
+            .await?;
+        for task in memory.some_of(&idle, MOST_BRANCHES) {
+            self.branch(task, findings).await?;
+            match pipeline_of(self.project).gate(task.stage) {
+                Some(Gate::CiGreen) => self.checks(task, findings).await?,
+                _ if task.stage == Stage::Review && !reviewed.contains(&task.id) => {
+                    if let Some(pull) = self.gitea.open_pull_for(&self.project.repo, &task.branch).await? {
+                        self.reviews(&pull, task, findings).await?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits that nobody told of.
+    async fn branch(&self, task: &Task, findings: &mut Findings) -> Result<(), RoundError> {
+        let Some(before) = task.head.clone() else { return Ok(()) };
+        let Some(branch) = self.gitea.branch(&self.project.repo, &task.branch).await? else { return Ok(()) };
+        let after = branch.head().to_owned();
+        if after == before {
+            return Ok(());
+        }
+        let key = format!("gitea:push:{}:{after}", task.id);
+        let what = GiteaChange::Push { branch: task.branch.clone(), before, after, ping: false };
+        findings.push(key, now_ms(), self.event(None, what));
+        Ok(())
+    }
+
+    /// What CI says of the head, once it says something final.
+    async fn checks(&self, task: &Task, findings: &mut Findings) -> Result<(), RoundError> {
+        let Some(sha) = task.head.clone() else { return Ok(()) };
+        let status = self.gitea.combined_status(&self.project.repo, &sha).await?;
+        if status.verdict == Verdict::Pending {
+            return Ok(());
+        }
+        let mut picture = DefaultHasher::new();
+        for context in &status.contexts {
+            (&context.context, &context.state).hash(&mut picture);
+        }
+        let state = if status.verdict == Verdict::Success { "success" } else { "failure" };
+        let key = format!("gitea:ci:{}:{sha}:{state}:{:x}", task.id, picture.finish());
+        let what = GiteaChange::Status { sha, state: state.to_owned(), context: "combined".to_owned() };
+        findings.push(key, now_ms(), self.event(None, what));
+        Ok(())
+    }
+
+    /// `by`: who did it, where the forge says so.
+    fn event(&self, by: Option<(i64, String)>, what: GiteaChange) -> Observed {
+        let (sender_id, sender_login) = by.unwrap_or_default();
+        Observed::Gitea(GiteaEvent {
+            owner: self.project.owner().to_owned(),
+            repo: self.project.repo_name().to_owned(),
+            sender_id,
+            sender_login,
+            what,
+        })
+    }
+}
+
+fn can_move(task: &Task) -> bool {
+    matches!(task.state, TaskState::Active | TaskState::WaitingApproval)
+}

@@ -1,0 +1,116 @@
+//! Words of people that no webhook brought, and work items that are gone. A thread is read where its item changed and
+//! where a task waits for a person; the others take turns, so that a round stays cheap.
+
+use super::findings::Findings;
+use super::plane::Asking;
+use super::{Reconciler, RoundError};
+use crate::clients::ApiError;
+use crate::clients::plane::{Comment, EXTERNAL_SOURCE};
+use crate::events::{Once, PlaneChange, SaidInPlane, to_text};
+use orch_common::domain::effect::{Destination, Effect};
+use orch_common::domain::job::JobKind;
+use orch_common::domain::stage::TaskState;
+use orch_common::domain::words::parse_comment;
+use orch_common::store::tasks::{self, Task};
+use orch_common::store::{cursors, jobs};
+
+/// Tasks that are asked about in one round although nothing says that their item changed; two calls each.
+const MOST_TASKS: usize = 8;
+
+/// Asks for the words, and for the being, of what waits for a person; then of some others.
+pub(super) async fn ask_those_who_wait(
+    asking: &Asking<'_>,
+    memory: &Reconciler,
+    read: &[&str],
+    findings: &mut Findings,
+) -> Result<(), RoundError> {
+    let project = asking.project.plane_project.clone();
+    let open = asking.ctx.store.read(tasks::open).await?;
+    let of_project = open.into_iter().filter(|t| t.project == project && !read.contains(&t.work_item.as_str()));
+    let (waiting, others): (Vec<Task>, Vec<Task>) = of_project.partition(|t| t.state != TaskState::Active);
+    let room = MOST_TASKS.saturating_sub(waiting.len()).max(1);
+    let chosen = memory.some_of(&waiting, MOST_TASKS).chain(memory.some_of(&others, room));
+    for task in chosen {
+        if !is_there(asking, task, findings).await? {
+            continue;
+        }
+        ask_for_words(asking, task, findings).await?;
+    }
+    Ok(())
+}
+
+/// An item that is deleted or archived says nothing; its task is ended. A proxy in front of a Plane that restarts
+/// says "not found" too: it counts only while the project is found.
+async fn is_there(asking: &Asking<'_>, task: &Task, findings: &mut Findings) -> Result<bool, RoundError> {
+    match asking.plane.work_item(&task.project, &task.work_item).await {
+        Ok(_) => Ok(true),
+        Err(ApiError::NotFound) => {
+            asking.plane.project(&task.project).await?;
+            let gone = asking.event(&task.work_item, None, PlaneChange::ItemDeleted);
+            findings.push(format!("plane:gone:{}", task.work_item), crate::clock::now_ms(), gone);
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The words that people have written since the task began and that nobody has acted on: commands, and where
+/// questions are open, what was said after them.
+pub(super) async fn ask_for_words(asking: &Asking<'_>, task: &Task, findings: &mut Findings) -> Result<(), RoundError> {
+    let mut thread = asking.plane.comments(&task.project, &task.work_item).await?;
+    thread.sort_by_key(|c| c.created_at);
+    let mut last_own = None;
+    for comment in &thread {
+        if is_own(asking, comment).await? {
+            last_own = last_own.max(Some(comment.created_at));
+        }
+    }
+    let answers_count = task.state == TaskState::NeedsInput && !speaks_soon(asking, task).await?;
+    for comment in thread.iter().filter(|c| c.created_at >= task.created_at) {
+        let Some(actor) = comment.actor.clone() else { continue };
+        let text = to_text(&comment.comment_html);
+        let is_answer = answers_count && last_own.is_some_and(|own| comment.created_at > own);
+        if parse_comment(&text).is_none() && !is_answer {
+            continue;
+        }
+        if is_own(asking, comment).await? || was_heard(asking, comment).await? {
+            continue;
+        }
+        let said = PlaneChange::Comment(SaidInPlane {
+            comment_id: comment.id.clone(),
+            text,
+            external_source: comment.external_source.clone(),
+            edited: false,
+            own_words: comment.updated_by.as_ref().is_none_or(|by| *by == actor),
+        });
+        let key = format!("plane:{}:{}", comment.id, comment.updated_at);
+        findings.push(key, comment.created_at, asking.event(&task.work_item, Some(actor), said));
+    }
+    Ok(())
+}
+
+async fn is_own(asking: &Asking<'_>, comment: &Comment) -> Result<bool, RoundError> {
+    if comment.external_source.as_deref() == Some(EXTERNAL_SOURCE) {
+        return Ok(true);
+    }
+    match &comment.actor {
+        Some(actor) => asking.is_own(actor).await,
+        None => Ok(false),
+    }
+}
+
+/// The comment has acted already.
+async fn was_heard(asking: &Asking<'_>, comment: &Comment) -> Result<bool, RoundError> {
+    let Once::First(name) = Once::comment(&comment.id) else { return Ok(false) };
+    Ok(asking.ctx.store.read(move |c| cursors::get(c, &name)).await?.is_some())
+}
+
+/// Our own next comment (perhaps the questions) is still on its way: what people wrote before it is no answer.
+async fn speaks_soon(asking: &Asking<'_>, task: &Task) -> Result<bool, RoundError> {
+    let id = task.id;
+    let jobs = asking.ctx.store.read(move |c| jobs::of_task(c, id)).await?;
+    let to_plane = |payload: &str| {
+        serde_json::from_str::<Effect>(payload).is_ok_and(|effect| effect.destination() == Destination::Plane)
+    };
+    Ok(jobs.iter().any(|j| j.kind == JobKind::Effect && !j.status.is_finished() && to_plane(&j.payload)))
+}
