@@ -1,5 +1,5 @@
 # What people and the CI run. Every target works from a clean clone.
-.PHONY: help demo run test test-long test-system lint programs generated deb install
+.PHONY: help demo run test test-long test-system lint bench soak programs generated deb install
 
 # release, or dev for a package to try.
 PROFILE ?= release
@@ -32,6 +32,14 @@ test-long: ## The whole crash matrix, random rounds and other tests of minutes
 
 test-system: ## The package on a booted Debian of its own (root; debootstrap, systemd-nspawn)
 	tests/system/run.sh
+
+bench: ## The figures of docs/PERFORMANCE.md on this machine (FIGURES="intake claims" for some)
+	cargo build --release -p orch-api -p orch-worker -p orch-tests --bins
+	target/release/orch-bench $(FIGURES) --json target/bench/figures.json
+
+soak: ## Half an hour of webhooks and agents; nothing may grow (MINUTES=2 for a look)
+	cargo build --release -p orch-api -p orch-worker -p orch-tests --bins
+	target/release/orch-bench soak --soak-minutes $(or $(MINUTES),30) --json target/bench/soak.json
 
 lint: ## Formatting and clippy; warnings are errors
 	cargo fmt --all -- --check

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 /// How long after a write a commit may take to become visible; a sync on a busy disk is the long part.
 const SETTLE: Duration = Duration::from_secs(2);
 /// Between two looks while a write settles: the first, and the longest.
-const FIRST_LOOK: Duration = Duration::from_millis(1);
+const FIRST_LOOK: Duration = Duration::from_micros(100);
 const LONGEST_LOOK: Duration = Duration::from_millis(16);
 
 /// Waits for commits to one database.
@@ -67,7 +67,7 @@ impl Waker {
                 return;
             }
             if self.unsettled.is_some_and(|until| Instant::now() < until) {
-                tokio::time::sleep(look).await;
+                pause(look).await;
                 look = (look * 2).min(LONGEST_LOOK);
                 continue;
             }
@@ -109,6 +109,17 @@ impl Waker {
 #[expect(deprecated, reason = "its successor asks for `unsafe`; the descriptor is owned by what is registered")]
 fn register(watch: Watch) -> io::Result<AsyncFd<Watch>> {
     AsyncFd::new(watch)
+}
+
+/// The runtime's clock counts whole milliseconds, a commit on a fast disk takes a tenth of one.
+async fn pause(span: Duration) {
+    if span < Duration::from_millis(1) {
+        let slept = tokio::task::spawn_blocking(move || std::thread::sleep(span)).await;
+        if slept.is_ok() {
+            return;
+        }
+    }
+    tokio::time::sleep(span).await;
 }
 
 fn concerns(names: &[OsString; 3], events: &[InotifyEvent]) -> bool {

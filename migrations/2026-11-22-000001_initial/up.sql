@@ -1,5 +1,6 @@
 -- One queue, the tasks it moves, and the evidence. Times are milliseconds since the epoch, bound by the
--- programs (never the database's clock). Names in CHECK lists are those of the domain's enums.
+-- programs (never the database's clock). Names in CHECKs are those of the domain's enums, joined by OR: for an IN of
+-- more than two, SQLite builds and fills a table of its own at every statement that writes such a column.
 
 CREATE TABLE tasks (
     id            INTEGER PRIMARY KEY NOT NULL,
@@ -11,9 +12,9 @@ CREATE TABLE tasks (
     repo          TEXT    NOT NULL,               -- owner/name
     branch        TEXT    NOT NULL,
     base          TEXT    NOT NULL,               -- branch it was cut from and merges into
-    stage         TEXT    NOT NULL CHECK (stage IN ('created','analysis','architecture','development','review','testing','deploy','done')),
+    stage         TEXT    NOT NULL CHECK (stage = 'created' OR stage = 'analysis' OR stage = 'architecture' OR stage = 'development' OR stage = 'review' OR stage = 'testing' OR stage = 'deploy' OR stage = 'done'),
     stage_version BIGINT  NOT NULL DEFAULT 0,     -- counts every change of stage or state: the compare in compare-and-swap
-    state         TEXT    NOT NULL CHECK (state IN ('active','waiting_approval','needs_input','paused','blocked','cancelled','done')),
+    state         TEXT    NOT NULL CHECK (state = 'active' OR state = 'waiting_approval' OR state = 'needs_input' OR state = 'paused' OR state = 'blocked' OR state = 'cancelled' OR state = 'done'),
     state_reason  TEXT,
     cap_since     BIGINT  NOT NULL,               -- the last human word: runs before it do not count for the cap
     approved_at   BIGINT,                         -- the last approval by a person at the analysis stage
@@ -33,12 +34,12 @@ CREATE INDEX tasks_finished ON tasks (finished_at) WHERE finished_at IS NOT NULL
 
 CREATE TABLE jobs (
     id                 INTEGER PRIMARY KEY NOT NULL,
-    kind               TEXT    NOT NULL CHECK (kind IN ('event','agent','advance','effect')),
-    role               TEXT    CHECK (role IN ('analyst','architect','developer','reviewer','tester','deployer')),
+    kind               TEXT    NOT NULL CHECK (kind = 'event' OR kind = 'agent' OR kind = 'advance' OR kind = 'effect'),
+    role               TEXT    CHECK (role = 'analyst' OR role = 'architect' OR role = 'developer' OR role = 'reviewer' OR role = 'tester' OR role = 'deployer'),
     repo               TEXT,
     task_id            BIGINT  REFERENCES tasks (id),
     payload            TEXT    NOT NULL,
-    status             TEXT    NOT NULL DEFAULT 'queued' CHECK (status IN ('queued','running','done','failed','cancelled')),
+    status             TEXT    NOT NULL DEFAULT 'queued' CHECK (status = 'queued' OR status = 'running' OR status = 'done' OR status = 'failed' OR status = 'cancelled'),
     attempts           INTEGER NOT NULL DEFAULT 0,
     max_attempts       INTEGER NOT NULL CHECK (max_attempts > 0),
     transient_attempts INTEGER NOT NULL DEFAULT 0,
@@ -55,7 +56,7 @@ CREATE TABLE jobs (
     started_at         BIGINT,
     finished_at        BIGINT,
     CHECK ((status = 'running') <= (worker IS NOT NULL AND started_at IS NOT NULL)),
-    CHECK ((status IN ('done','failed','cancelled')) = (finished_at IS NOT NULL))
+    CHECK ((status = 'done' OR status = 'failed' OR status = 'cancelled') = (finished_at IS NOT NULL))
 );
 CREATE UNIQUE INDEX jobs_dedupe ON jobs (dedupe_key) WHERE dedupe_key IS NOT NULL;
 CREATE INDEX jobs_ready_now   ON jobs (kind, id) WHERE status = 'queued' AND ready = 1 AND available_at IS NULL;
@@ -68,7 +69,8 @@ CREATE INDEX jobs_agents      ON jobs (id) WHERE kind = 'agent';
 CREATE INDEX jobs_finished    ON jobs (finished_at) WHERE finished_at IS NOT NULL;
 
 -- Exactly one unfinished job of a key is running or ready; the others wait without being looked at.
-CREATE TRIGGER jobs_key_insert AFTER INSERT ON jobs WHEN NEW.order_key IS NOT NULL
+-- Who inserts says so (ready = 0) where he knows that the key is busy, and saves the second write.
+CREATE TRIGGER jobs_key_insert AFTER INSERT ON jobs WHEN NEW.order_key IS NOT NULL AND NEW.ready = 1
 BEGIN
     UPDATE jobs SET ready = 0 WHERE id = NEW.id AND EXISTS (
         SELECT 1 FROM jobs j INDEXED BY jobs_key
@@ -113,26 +115,26 @@ CREATE TRIGGER jobs_count_delete AFTER DELETE ON jobs BEGIN
     UPDATE job_counts SET n = n - 1 WHERE kind = OLD.kind AND status = OLD.status;
 END;
 
--- One webhook request, known by source + delivery id; outlives the body (which is the event job's payload).
+-- One webhook request, known by source + delivery id; outlives the body (which is the event job's payload). Kept in
+-- the order of its coming, so that only the index of keys is written in places that are random.
 CREATE TABLE deliveries (
+    job_id      INTEGER PRIMARY KEY NOT NULL,     -- the event job's
     source      TEXT   NOT NULL CHECK (source IN ('plane','gitea')),
-    key         BLOB   NOT NULL,                  -- Gitea: delivery id; Plane v1: SHA-256 of the body; v2: event_id
-    job_id      BIGINT NOT NULL,
-    received_at BIGINT NOT NULL,
-    PRIMARY KEY (source, key)
-) WITHOUT ROWID;
-CREATE INDEX deliveries_age ON deliveries (source, received_at);
+    key         BLOB   NOT NULL,                  -- Gitea: delivery id, Plane v2: event_id (UUIDs as 16 bytes); Plane v1: SHA-256 of the body
+    received_at BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX deliveries_key ON deliveries (source, key);
 
 CREATE TABLE runs (
     id              TEXT    PRIMARY KEY NOT NULL,
     job_id          BIGINT  NOT NULL,
     task_id         BIGINT  NOT NULL REFERENCES tasks (id),
-    role            TEXT    NOT NULL CHECK (role IN ('analyst','architect','developer','reviewer','tester','deployer')),
+    role            TEXT    NOT NULL CHECK (role = 'analyst' OR role = 'architect' OR role = 'developer' OR role = 'reviewer' OR role = 'tester' OR role = 'deployer'),
     stage           TEXT    NOT NULL,
     worker          TEXT    NOT NULL,
     host            TEXT    NOT NULL,
     dir             TEXT    NOT NULL,
-    state           TEXT    NOT NULL CHECK (state IN ('starting','running','ended','lost')),
+    state           TEXT    NOT NULL CHECK (state = 'starting' OR state = 'running' OR state = 'ended' OR state = 'lost'),
     session_id      TEXT,
     resumed         INTEGER NOT NULL DEFAULT 0 CHECK (resumed IN (0, 1)),
     head_before     TEXT,
@@ -165,7 +167,7 @@ CREATE TABLE gate_results (
     task_id     BIGINT NOT NULL REFERENCES tasks (id),
     job_id      BIGINT,
     gate        TEXT   NOT NULL,
-    outcome     TEXT   NOT NULL CHECK (outcome IN ('pass','fail','infra','waiting')),
+    outcome     TEXT   NOT NULL CHECK (outcome = 'pass' OR outcome = 'fail' OR outcome = 'infra' OR outcome = 'waiting'),
     reason      TEXT,
     head        TEXT,
     command     TEXT,
@@ -199,7 +201,7 @@ CREATE TABLE workers (
     pid_start        BIGINT  NOT NULL,
     boot_id          TEXT    NOT NULL,
     version          TEXT    NOT NULL,
-    state            TEXT    NOT NULL CHECK (state IN ('running','draining','stopped')),
+    state            TEXT    NOT NULL CHECK (state = 'running' OR state = 'draining' OR state = 'stopped'),
     max_concurrency  INTEGER NOT NULL,
     poll_interval    DOUBLE  NOT NULL,
     preflight_ok     INTEGER CHECK (preflight_ok IN (0, 1)),

@@ -13,14 +13,13 @@ use actix_web::{Resource, ResponseError, guard, web};
 
 /// Registers every route; everything else is 404, other methods 405, both as problems.
 pub fn configure(routes: &mut web::ServiceConfig) {
-    // With and without the slash: people paste addresses, and a 404 would lose deliveries in silence.
+    // With and without the slash: people paste addresses, and a 404 would lose deliveries in silence. A resource with
+    // two addresses would be found by a regular expression, one with a single address by comparing.
     routes
-        .service(
-            only_post(web::resource(["/webhook/plane", "/webhook/plane/"])).route(webhook::route::<plane::Plane>()),
-        )
-        .service(
-            only_post(web::resource(["/webhook/gitea", "/webhook/gitea/"])).route(webhook::route::<gitea::Gitea>()),
-        )
+        .service(only_post(web::resource("/webhook/gitea")).route(webhook::route::<gitea::Gitea>()))
+        .service(only_post(web::resource("/webhook/plane")).route(webhook::route::<plane::Plane>()))
+        .service(only_post(web::resource("/webhook/gitea/")).route(webhook::route::<gitea::Gitea>()))
+        .service(only_post(web::resource("/webhook/plane/")).route(webhook::route::<plane::Plane>()))
         .service(only_get(web::resource("/health")).route(readable().to(health::show)))
         .service(only_get(web::resource("/health/ready")).route(readable().to(health::show_ready)))
         .service(only_get(web::resource("/status")).route(readable().to(status::show)))

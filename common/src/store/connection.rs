@@ -18,6 +18,13 @@ pub type Conn = SqliteConnection;
 /// handler sleeps longer and longer and so starves those who wait; many short waits are fair.
 const BUSY_TIMEOUT_MS: u32 = 12;
 
+/// Pages in memory per connection, in KiB. A batch of deliveries must fit, or its pages are written twice.
+const CACHE_KIB: u32 = 4000;
+
+/// Pages in the log before they are brought into the database. Pages that many commits change (the indexes) are
+/// brought once; 16 MiB is far below the size to which the log is cut back.
+const CHECKPOINT_PAGES: u32 = 4096;
+
 /// What a commit survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
@@ -77,7 +84,8 @@ impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for Pragmas {
         // The order matters: without the timeout, switching to WAL fails while somebody else writes.
         let pragmas = format!(
             "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = {}; PRAGMA foreign_keys = ON; \
-             PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2000; PRAGMA journal_size_limit = 33554432; \
+             PRAGMA temp_store = MEMORY; PRAGMA cache_size = -{CACHE_KIB}; PRAGMA journal_size_limit = 33554432; \
+             PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; \
              PRAGMA busy_timeout = {BUSY_TIMEOUT_MS};",
             self.durability.pragma()
         );

@@ -12,6 +12,7 @@ mod error;
 pub mod gates;
 pub mod jobs;
 mod migrate;
+mod prepared;
 pub mod retention;
 pub mod runs;
 pub mod schema;

@@ -63,10 +63,10 @@ diesel::table! {
 }
 
 diesel::table! {
-    deliveries (source, key) {
+    deliveries (job_id) {
+        job_id -> BigInt,
         source -> Text,
         key -> Binary,
-        job_id -> BigInt,
         received_at -> BigInt,
     }
 }

@@ -112,6 +112,11 @@ fn carry_out(conn: &mut Conn, ctx: &Context, job: &Job, plan: &Plan, now: i64) -
             Ok("refused with a comment".into())
         }
         Plan::Trigger { task, trigger, once } => {
+            // What the forge says meanwhile is looked at when the work is over, and may then be found again.
+            let is_forges = matches!(trigger, Trigger::Forge { .. });
+            if is_forges && !jobs::unfinished_of_task(conn, task.id)?.is_empty() {
+                return Ok("recorded; the job under way looks at its end".into());
+            }
             if !take(conn, once.as_ref(), trigger.name(), now)? {
                 return Ok("ignored: done already".into());
             }

@@ -44,6 +44,21 @@ impl Repos {
         self.fetch(&worktree.repo, remote, cancel).await?;
         self.settle(worktree, cancel).await?;
         let ours = self.head(worktree, cancel).await?;
+        self.join_forge(worktree, ours, cancel).await
+    }
+
+    /// [`Repos::refresh`] of a worktree that was looked at after the last fetch, and not touched since: no second fetch,
+    /// no second look.
+    pub async fn join_fetched(&self, worktree: &Worktree, cancel: &CancellationToken) -> Result<Refreshed, GitError> {
+        self.join_forge(worktree, worktree.head.clone(), cancel).await
+    }
+
+    async fn join_forge(
+        &self,
+        worktree: &Worktree,
+        ours: CommitId,
+        cancel: &CancellationToken,
+    ) -> Result<Refreshed, GitError> {
         let Some(theirs) = self.resolve(&worktree.mirror, &worktree.origin_ref(), cancel).await? else {
             return Ok(Refreshed::Unchanged);
         };

@@ -3,7 +3,7 @@
 
 use super::{RoundError, silence};
 use crate::context::Context;
-use crate::events::{Observed, ObservedPayload, order_of_item, order_of_repo};
+use crate::events::{GiteaChange, Observed, ObservedPayload, order_of_item, order_of_repo};
 use orch_common::domain::job::JobKind;
 use orch_common::store::jobs::{self, NewJob};
 use orch_common::store::{Conn, StoreError, cursors};
@@ -16,6 +16,26 @@ pub(super) struct Finding {
     /// When it happened, in ms by the source's clock.
     pub at: i64,
     pub event: Observed,
+}
+
+/// The work item or the branch of a finding; empty where it names neither.
+pub(super) type About = String;
+
+impl Finding {
+    fn about(&self) -> About {
+        match &self.event {
+            Observed::Plane(event) => event.work_item.clone(),
+            Observed::Gitea(event) => match &event.what {
+                GiteaChange::Push { branch, .. }
+                | GiteaChange::Pull { branch, .. }
+                | GiteaChange::Review { branch, .. }
+                | GiteaChange::BranchCreated { branch }
+                | GiteaChange::BranchDeleted { branch }
+                | GiteaChange::Workflow { branch, .. } => branch.clone(),
+                GiteaChange::Status { .. } | GiteaChange::Comment { .. } => About::new(),
+            },
+        }
+    }
 }
 
 /// Everything of one project at one source.
@@ -37,8 +57,8 @@ impl Findings {
         self.found.push(Finding { key: format!("seen:{}", key.into()), at, event });
     }
 
-    /// Queues what is new and moves the position; the number of new event jobs.
-    pub(super) fn keep(&self, conn: &mut Conn, ctx: &Context, now: i64) -> Result<usize, StoreError> {
+    /// Queues what is new and moves the position; what the new event jobs are about, one entry each.
+    pub(super) fn keep(&self, conn: &mut Conn, ctx: &Context, now: i64) -> Result<Vec<About>, StoreError> {
         let mut new = Vec::new();
         for finding in &self.found {
             if queue(conn, finding, now)? {
@@ -49,7 +69,7 @@ impl Findings {
             cursors::put(conn, name, &at.to_string(), now)?;
         }
         silence::notice(conn, ctx, &new, now)?;
-        Ok(new.len())
+        Ok(new.into_iter().map(Finding::about).collect())
     }
 }
 

@@ -79,11 +79,17 @@ impl Asking<'_> {
             };
             let key = format!("gitea:merged:{}:{}", self.project.repo, pull.number);
             findings.push(key, pull.updated_at, self.event(None, what));
-        } else if pull.is_open() && task.stage == Stage::Review {
+        } else if pull.is_open() && task.stage == Stage::Review && self.is_idle(&task).await? {
             reviewed.insert(task.id);
             self.reviews(pull, &task, findings).await?;
         }
         Ok(())
+    }
+
+    /// A verdict that comes while work is under way is found again after it.
+    async fn is_idle(&self, task: &Task) -> Result<bool, RoundError> {
+        let id = task.id;
+        Ok(self.ctx.store.read(move |c| jobs::unfinished_of_task(c, id)).await?.is_empty())
     }
 
     /// The verdicts that stand, each by its id.

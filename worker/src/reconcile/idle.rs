@@ -1,6 +1,7 @@
 //! Tasks that sit still: one with no job that could move gets its gate looked at, by the same code that a webhook
 //! would have started.
 
+use super::findings::About;
 use crate::clock::now_ms;
 use crate::context::{Context, pipeline_of};
 use crate::engine::submit::submit;
@@ -10,14 +11,16 @@ use orch_common::domain::stage::TaskState;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::tasks::{self, Task};
 use orch_common::store::{Conn, StoreError, gates, jobs};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// After this long a gate that depends on the forge is looked at again without any sign of a change, in ms. What
 /// changes there is normally told by a webhook, or found by asking.
 const LOOK_AGAIN_MS: i64 = 3_600_000;
 
-/// Looks at what could move; the number of tasks looked at.
-pub(super) async fn look_at_all(ctx: &Arc<Context>) -> Result<usize, StoreError> {
+/// Looks at what could move; the number of tasks looked at. `touched` are work items and branches that something was
+/// found about: their own events look, and know why.
+pub(super) async fn look_at_all(ctx: &Arc<Context>, touched: HashSet<About>) -> Result<usize, StoreError> {
     let inner = Arc::clone(ctx);
     failpoint::here(Point::Reconcile);
     let looked = ctx
@@ -26,6 +29,9 @@ pub(super) async fn look_at_all(ctx: &Arc<Context>) -> Result<usize, StoreError>
             let now = now_ms();
             let mut looked = 0;
             for task in tasks::open(conn)? {
+                if touched.contains(&task.work_item) || touched.contains(&task.branch) {
+                    continue;
+                }
                 looked += usize::from(look_at(conn, &inner, &task, now)?);
             }
             Ok(looked)

@@ -13,9 +13,9 @@ use crate::clients::ApiError;
 use crate::clock::now_ms;
 use crate::context::Context;
 use crate::effects::shared;
-use findings::Findings;
+use findings::{About, Findings};
 use orch_common::store::{StoreError, cursors};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,36 +65,37 @@ impl Reconciler {
         }
         self.turn = self.turn.wrapping_add(1);
         shared::recall(ctx).await;
-        let looked = idle::look_at_all(ctx).await?;
-        if looked > 0 {
-            tracing::info!(looked, "tasks that sat still are looked at");
-        }
-        let mut found = 0;
+        let mut found = Vec::new();
         let projects: Vec<_> = ctx.config.projects.iter().cloned().collect();
         for project in &projects {
             let plane = plane::ask(ctx, self, project).await;
-            found += self.take(ctx, &format!("Plane project {}", project.plane_project), plane).await?;
+            found.extend(self.take(ctx, &format!("Plane project {}", project.plane_project), plane).await?);
             let forge = forge::ask(ctx, self, project).await;
-            found += self.take(ctx, &format!("repository {}", project.repo), forge).await?;
+            found.extend(self.take(ctx, &format!("repository {}", project.repo), forge).await?);
         }
         shared::remember(ctx).await;
-        Ok(looked + found)
+        let (count, touched) = (found.len(), found.into_iter().collect::<HashSet<About>>());
+        let looked = idle::look_at_all(ctx, touched).await?;
+        if looked > 0 {
+            tracing::info!(looked, "tasks that sat still are looked at");
+        }
+        Ok(looked + count)
     }
 
     /// Keeps what was found, and says a trouble once.
-    async fn take(&mut self, ctx: &Arc<Context>, place: &str, findings: Findings) -> Result<usize, StoreError> {
+    async fn take(&mut self, ctx: &Arc<Context>, place: &str, findings: Findings) -> Result<Vec<About>, StoreError> {
         self.note_trouble(place, findings.trouble.as_ref().map(ToString::to_string));
         if findings.is_empty() {
-            return Ok(0);
+            return Ok(Vec::new());
         }
         if !lease(ctx).await? {
             tracing::warn!("another worker asks now; what was found is left to it");
-            return Ok(0);
+            return Ok(Vec::new());
         }
         let inner = Arc::clone(ctx);
         let found = ctx.store.write(move |conn| findings.keep(conn, &inner, now_ms())).await?;
-        if found > 0 {
-            tracing::info!(found, place, "found by asking, not told by a webhook");
+        if !found.is_empty() {
+            tracing::info!(found = found.len(), place, "found by asking, not told by a webhook");
         }
         Ok(found)
     }

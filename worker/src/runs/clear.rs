@@ -29,6 +29,9 @@ pub(super) async fn old_verdicts(
     let key: WorkItemKey = task.key.parse().map_err(|e| GitError::Other { tail: format!("the task's key: {e}") })?;
     let dir = ArtifactDir::of(&key);
     let paths: Vec<String> = verdicts(role, names).into_iter().map(|name| dir.file(name)).collect();
+    if paths.is_empty() {
+        return Ok(());
+    }
     let head = ctx.repos.head(worktree, &ctx.stopping).await?;
     let there = ctx.repos.files_at(&task.repo, &head, &paths, &ctx.stopping).await?;
     if there.is_empty() {

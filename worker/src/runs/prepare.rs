@@ -80,17 +80,12 @@ struct Work {
 /// Prepares a run and writes its row.
 pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, Refused> {
     let mut work = load(ctx, job).await?;
-    let worktree = worktree(ctx, &work).await?;
-    failpoint::here(Point::AgentWorktree);
     let run = Uuid::new_v4().to_string();
     let home = home(ctx).map_err(|e| Refused::Failed { why: e.to_string() })?;
     let session = session::for_next(&work.earlier, |id| home.as_ref().is_some_and(|h| session::is_kept(h, id)));
-    if matches!(session, Session::Fresh(_)) {
-        let (role, names) = (work.payload.role, &work.project.artifacts);
-        clear::old_verdicts(ctx, &work.task, role, names, &worktree).await?;
-    }
+    let (worktree, place) = worktree(ctx, &work, matches!(session, Session::Fresh(_))).await?;
+    failpoint::here(Point::AgentWorktree);
     let dir = ctx.runs_dir.join(&run);
-    let place = place(ctx, &work, &worktree).await?;
     let spec = spec(ctx, &work, place, &run, &session, home).await?;
     let said = reread(ctx, &mut work.task).await;
     let prompt = prompt(&work, &session, &said);
@@ -147,29 +142,38 @@ async fn load(ctx: &Arc<Context>, job: &Job) -> Result<Work, Refused> {
         .await?
 }
 
-async fn worktree(ctx: &Context, work: &Work) -> Result<Worktree, Refused> {
+/// The worktree, and the folder that the agent is to work in: the same, or the workshop of a user of its own.
+/// Who judges anew finds no verdict of an earlier round there.
+async fn worktree(ctx: &Context, work: &Work, judges_anew: bool) -> Result<(Worktree, PathBuf), Refused> {
     let remote = ctx.remote(&work.project)?;
     let (task, cancel) = (&work.task, &ctx.stopping);
     ctx.repos.fetch(&task.repo, &remote, cancel).await?;
     let worktree = ctx.repos.ensure_worktree(&task.repo, &task.key, &task.branch, &task.base, cancel).await?;
-    // What an interrupted run committed in its workshop is part of the branch before anything else joins it.
-    if let Some(tenant) = &ctx.tenant {
-        let shop = ctx.repos.workshop(&worktree, tenant)?;
-        ctx.repos.collect(&worktree, &shop, None, cancel).await?;
+    let shop = ctx.tenant.as_ref().map(|tenant| ctx.repos.workshop(&worktree, tenant)).transpose()?;
+    // What an interrupted run committed is part of the branch before anything else joins it.
+    if let Some(shop) = &shop {
+        ctx.repos.collect(&worktree, shop, None, cancel).await?;
     }
     // What people pushed meanwhile is what the agent must see; what cannot be joined now is joined at the end.
-    match ctx.repos.refresh(&worktree, &remote, cancel).await {
-        Ok(_) | Err(GitError::Diverged { .. } | GitError::Conflict { .. }) => Ok(worktree),
-        Err(error) => Err(error.into()),
+    let joined = match &shop {
+        // What was collected moved the branch since it was looked at.
+        Some(_) => ctx.repos.refresh(&worktree, &remote, cancel).await,
+        None => ctx.repos.join_fetched(&worktree, cancel).await,
+    };
+    match joined {
+        Ok(_) | Err(GitError::Diverged { .. } | GitError::Conflict { .. }) => {}
+        Err(error) => return Err(error.into()),
     }
-}
-
-/// The folder that the agent works in: the worktree, or the workshop of a user of its own.
-async fn place(ctx: &Context, work: &Work, worktree: &Worktree) -> Result<PathBuf, Refused> {
-    let Some(tenant) = &ctx.tenant else { return Ok(worktree.path.clone()) };
-    let shop = ctx.repos.workshop(worktree, tenant)?;
-    ctx.repos.furnish(worktree, &work.task.base, &shop, &ctx.stopping).await?;
-    Ok(shop.path)
+    if judges_anew {
+        let (role, names) = (work.payload.role, &work.project.artifacts);
+        clear::old_verdicts(ctx, task, role, names, &worktree).await?;
+    }
+    let Some(shop) = shop else {
+        let place = worktree.path.clone();
+        return Ok((worktree, place));
+    };
+    ctx.repos.furnish(&worktree, &task.base, &shop, cancel).await?;
+    Ok((worktree, shop.path))
 }
 
 async fn spec(

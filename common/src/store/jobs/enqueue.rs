@@ -4,8 +4,16 @@ use crate::domain::job::JobKind;
 use crate::domain::stage::Role;
 use crate::store::connection::Conn;
 use crate::store::error::StoreError;
+use crate::store::prepared::prepared;
 use crate::store::schema::jobs;
 use diesel::prelude::*;
+use diesel::sql_types::{Bool, Text};
+
+prepared! {
+    KeyIsBusy -> Bool:
+    "SELECT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_key WHERE order_key = " key: str as Text =>
+    " AND order_key IS NOT NULL AND status IN ('queued', 'running'))"
+}
 
 /// A job to be queued. Events come by [`crate::store::deliveries::insert`].
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +42,7 @@ pub fn enqueue(conn: &mut Conn, new: &NewJob, now: i64) -> Result<Option<i64>, S
             return Ok(None);
         }
     }
+    let ready = !is_busy(conn, order_key.as_deref())?;
     let id = diesel::insert_into(jobs::table)
         .values((
             jobs::kind.eq(kind),
@@ -44,10 +53,20 @@ pub fn enqueue(conn: &mut Conn, new: &NewJob, now: i64) -> Result<Option<i64>, S
             jobs::max_attempts.eq(kind.max_attempts()),
             jobs::dedupe_key.eq(dedupe_key.as_deref()),
             jobs::order_key.eq(order_key.as_deref()),
+            jobs::ready.eq(ready),
             jobs::available_at.eq(available_at),
             jobs::created_at.eq(now),
         ))
         .returning(jobs::id)
         .get_result(conn)?;
     Ok(Some(id))
+}
+
+/// Whether an unfinished job has this key: one that comes now waits behind it. The table's trigger would find that
+/// out as well, but only by writing the new row a second time.
+pub(in crate::store) fn is_busy(conn: &mut Conn, key: Option<&str>) -> Result<bool, StoreError> {
+    Ok(match key {
+        Some(key) => KeyIsBusy { key }.get_result(conn)?,
+        None => false,
+    })
 }

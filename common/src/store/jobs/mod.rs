@@ -12,6 +12,7 @@ mod views;
 
 pub use crate::domain::job::{JobEnd, Spend};
 pub use claim::{claim, claim_by_id, next_due};
+pub(in crate::store) use enqueue::is_busy;
 pub use enqueue::{NewJob, enqueue};
 pub use finish::finish;
 pub use fused::{Turn, finish_and_claim};

@@ -84,3 +84,45 @@ fn a_payload_keeps_the_body_as_it_came() {
     assert_eq!(read.body.get(), body);
     assert!(!text.contains("event_type"));
 }
+
+#[test]
+fn a_delivery_behind_another_of_its_key_waits_from_the_start() {
+    let scratch = Scratch::new();
+    let deliver = |key: &str, order: Option<&str>| NewDelivery {
+        source: Source::Gitea,
+        key: key.into(),
+        order_key: order.map(Into::into),
+        repo: None,
+        payload: "{}".into(),
+    };
+    let ids = scratch.write(|c| {
+        let all = [deliver("a", Some("k")), deliver("b", Some("k")), deliver("c", None), deliver("d", Some("other"))];
+        all.iter().map(|new| insert(c, new, NOW)).collect::<Result<Vec<_>, _>>()
+    });
+    let ready = ids.into_iter().map(|intake| match intake {
+        Intake::Queued(id) => job(&mut scratch.store.connection().unwrap(), id).ready,
+        Intake::Duplicate(_) => panic!("new deliveries"),
+    });
+    assert_eq!(ready.collect::<Vec<_>>(), [true, false, true, true]);
+}
+
+#[test]
+fn ids_are_kept_short_and_told_apart_all_the_same() {
+    let scratch = Scratch::new();
+    let uuid = "0190a6f0-5f3c-7c1e-9b7a-3d2f1e0c9b8a";
+    let spellings = [uuid.to_owned(), uuid.to_uppercase(), uuid.replace('-', ""), format!("{{{uuid}}}")];
+    for (n, key) in spellings.iter().enumerate() {
+        let new = NewDelivery {
+            source: Source::Gitea,
+            key: key.clone().into_bytes(),
+            order_key: None,
+            repo: None,
+            payload: "{}".into(),
+        };
+        let first = scratch.write(|c| insert(c, &new, NOW));
+        assert!(matches!(first, Intake::Queued(id) if id == n as i64 + 1), "{key}: {first:?}");
+        assert_eq!(scratch.write(|c| insert(c, &new, NOW)), Intake::Duplicate(n as i64 + 1), "{key}");
+    }
+    let shortest = number(&mut scratch.store.connection().unwrap(), "SELECT min(length(key)) AS n FROM deliveries");
+    assert_eq!(shortest, 16);
+}

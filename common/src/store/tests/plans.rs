@@ -157,7 +157,7 @@ fn recovery_reads_the_running_alone() {
 #[test]
 fn forgetting_finds_the_oldest_ends() {
     let scratch = long_queue();
-    uses(&scratch, &["jobs_finished", "deliveries_age"], |c| {
+    uses(&scratch, &["jobs_finished", "SEARCH deliveries USING INTEGER PRIMARY KEY"], |c| {
         assert_eq!(retention::prune_step(c, NOW + 1, NOW + 1).unwrap().jobs, 200);
     });
 }

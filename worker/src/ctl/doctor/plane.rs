@@ -27,7 +27,9 @@ pub async fn check(report: &mut Report, asked: &Asked<'_>) {
     };
     report.ok("plane.token", format!("it is '{}' ({})", me.display_name, me.id));
     clock(report, "plane", plane.server_time().await.ok().flatten(), asked.now);
-    if !looks_like_a_bot(&me) {
+    if looks_like_a_bot(&me) {
+        report.ok("plane.account", "it looks like a program's");
+    } else {
         let found = format!("'{}' looks like a person's account", me.display_name);
         let todo = "its words and moves are ignored as the orchestrator's own: use an account of its own";
         report.warn("plane.account", found, todo);

@@ -1,0 +1,138 @@
+//! Durable intake: a push counts when its 200 is there, and the 200 comes after the commit.
+
+use crate::bench::Bench;
+use crate::load::{self, Outcome, Pushes};
+use crate::processes::{Api, ApiSetup, migrated};
+use crate::reference::{http, prototype};
+use crate::report::{Must, Row};
+use crate::stats::median;
+use anyhow::ensure;
+use orch_common::domain::job::JobKind;
+use orch_common::store::jobs;
+use std::path::Path;
+use std::time::Duration;
+
+/// Connections of the loaded measurements.
+const MANY: usize = 64;
+
+/// One of several servers, freshly started, under load.
+fn orch(bench: &Bench, setup: &ApiSetup<'_>, connections: usize, span: Duration) -> anyhow::Result<Outcome> {
+    let folder = bench.scratch()?;
+    let api = Api::start(bench, folder.path(), setup)?;
+    let outcome = load::flat_out(&Pushes::new(api.address)?, api.address, connections, span)?;
+    drop(api);
+    if !setup.stores_nothing {
+        check_stored(folder.path(), outcome.accepted)?;
+    }
+    Ok(outcome)
+}
+
+/// It was killed without a word: what it answered with 200 must be there.
+fn check_stored(folder: &Path, accepted: u64) -> anyhow::Result<()> {
+    let counts = jobs::counts(&mut *migrated(folder)?.connection()?)?;
+    let stored = counts.get(&JobKind::Event).and_then(|by| by.get("queued")).copied().unwrap_or_default();
+    ensure!(u64::try_from(stored)? >= accepted, "{accepted} were accepted and {stored} are stored");
+    Ok(())
+}
+
+fn http_only(bench: &Bench) -> anyhow::Result<Outcome> {
+    let folder = bench.scratch()?;
+    let (_process, address) = http::spawn(bench, folder.path())?;
+    load::flat_out(&Pushes::new(address)?, address, MANY, bench.span)
+}
+
+fn python(bench: &Bench, preload: Option<&Path>) -> anyhow::Result<Outcome> {
+    let folder = bench.scratch()?;
+    let (_process, address) = prototype::spawn(bench, folder.path(), preload)?;
+    load::flat_out(&Pushes::new(address)?, address, MANY, bench.span)
+}
+
+/// The median over all runs of something of one run.
+fn over<T>(runs: &[T], of: impl Fn(&T) -> f64) -> f64 {
+    median(&runs.iter().map(of).collect::<Vec<_>>())
+}
+
+struct Run {
+    ours: Outcome,
+    one: Outcome,
+    handler: Outcome,
+    http: Outcome,
+    python: Option<Outcome>,
+}
+
+/// On the disk as it is.
+pub fn fast(bench: &Bench) -> anyhow::Result<Vec<Row>> {
+    let python_missing = prototype::python(bench).err();
+    let storing = ApiSetup::default();
+    let not_storing = ApiSetup { stores_nothing: true, ..ApiSetup::default() };
+    let runs: Vec<Run> = (0..bench.runs)
+        .map(|_| {
+            Ok(Run {
+                http: http_only(bench)?,
+                ours: orch(bench, &storing, MANY, bench.span)?,
+                handler: orch(bench, &not_storing, MANY, bench.span)?,
+                one: orch(bench, &storing, 1, bench.span)?,
+                python: if python_missing.is_none() { Some(python(bench, None)?) } else { None },
+            })
+        })
+        .collect::<anyhow::Result<_>>()?;
+    let mut rows = vec![
+        Row::shown("webhooks, 64 connections", over(&runs, |r| r.ours.per_second), "/s"),
+        Row::shown("HTTP + HMAC only, a handler of ten lines", over(&runs, |r| r.http.per_second), "/s"),
+        Row::shown("the same handler, storing switched off", over(&runs, |r| r.handler.per_second), "/s"),
+        Row::held(
+            "of HTTP + HMAC only, same handler",
+            over(&runs, |r| r.ours.per_second / r.handler.per_second),
+            "x",
+            Must::AtLeast(0.7),
+        ),
+        Row::shown("of HTTP + HMAC only, ten lines", over(&runs, |r| r.ours.per_second / r.http.per_second), "x"),
+        Row::shown("p50, 64 connections", over(&runs, |r| r.ours.took.quantile(0.5)), "ms"),
+        Row::held("p99, 64 connections", over(&runs, |r| r.ours.took.quantile(0.99)), "ms", Must::AtMost(6.0)),
+        Row::held("p50, 1 connection", over(&runs, |r| r.one.took.quantile(0.5)), "ms", Must::AtMost(0.35)),
+        Row::shown("webhooks, 1 connection", over(&runs, |r| r.one.per_second), "/s"),
+    ];
+    rows.extend(beside_prototype(&runs, python_missing, |r| (&r.ours, r.python.as_ref()), 45.0));
+    Ok(rows)
+}
+
+/// With 2 ms added to every fsync of either.
+pub fn slow_disk(bench: &Bench) -> anyhow::Result<Vec<Row>> {
+    let library = bench.slow_disk()?;
+    let python_missing = prototype::python(bench).err();
+    let slow = ApiSetup { preload: Some(&library), ..ApiSetup::default() };
+    let runs: Vec<(Outcome, Option<Outcome>)> = (0..bench.runs)
+        .map(|_| {
+            let theirs = if python_missing.is_none() { Some(python(bench, Some(&library))?) } else { None };
+            Ok((orch(bench, &slow, MANY, bench.span)?, theirs))
+        })
+        .collect::<anyhow::Result<_>>()?;
+    let mut rows = vec![
+        Row::shown("webhooks, 64 connections, slow disk", over(&runs, |r| r.0.per_second), "/s"),
+        Row::shown("p50, slow disk", over(&runs, |r| r.0.took.quantile(0.5)), "ms"),
+        Row::shown("p99, slow disk", over(&runs, |r| r.0.took.quantile(0.99)), "ms"),
+    ];
+    rows.extend(beside_prototype(&runs, python_missing, |r| (&r.0, r.1.as_ref()), 100.0));
+    Ok(rows)
+}
+
+fn beside_prototype<T>(
+    runs: &[T],
+    missing: Option<anyhow::Error>,
+    pair: impl Fn(&T) -> (&Outcome, Option<&Outcome>),
+    times: f64,
+) -> Vec<Row> {
+    if let Some(why) = missing {
+        return vec![Row::missing("the prototype", format!("its Python could not be set up: {why:#}"))];
+    }
+    let theirs = |run: &T| pair(run).1.map_or(f64::INFINITY, |outcome| outcome.per_second);
+    vec![
+        Row::shown("the prototype, rollback journal", over(runs, theirs), "/s"),
+        Row::held(
+            "times the prototype",
+            over(runs, |run| pair(run).0.per_second / theirs(run)),
+            "x",
+            Must::AtLeast(times),
+        ),
+    ]
+}
