@@ -49,7 +49,7 @@ fn an_undisturbed_round_meets_every_point_but_those_that_need_a_fault() {
     all_is_well(&round, 1, 0);
     round.stack.stop_worker(WORKER);
     let hits = hits(&round);
-    let missing: Vec<&Point> = Point::ALL.iter().filter(|p| !hits.contains_key(p.as_str())).collect();
+    // Some of them are met by chance too: a connection to a service can break by itself.
     let needs_a_fault = [
         Point::IntakeCommit,
         Point::IntakeCommitted,
@@ -64,10 +64,9 @@ fn an_undisturbed_round_meets_every_point_but_those_that_need_a_fault() {
         Point::AdoptPutBack,
         Point::RunLost,
         Point::RunLostWritten,
-        Point::Reconcile,
-        Point::Reconciled,
     ];
-    assert_eq!(missing, needs_a_fault.iter().collect::<Vec<_>>());
+    let never = Point::ALL.iter().filter(|p| !hits.contains_key(p.as_str()) && !needs_a_fault.contains(p));
+    assert_eq!(never.collect::<Vec<_>>(), Vec::<&Point>::new());
 }
 
 fn hits(round: &Round) -> BTreeMap<String, u32> {

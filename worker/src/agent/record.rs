@@ -73,11 +73,11 @@ named_enum! {
     pub enum StopReason ("stop reason") {
         /// The task was cancelled.
         Cancel = "cancel",
-        /// A person or a service manager, outside of a task's life.
+        /// A person, outside of a task's life.
         Operator = "operator",
         /// The task was paused.
         Pause = "pause",
-        /// The worker is being emptied.
+        /// The machine shuts down (a bare signal): the run is interrupted, not unwanted.
         Drain = "drain",
     }
 }

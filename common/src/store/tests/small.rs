@@ -100,6 +100,8 @@ fn a_lease_has_one_holder_until_it_ends() {
     assert!(!lease("b", 200, 150), "to the last millisecond");
     assert!(lease("b", 300, 151));
     assert!(!lease("a", 400, 152));
+    assert!(lease("a", 40, 10), "the clock was set back: nobody holds it until 300");
+    assert!(lease("b", 300, 151));
     cursors::release(&mut conn, "merge", "a", 153).unwrap();
     assert!(!cursors::lease(&mut conn, "merge", "c", 400, 154).unwrap(), "released by its holder alone");
     cursors::release(&mut conn, "merge", "b", 155).unwrap();
@@ -190,7 +192,6 @@ fn a_run_is_named_in_its_job_ends_once_and_is_counted_from_the_last_word_on() {
     assert_eq!(runs::cost_since(&mut conn, 0, Some("p1")).unwrap(), 2.0);
     assert_eq!(runs::cost_since(&mut conn, 0, Some("p2")).unwrap(), 0.0);
     assert_eq!(runs::session_cost(&mut conn, "s").unwrap(), 4.0);
-    assert_eq!(runs::newest_of_job(&mut conn, job_id).unwrap().map(|r| r.id), Some("r3".into()));
     assert_eq!(runs::starts_since(&mut conn, task, NOW + 2).unwrap(), [NOW + 2, NOW + 3]);
 }
 

@@ -8,14 +8,14 @@ use crate::ctl::runs;
 use crate::ctl::screen::Screen;
 use crate::ctl::views::WholeJob;
 use orch_common::store::jobs::{self, Job};
-use orch_common::store::runs::{Run, newest_of_job};
+use orch_common::store::runs::{Run, get as get_run};
 use orch_common::store::tasks::{self, Task};
 
 pub(super) fn run(desk: &Desk, screen: &mut Screen<'_>, open: &Open, id: i64, AsJson { json }: AsJson) -> Done {
     let found = open.read(|conn| {
         let Some(job) = jobs::get(conn, id)? else { return Ok(None) };
         let task = job.task_id.map(|task| tasks::get(conn, task)).transpose()?.flatten();
-        let run = newest_of_job(conn, id)?;
+        let run = job.run_id.as_deref().map(|run| get_run(conn, run)).transpose()?.flatten();
         Ok(Some((job, task, run)))
     })?;
     let (job, task, run) = found.ok_or_else(|| super::operate::unknown_job(id))?;

@@ -26,6 +26,10 @@ fn worker(name: &str, host: &str, heartbeat_at: i64) -> Worker {
     }
 }
 
+fn is_silent(worker: &Worker) -> bool {
+    worker.heartbeat_at < DEAD_BEFORE
+}
+
 /// A running job of a worker.
 fn running(conn: &mut Conn, owner: &str) -> Job {
     let id = add(conn, &plain(JobKind::Agent));
@@ -56,8 +60,7 @@ fn only_rows_of_the_dead_on_this_host_are_orphans() {
     }
     mark_stopped(&mut conn, &worker("stopped", "here", NOW), NOW).unwrap();
     add(&mut conn, &plain(JobKind::Agent));
-    let found: Vec<i64> =
-        orphans(&mut conn, "me", "here", |w| w.heartbeat_at < DEAD_BEFORE).unwrap().iter().map(|j| j.id).collect();
+    let found: Vec<i64> = orphans(&mut conn, "me", "here", is_silent).unwrap().iter().map(|j| j.id).collect();
     assert_eq!(found, expected);
 }
 
@@ -66,7 +69,7 @@ fn without_any_worker_every_running_row_is_an_orphan() {
     let scratch = Scratch::new();
     let mut conn = scratch.store.connection().unwrap();
     let lost = running(&mut conn, "gone");
-    assert_eq!(orphans(&mut conn, "me", "here", |w| w.heartbeat_at < DEAD_BEFORE).unwrap(), vec![lost]);
+    assert_eq!(orphans(&mut conn, "me", "here", is_silent).unwrap(), vec![lost]);
 }
 
 #[test]
@@ -101,4 +104,18 @@ fn a_lost_job_goes_back_five_times_and_then_fails() {
     assert!(matches!(&end, Some(JobEnd::Failed { error }) if error.contains("no trace of it")), "{end:?}");
     assert_eq!(job(&mut conn, id).status, JobStatus::Failed);
     assert_eq!(requeue_lost(&mut conn, &taken, "x", NOW).unwrap(), None, "it is nobody's any more");
+}
+
+#[test]
+fn a_worker_that_claims_again_what_it_lost_is_not_who_it_was() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    let before = running(&mut conn, "me");
+    requeue_lost(&mut conn, &before, "lost", NOW).unwrap().unwrap();
+    let after = jobs::claim_by_id(&mut conn, before.id, "me", NOW + 1).unwrap().unwrap();
+    assert!(!jobs::is_held(&mut conn, &before).unwrap() && jobs::is_held(&mut conn, &after).unwrap());
+    let done = jobs::JobEnd::Done { note: None };
+    assert!(!jobs::finish(&mut conn, &before, &done, NOW + 2).unwrap());
+    assert!(jobs::finish(&mut conn, &after, &done, NOW + 2).unwrap());
+    assert!(!jobs::is_held(&mut conn, &after).unwrap());
 }
