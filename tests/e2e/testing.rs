@@ -1,4 +1,4 @@
-//! The table of `docs/TESTING.md` names tests; a name that is nobody's proves nothing.
+//! The tables of `docs/TESTING.md` and `docs/SECURITY.md` name tests; a name that is nobody's proves nothing.
 
 use crate::house::{text, tracked};
 use std::collections::BTreeSet;
@@ -34,10 +34,12 @@ fn every_test_that_the_table_names_exists() {
     for file in tracked().iter().filter(|f| f.ends_with(".rs")) {
         tests_of(&text(file).unwrap_or_default(), &mut tests);
     }
-    let names = named(&text("docs/TESTING.md").unwrap());
-    assert!(names.len() > 150, "only {} names were found: is the table still read?", names.len());
-    let unknown: BTreeSet<_> = names.iter().filter(|name| !tests.contains(*name)).collect();
-    assert_eq!(unknown, BTreeSet::new());
+    for (document, at_least) in [("docs/TESTING.md", 150), ("docs/SECURITY.md", 60)] {
+        let names = named(&text(document).unwrap());
+        assert!(names.len() > at_least, "{document}: only {} names were found: is it still read?", names.len());
+        let unknown: BTreeSet<_> = names.iter().filter(|name| !tests.contains(*name)).collect();
+        assert_eq!(unknown, BTreeSet::new(), "{document}");
+    }
 }
 
 #[test]

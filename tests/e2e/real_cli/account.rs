@@ -4,6 +4,7 @@ use super::{Setting, analysis, install, is_open, outcomes};
 use orch_common::domain::job::JobStatus;
 use orch_common::domain::stage::TaskState;
 use orch_tests::model_api::{Answer, ModelApi};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 #[test]
@@ -26,30 +27,39 @@ fn a_key_that_is_not_taken_stops_the_agents_and_charges_nobody() {
     assert!(!case.api.wait_for_calls(calls + 1, Duration::from_secs(3)), "another agent was started");
 }
 
-/// Everybody waits until the time that the provider named, at no cost; then the same session goes on.
-#[test]
-#[ignore = "long: fetches the real agent CLI"]
-fn a_subscriptions_limit_is_waited_out() {
-    let Some(cli) = install::fetched() else { return };
-    let reset = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 30;
-    let refusal = Answer::refuse(429, "rate_limit_error", "This request would exceed your account's rate limit.")
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// What the provider answers to a subscription whose allowance is used up until `reset`.
+fn used_up(reset: u64) -> Answer {
+    Answer::refuse(429, "rate_limit_error", "This request would exceed your account's rate limit.")
         .with("anthropic-ratelimit-unified-status", "rejected")
         .with("anthropic-ratelimit-unified-reset", reset)
         .with("anthropic-ratelimit-unified-representative-claim", "five_hour")
         .with("anthropic-ratelimit-unified-5h-status", "rejected")
         .with("anthropic-ratelimit-unified-5h-reset", reset)
-        .with("retry-after", 30);
-    let setting = Setting::quick().without_env("ANTHROPIC_API_KEY").env("CLAUDE_CODE_OAUTH_TOKEN", "dummy-oauth");
-    let mut analyst = analysis();
+        .with("retry-after", 30)
+}
+
+/// Everybody waits until the time that the provider named, at no cost; then the same session goes on.
+#[test]
+#[ignore = "long: fetches the real agent CLI"]
+fn a_subscriptions_limit_is_waited_out() {
+    let Some(cli) = install::fetched() else { return };
+    // Counted from the first call on: starting everything may take its time.
+    let reset: Arc<OnceLock<u64>> = Arc::default();
+    let (known, mut analyst) = (Arc::clone(&reset), analysis());
     let api = ModelApi::start(move |call| {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        if now < reset { refusal.clone() } else { analyst(call) }
+        let reset = *known.get_or_init(|| now_s() + 20);
+        if now_s() < reset { used_up(reset) } else { analyst(call) }
     });
+    let setting = Setting::quick().without_env("ANTHROPIC_API_KEY").env("CLAUDE_CODE_OAUTH_TOKEN", "dummy-oauth");
     let case = setting.start(&cli, api);
 
     let runs = case.wait_ended(1);
     assert_eq!(outcomes(&runs), ["usage_limit"], "{:?}", runs[0].error);
-    let until = i64::try_from(reset * 1000).unwrap();
+    let until = i64::try_from(reset.get().unwrap() * 1000).unwrap();
     let (account, job) = (case.stack.account(), case.stack.agent_job(&case.item));
     assert_eq!(account.limit_until, Some(until));
     assert!(!is_open(&account.breaker));

@@ -3,6 +3,7 @@
 //! the task. Long; run by `make test-long`, except for one that is quick where the program is already there.
 
 mod account;
+mod apart;
 mod install;
 mod limits;
 mod provider;
@@ -15,6 +16,7 @@ use orch_common::store::runs::Run;
 use orch_tests::model_api::{Answer, Call, Message, ModelApi};
 use orch_tests::stack::{Builder, Stack, git};
 use serde_json::json;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use toml::Table;
 
@@ -76,9 +78,11 @@ impl Setting {
     fn start_with(self, cli: &Path, api: ModelApi, add: impl FnOnce(&Path)) -> Case {
         let setting = self.env_default("ANTHROPIC_BASE_URL", &api.url());
         let home = tempfile::Builder::new().prefix("orch-home-").tempdir().expect("a folder");
+        // For a user of its own to pass through.
+        std::fs::set_permissions(home.path(), PermissionsExt::from_mode(0o711)).expect("a mode");
         let builder = setting.builder.project("env", setting.env);
         let builder = builder.set("agent.claude_bin", cli.to_string_lossy().into_owned());
-        let stack = builder.set("agent.home", home.path().to_string_lossy().into_owned()).start();
+        let stack = builder.set("agent.home", home.path().join("agent").to_string_lossy().into_owned()).start();
         let seed = stack.scene.root.join("seed");
         add(&seed);
         git(&seed, &["add", "--all"]);

@@ -41,7 +41,7 @@ fn went_on(case: &Case, runs: &[Run]) {
     assert!(second.conversation().contains("sleep 120"), "the interrupted call is told of");
 }
 
-/// The machine is shut down, or somebody ends the process: SIGTERM in the middle of a tool.
+/// Somebody ends the process: SIGTERM in the middle of a tool.
 #[test]
 #[ignore = "long: fetches the real agent CLI"]
 fn an_agent_that_is_terminated_in_a_tool_goes_on_in_the_next_run() {
@@ -58,16 +58,28 @@ fn an_agent_that_is_terminated_in_a_tool_goes_on_in_the_next_run() {
     assert_eq!(case.stack.agent_job(&case.item).attempts, 2);
 }
 
-/// The supervisor is killed with the agent: lost, requeued at no cost, gone on with.
+/// The supervisor is killed with the agent.
 #[test]
 #[ignore = "long: fetches the real agent CLI"]
 fn a_lost_run_goes_on_in_the_next() {
+    goes_on_after(Signal::SIGKILL);
+}
+
+/// The machine is shut down: everybody is asked to end, by a bare signal.
+#[test]
+#[ignore = "long: fetches the real agent CLI"]
+fn a_run_that_ended_with_the_machine_goes_on_in_the_next() {
+    goes_on_after(Signal::SIGTERM);
+}
+
+/// Lost, requeued at no cost, gone on with.
+fn goes_on_after(signal: Signal) {
     let Some(cli) = install::fetched() else { return };
     let case = Setting::quick().start(&cli, ModelApi::start(interrupted_once()));
     let run = at_work(&case);
     let dir = RunDir::at(case.stack.scene.runs.join(&run.dir));
     let supervisor = dir.read_supervisor().unwrap().unwrap();
-    kill(Pid::from_raw(supervisor.pid), Signal::SIGKILL).unwrap();
+    kill(Pid::from_raw(supervisor.pid), signal).unwrap();
     let runs = case.wait_analysed();
     assert_eq!(outcomes(&runs), ["lost", "success"], "{:?}", runs[0].error);
     went_on(&case, &runs);
@@ -142,7 +154,7 @@ fn a_session_that_cannot_be_resumed_is_given_up() {
     });
     let case = Setting::quick().start(&cli, api);
     let run = at_work(&case);
-    std::fs::remove_dir_all(case.home.path().join(".claude/projects")).unwrap();
+    std::fs::remove_dir_all(case.home.path().join("agent/.claude/projects")).unwrap();
     let dir = RunDir::at(case.stack.scene.runs.join(&run.dir));
     let agent = dir.read_agent().unwrap().unwrap();
     kill(Pid::from_raw(agent.pid), Signal::SIGKILL).unwrap();

@@ -36,6 +36,12 @@ pub struct RunSpec {
     pub log_hard_limit_bytes: u64,
     /// The Unix user to run as; only root can choose one.
     pub user: Option<String>,
+    /// The most processes (threads included) that the agent's user may have; root has no such limit.
+    #[serde(default)]
+    pub max_processes: Option<u64>,
+    /// The most memory of its own that one process may have, in MiB.
+    #[serde(default)]
+    pub max_memory_mb: Option<u64>,
 }
 
 /// Why a specification cannot be run at all.
@@ -67,11 +73,11 @@ named_enum! {
     pub enum StopReason ("stop reason") {
         /// The task was cancelled.
         Cancel = "cancel",
-        /// A person or a service manager, outside of a task's life.
+        /// A person, outside of a task's life.
         Operator = "operator",
         /// The task was paused.
         Pause = "pause",
-        /// The worker is being emptied.
+        /// The machine shuts down (a bare signal): the run is interrupted, not unwanted.
         Drain = "drain",
     }
 }
@@ -154,6 +160,8 @@ pub(crate) mod tests {
             log_cap_bytes: 1 << 20,
             log_hard_limit_bytes: 1 << 30,
             user: None,
+            max_processes: None,
+            max_memory_mb: None,
         }
     }
 

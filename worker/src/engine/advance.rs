@@ -23,7 +23,7 @@ use orch_common::store::gates::{NewGateResult, record};
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::tasks::{self, Task};
 use orch_common::store::{Conn, StoreError};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Protected files that are named to people.
@@ -113,19 +113,25 @@ async fn refuse_protected(
     project: &Project,
     paths: &[PathBuf],
 ) -> Result<String, LookError> {
-    let mut files: Vec<String> = paths.iter().take(NAMED).map(|path| path.to_string_lossy().into_owned()).collect();
+    let mut files: Vec<String> = paths.iter().take(NAMED).map(|path| on_one_line(path)).collect();
     files.extend((paths.len() > NAMED).then(|| format!("+{}", paths.len() - NAMED)));
-    let reason = ctx.catalogue.render(&Message::ProtectedPaths { files });
+    let message = Message::ProtectedPaths { files };
     let (inner, job, task, project) = (Arc::clone(ctx), job.clone(), task.clone(), project.clone());
     Ok(ctx
         .store
         .write(move |c| {
             let now = now_ms();
-            submit_block(c, &inner, &project, &task, &Message::Blocked { reason: reason.clone() }, job.id, now)?;
-            let end = JobEnd::Done { note: Some("protected files are changed; nothing was published".into()) };
-            if jobs::finish(c, &job, &end, now)? { Ok(reason.clone()) } else { Err(StoreError::LostOwnership) }
+            submit_block(c, &inner, &project, &task, &message, job.id, now)?;
+            let note = "protected files are changed; nothing was published";
+            let end = JobEnd::Done { note: Some(note.into()) };
+            if jobs::finish(c, &job, &end, now)? { Ok(note.to_owned()) } else { Err(StoreError::LostOwnership) }
         })
         .await?)
+}
+
+/// A name of an agent's choice, as text for people.
+fn on_one_line(path: &Path) -> String {
+    path.to_string_lossy().chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 async fn look(

@@ -47,8 +47,12 @@ pub(super) async fn conclude(
     end: ProcessEnd,
 ) -> Result<Concluded, StoreError> {
     let record = match end {
+        // Ended with the machine: as lost as one that left no record, and as resumable.
+        ProcessEnd::Ended(record) if record.reason == (ExitReason::Stopped { why: StopReason::Drain }) => {
+            return lost(ctx, job, run, "the machine was shut down").await;
+        }
         ProcessEnd::Ended(record) => record,
-        ProcessEnd::Lost => return lost(ctx, job, run).await,
+        ProcessEnd::Lost => return lost(ctx, job, run, "its supervisor left no record").await,
     };
     failpoint::here(Point::AgentEnded);
     let dir = RunDir::at(ctx.runs_dir.join(run));
@@ -64,8 +68,8 @@ pub(super) async fn conclude(
     Ok(if ours { Concluded::Done(note) } else { Concluded::NotOurs })
 }
 
-/// A run that left no record: its job goes back, at no cost but a recovery.
-async fn lost(ctx: &Arc<Context>, job: &Job, run: &str) -> Result<Concluded, StoreError> {
+/// A run that was interrupted from outside: its job goes back, at no cost but a recovery.
+async fn lost(ctx: &Arc<Context>, job: &Job, run: &str, why: &'static str) -> Result<Concluded, StoreError> {
     failpoint::here(Point::RunLost);
     let (inner, job, run) = (Arc::clone(ctx), job.clone(), run.to_owned());
     let dir = RunDir::at(ctx.runs_dir.join(&run));
@@ -74,8 +78,8 @@ async fn lost(ctx: &Arc<Context>, job: &Job, run: &str) -> Result<Concluded, Sto
     let done = ctx
         .store
         .write(move |c| {
-            runs::finish(c, &run, &run_end_lost(log.as_ref(), now_ms()))?;
-            put_back(c, &inner, &job, "the run was lost: its supervisor left no record")
+            runs::finish(c, &run, &run_end_lost(log.as_ref(), why, now_ms()))?;
+            put_back(c, &inner, &job, &format!("the run was lost: {why}"))
         })
         .await?;
     failpoint::here(Point::RunLostWritten);
@@ -93,13 +97,13 @@ pub(super) fn put_back(conn: &mut Conn, ctx: &Context, job: &Job, why: &str) -> 
     Ok(Some(end))
 }
 
-fn run_end_lost(log: Option<&LogView>, now: i64) -> runs::RunEnd {
+fn run_end_lost(log: Option<&LogView>, why: &str, now: i64) -> runs::RunEnd {
     let records = log.map(|l| &l.records);
     runs::RunEnd {
         state: "lost",
         finished_at: Some(now),
         outcome: Some("lost".into()),
-        error: Some("its supervisor left no record".into()),
+        error: Some(why.to_owned()),
         session_id: records.and_then(|r| r.session_id.clone()),
         turns: records.map_or(0, turns_of),
         model: records.and_then(|r| r.model.clone()),

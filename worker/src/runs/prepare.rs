@@ -155,7 +155,12 @@ async fn worktree(ctx: &Context, work: &Work, judges_anew: bool) -> Result<(Work
         ctx.repos.collect(&worktree, shop, None, cancel).await?;
     }
     // What people pushed meanwhile is what the agent must see; what cannot be joined now is joined at the end.
-    match ctx.repos.join_fetched(&worktree, cancel).await {
+    let joined = match &shop {
+        // What was collected moved the branch since it was looked at.
+        Some(_) => ctx.repos.refresh(&worktree, &remote, cancel).await,
+        None => ctx.repos.join_fetched(&worktree, cancel).await,
+    };
+    match joined {
         Ok(_) | Err(GitError::Diverged { .. } | GitError::Conflict { .. }) => {}
         Err(error) => return Err(error.into()),
     }
@@ -201,6 +206,8 @@ async fn spec(
         log_cap_bytes: cap,
         log_hard_limit_bytes: cap.saturating_mul(HARD_LIMIT_CAPS),
         user: ctx.config.agent.user.clone(),
+        max_processes: ctx.config.agent.max_processes,
+        max_memory_mb: ctx.config.agent.max_memory_mb,
     })
 }
 

@@ -30,6 +30,8 @@ fn start(world: &World, script: &str) -> (String, RunDir) {
         log_cap_bytes: 1 << 20,
         log_hard_limit_bytes: 1 << 40,
         user: None,
+        max_processes: None,
+        max_memory_mb: None,
     };
     let path = world.path("runs").join(&id);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -74,7 +74,7 @@ async fn a_wish_to_stop_is_recorded_with_its_reason() {
 }
 
 #[tokio::test]
-async fn a_bare_signal_is_the_operators_wish_and_a_hangup_is_none() {
+async fn a_bare_signal_is_a_shutdown_and_a_hangup_is_nothing() {
     let run = Run::of("echo up > $W/up; sleep 60");
     let supervisor = run.launch().await.supervisor;
     run.note("up").await;
@@ -82,7 +82,7 @@ async fn a_bare_signal_is_the_operators_wish_and_a_hangup_is_none() {
     send(rustix::process::Signal::HUP);
     send(rustix::process::Signal::TERM);
     let record = run.record().await;
-    assert_eq!(record.reason, ExitReason::Stopped { why: StopReason::Operator });
+    assert_eq!(record.reason, ExitReason::Stopped { why: StopReason::Drain });
     assert_eq!(record.signal, Some(15));
 }
 

@@ -34,6 +34,8 @@ impl Run {
             log_cap_bytes: 1 << 20,
             log_hard_limit_bytes: 1 << 40,
             user: None,
+            max_processes: None,
+            max_memory_mb: None,
         };
         Run { temp, spec }
     }

@@ -4,6 +4,9 @@ use super::{How, LogView, Outcome, ResultRecord, RunEnd, Summary, text};
 
 /// Longest reason, in characters.
 const WHY_MAX: usize = 300;
+/// The longest that one record may stop everybody: allowances are by the hour or by the week, and an agent can write
+/// into its own log.
+const LONGEST_LIMIT_MS: i64 = 8 * 24 * 60 * 60 * 1000;
 /// What a shell answers when a program cannot be executed, or is not there.
 const NOT_EXECUTABLE: [i32; 2] = [126, 127];
 
@@ -105,7 +108,8 @@ fn usage_limit(result: &ResultRecord, records: &Summary, now_ms: i64) -> Option<
         || result.api_error.as_deref() == Some("usage_limit_reached")
         || result.terminal_reason.as_deref() == Some("blocking_limit");
     let rejected = records.rejected.as_ref().filter(|_| is_limit)?;
-    let reset_at_ms = rejected.reset_at_ms.filter(|reset| *reset > now_ms)?;
+    let reset_at_ms =
+        rejected.reset_at_ms.filter(|reset| *reset > now_ms)?.min(now_ms.saturating_add(LONGEST_LIMIT_MS));
     Some(Outcome::UsageLimit { reset_at_ms, limit_type: rejected.limit_type.clone() })
 }
 

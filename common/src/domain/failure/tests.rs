@@ -94,9 +94,13 @@ fn recorded_text_output_is_judged_with_care() {
 fn the_usage_limit_has_its_reset_time() {
     let text = std::fs::read_to_string(fixtures().join("usage_limit_subscription.2.1.330.stdout.jsonl")).unwrap();
     let limit = Outcome::UsageLimit { reset_at_ms: 4_102_444_800_000, limit_type: "five_hour".into() };
-    assert_eq!(judge(exited(1), &text, ""), limit);
-    let run = RunEnd { how: exited(1), log: log(&text), stderr_tail: String::new(), now_ms: 4_102_444_800_000 };
-    assert_eq!(class(&classify(&run)), "transient", "a reset time that has passed is no time to wait for");
+    let at = |now_ms| RunEnd { how: exited(1), log: log(&text), stderr_tail: String::new(), now_ms };
+    assert_eq!(classify(&at(4_102_444_800_000 - 3_600_000)), limit);
+    assert_eq!(
+        class(&classify(&at(4_102_444_800_000))),
+        "transient",
+        "a reset time that has passed is no time to wait for"
+    );
 }
 
 fn init() -> Value {
@@ -192,6 +196,20 @@ fn records_without_a_result_still_tell_of_the_provider() {
         json!({"type": "rate_limit_event", "rate_limit_info": {"status": "rejected", "resetsAt": 4_102_444_800i64}});
     assert_eq!(class(&judge(exited(1), &lines(&[init(), event.clone(), refused]), "")), "usage_limit");
     assert_eq!(class(&judge(exited(1), &lines(&[init(), event]), "")), "permanent", "it failed for another reason");
+}
+
+#[test]
+fn no_record_stops_everybody_for_longer_than_an_allowance_lasts() {
+    let mut refused = says("API Error");
+    refused["error"] = "rate_limit".into();
+    for (resets_at, want_ms) in
+        [(NOW / 1000 + 3600, NOW / 1000 * 1000 + 3_600_000), (4_102_444_800, NOW + 8 * 86_400_000)]
+    {
+        let info = json!({ "status": "rejected", "resetsAt": resets_at, "rateLimitType": "seven_day" });
+        let event = json!({ "type": "rate_limit_event", "rate_limit_info": info });
+        let outcome = judge(exited(1), &lines(&[init(), event, refused.clone()]), "");
+        assert_eq!(outcome, Outcome::UsageLimit { reset_at_ms: want_ms, limit_type: "seven_day".into() });
+    }
 }
 
 #[test]

@@ -87,8 +87,9 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ),
     (
         "protected_paths",
-        "files that only people may change were changed: {{ files | join(', ') }}. Nothing was published; what was \
-         done is kept. Push the change yourself, or have it taken back",
+        "The task is blocked: its branch changes files that only people may change: {{ files | join(', ') }}. Nothing \
+         of it was published.\n\n\
+         Push that change yourself, or write what to do instead and :retry: to go on, or :cancel: to give the task up.",
     ),
     (
         "job_failed",

@@ -48,7 +48,7 @@ pub(super) fn spawn(dir: &RunDir, spec: &RunSpec) -> Result<Spawned, SpawnError>
     if !spec.cwd.is_dir() {
         return Err(SpawnError::NoWorkingFolder);
     }
-    limit_own_resources();
+    limit_own_resources(spec);
     let mut command = command(spec, account.as_ref());
     command.stdin(prompt);
     command.stdout(log.try_clone().map_err(|e| SpawnError::File("log", e))?);
@@ -84,10 +84,17 @@ fn open_output(path: &Path, account: Option<&Account>) -> io::Result<File> {
 
 /// The limits are the supervisor's own too: so they hold from the agent's first instruction. No core dumps (they would
 /// fill the disk with credentials) and enough, but not endless, open files. A system that refuses keeps its limits.
-fn limit_own_resources() {
+fn limit_own_resources(spec: &RunSpec) {
     let _refused = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _refused = setrlimit(Resource::RLIMIT_NOFILE, OPEN_FILES.min(hard), hard);
+    }
+    // Private memory, not address space: the program's runtime reserves far more of that than it ever uses.
+    let memory = spec.max_memory_mb.map(|mb| mb.saturating_mul(1 << 20));
+    for (resource, limit) in [(Resource::RLIMIT_NPROC, spec.max_processes), (Resource::RLIMIT_DATA, memory)] {
+        if let Some(limit) = limit {
+            let _refused = setrlimit(resource, limit, limit);
+        }
     }
 }
 

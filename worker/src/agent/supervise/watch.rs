@@ -53,7 +53,8 @@ struct Watch<'a> {
 pub(super) fn wish_to_stop(dir: &RunDir, signals: &Signals) -> Option<StopReason> {
     match dir.read_stop() {
         Ok(Some(request)) => Some(request.reason),
-        Ok(None) => signals.stop_wanted().then_some(StopReason::Operator),
+        // Who wants a run to end says so in its folder first; a shutdown of the machine does not.
+        Ok(None) => signals.stop_wanted().then_some(StopReason::Drain),
         Err(_) => Some(StopReason::Operator),
     }
 }
