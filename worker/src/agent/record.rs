@@ -67,8 +67,10 @@ named_enum! {
     pub enum StopReason ("stop reason") {
         /// The task was cancelled.
         Cancel = "cancel",
-        /// A person or a service manager, outside of a task's life.
+        /// A person, outside of a task's life.
         Operator = "operator",
+        /// Nobody left a wish, yet the supervisor was told to end: the machine goes down.
+        System = "system",
         /// The task was paused.
         Pause = "pause",
         /// The worker is being emptied.

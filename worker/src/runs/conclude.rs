@@ -47,8 +47,12 @@ pub(super) async fn conclude(
     end: ProcessEnd,
 ) -> Result<Concluded, StoreError> {
     let record = match end {
+        // Not the agent's doing, nor anybody's who meant this run.
+        ProcessEnd::Ended(ExitRecord { reason: ExitReason::Stopped { why: StopReason::System }, .. }) => {
+            return lost(ctx, job, run, "the machine told its supervisor to end").await;
+        }
         ProcessEnd::Ended(record) => record,
-        ProcessEnd::Lost => return lost(ctx, job, run).await,
+        ProcessEnd::Lost => return lost(ctx, job, run, "its supervisor left no record").await,
     };
     failpoint::here(Point::AgentEnded);
     let dir = RunDir::at(ctx.runs_dir.join(run));
@@ -64,15 +68,15 @@ pub(super) async fn conclude(
     Ok(if ours { Concluded::Done(note) } else { Concluded::NotOurs })
 }
 
-/// A run that left no record: its job goes back, at no cost but a recovery.
-async fn lost(ctx: &Arc<Context>, job: &Job, run: &str) -> Result<Concluded, StoreError> {
+/// A run whose end says nothing about it: its job goes back, at no cost but a recovery.
+async fn lost(ctx: &Arc<Context>, job: &Job, run: &str, why: &'static str) -> Result<Concluded, StoreError> {
     failpoint::here(Point::RunLost);
     let (inner, job, run) = (Arc::clone(ctx), job.clone(), run.to_owned());
     let done = ctx
         .store
         .write(move |c| {
-            runs::finish(c, &run, &run_end_lost(now_ms()))?;
-            put_back(c, &inner, &job, "the run was lost: its supervisor left no record")
+            runs::finish(c, &run, &run_end_lost(why, now_ms()))?;
+            put_back(c, &inner, &job, &format!("the run was lost: {why}"))
         })
         .await?;
     failpoint::here(Point::RunLostWritten);
@@ -90,12 +94,12 @@ pub(super) fn put_back(conn: &mut Conn, ctx: &Context, job: &Job, why: &str) -> 
     Ok(Some(end))
 }
 
-fn run_end_lost(now: i64) -> runs::RunEnd {
+fn run_end_lost(why: &str, now: i64) -> runs::RunEnd {
     runs::RunEnd {
         state: "lost",
         finished_at: Some(now),
         outcome: Some("lost".into()),
-        error: Some("its supervisor left no record".into()),
+        error: Some(why.to_owned()),
         ..empty_end()
     }
 }
@@ -152,7 +156,7 @@ fn how(record: &ExitRecord) -> How {
             cause: match why {
                 StopReason::Cancel => StopCause::Cancel,
                 StopReason::Pause => StopCause::Pause,
-                StopReason::Operator | StopReason::Drain => StopCause::Operator,
+                StopReason::Operator | StopReason::Drain | StopReason::System => StopCause::Operator,
             },
         },
         ExitReason::SpawnFailed { error } => How::LaunchFailed { why: error.clone() },
