@@ -28,6 +28,8 @@ mkdir -p "$scratch"
 
 trap 'stop_containers' EXIT
 trap 'exit 130' INT TERM
+trap 'fail "unexpectedly: $BASH_COMMAND"' ERR
+set -E
 
 prepare_tools
 prepare_packages "${1:-}"

@@ -36,6 +36,12 @@ DROPIN
     inside systemctl daemon-reload
 }
 
+# Liveness is not readiness: the intake looks for its database now and then.
+is_ready() {
+    inside python3 -c 'import json, sys, urllib.request
+health = json.load(urllib.request.urlopen("http://127.0.0.1:8500/health"))
+sys.exit(not health["readiness"]["ready"])'
+}
 webhook() { inside /opt/webhooks.py "$@"; }
 orchctl() { as_orch orchctl --config "$config" "$@"; }
 sql() { as_orch sqlite3 -readonly -cmd '.timeout 5000' /var/lib/orch/orchestrator.db "$1"; }

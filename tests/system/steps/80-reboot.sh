@@ -4,7 +4,7 @@ same "an agent is at work" 1 "$(agent | wc -l)"
 before=$(agent)
 as_orch rm "$played/at-SYS-003"
 reboot_inside
-await 60 "the intake is back" in_shell 'systemctl -q is-active orch-api.service'
+await 60 "the intake is back" is_ready
 await 60 "both workers are back" in_shell 'systemctl -q is-active orch-worker@1.service orch-worker@2.service'
 await 90 "the analyst was started again, by nobody's hand" is_at_work SYS-003
 differ "it is another process" "$before" "$(agent)"

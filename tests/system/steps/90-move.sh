@@ -19,5 +19,6 @@ refuse "nothing is restored over a database" orchctl restore /var/lib/orch/backu
 check "all is started" inside systemctl enable --now orch-api.socket orch-api.service orch-worker@1.service
 same "every task stands where it stood" "$before" \
     "$(sql "SELECT group_concat(key || ' ' || stage || ' ' || state) FROM (SELECT * FROM tasks ORDER BY key)")"
+await 60 "the intake is ready" is_ready
 webhook approve 2 > /dev/null
 await 180 "a task that was begun there is done here" task_is SYS-002 done
