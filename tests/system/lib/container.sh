@@ -56,16 +56,18 @@ as_orch() {
         env HOME=/var/lib/orch /bin/sh -c 'cd /var/lib/orch && exec "$@"' sh "$@"
 }
 
-# The machine goes down and comes up again; the container's first process is another one then.
+# The machine goes down and comes up again. Where nobody keeps the container for it, systemd-nspawn ends and says by its
+# code (133) that its system wants to be booted anew.
 reboot_inside() {
-    local before=$leader
+    local code=0
     inside systemctl reboot || true
     for _ in $(seq 900); do
-        kill -0 "$before" 2>/dev/null || break
+        kill -0 "$nspawn" 2>/dev/null || break
         sleep 0.2
     done
-    kill -0 "$before" 2>/dev/null && fail "the container did not go down"
-    await_boot
+    wait "$nspawn" || code=$?
+    [ "$code" = 133 ] || fail "the container ended with $code instead of rebooting"
+    boot "$current"
 }
 
 power_off() {
