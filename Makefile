@@ -63,9 +63,8 @@ generated: programs
 		mv $(GENERATED)/_$$name $(GENERATED)/zsh/ && mv $(GENERATED)/$$name.fish $(GENERATED)/fish/ || exit 1; \
 	done
 
-deb: export SOURCE_DATE_EPOCH := $(SOURCE_DATE_EPOCH)
 deb: generated ## A Debian package, in target/debian (cargo install cargo-deb --locked)
-	cargo deb -p orch-worker --no-build --profile $(PROFILE) --strip $(DEB_OPTIONS)
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) cargo deb -p orch-worker --no-build --profile $(PROFILE) --strip $(DEB_OPTIONS)
 
 install: ## Programs, units and pages, without a package: make install PREFIX=/usr/local
 	@test -x $(OUT)/orchctl -a -d $(GENERATED)/bash || { echo "run \`make generated\` first (not as root)"; exit 1; }

@@ -8,7 +8,7 @@ use crate::reads::Reads;
 use crate::routes;
 use crate::service_manager;
 use crate::settings::Settings;
-use actix_web::dev::Server;
+use actix_web::dev::{Server, ServerHandle};
 use actix_web::{HttpServer, web};
 use orch_common::store::{Durability, StoreOptions};
 use std::io;
@@ -27,6 +27,9 @@ const DISCONNECT_PACE: Duration = Duration::from_secs(2);
 
 /// Connections per HTTP thread; each is two descriptors (see [`hangup`]).
 const CONNECTIONS: usize = 256;
+
+/// For connections that are accepted to come to a thread that reads them, on a loaded machine.
+const ACCEPTED_PACE: Duration = Duration::from_millis(500);
 
 /// Seconds that requests have for their answer once the process stops: a commit may wait for a lock meanwhile.
 const GRACE_S: u64 = 28;
@@ -70,9 +73,11 @@ pub async fn run(settings: Settings, listener: TcpListener, shutdown: Cancellati
     });
     // The server stops when it is told to, and when there is nobody left to write.
     let stop = shutdown.child_token();
-    let server = serve(app, listener, stop.clone()).map_err(RunError::Start)?;
+    let closed = CancellationToken::new();
+    let server = serve(app, listener, closed.clone()).map_err(RunError::Start)?;
     service_manager::ready();
     tell_when_stopping(&stop, &writer);
+    close_gently(server.handle(), stop, closed);
     let served = tokio::select! {
         served = server => served,
         () = service_manager::keep_watchdog_quiet() => Ok(()),
@@ -90,7 +95,7 @@ fn writer_options(settings: &Settings) -> StoreOptions {
     }
 }
 
-fn serve(app: web::Data<App>, listener: TcpListener, stop: CancellationToken) -> io::Result<Server> {
+fn serve(app: web::Data<App>, listener: TcpListener, closed: CancellationToken) -> io::Result<Server> {
     let threads = app.settings.threads;
     let server = HttpServer::new(move || actix_web::App::new().app_data(app.clone()).configure(routes::configure))
         .workers(threads)
@@ -100,10 +105,22 @@ fn serve(app: web::Data<App>, listener: TcpListener, stop: CancellationToken) ->
         .client_disconnect_timeout(DISCONNECT_PACE)
         .keep_alive(KEEP_ALIVE)
         .on_connect(hangup::remember)
-        .shutdown_signal(stop.cancelled_owned())
+        .shutdown_signal(closed.cancelled_owned())
         .shutdown_timeout(GRACE_S)
         .listen(listener)?;
     Ok(server.run())
+}
+
+/// Told to stop, the HTTP library drops what it has accepted and not yet begun to read. So it is first told to accept
+/// no more, and gets a moment: what comes meanwhile waits in the kernel, for the next process if the socket is the
+/// service manager's.
+fn close_gently(server: ServerHandle, stop: CancellationToken, closed: CancellationToken) {
+    tokio::spawn(async move {
+        stop.cancelled().await;
+        server.pause().await;
+        tokio::time::sleep(ACCEPTED_PACE).await;
+        closed.cancel();
+    });
 }
 
 fn tell_when_stopping(stop: &CancellationToken, writer: &Writer) {

@@ -75,10 +75,10 @@ named_enum! {
         Cancel = "cancel",
         /// A person, outside of a task's life.
         Operator = "operator",
+        /// Nobody left a wish, yet the supervisor was told to end: the machine goes down. Interrupted, not unwanted.
+        System = "system",
         /// The task was paused.
         Pause = "pause",
-        /// The machine shuts down (a bare signal): the run is interrupted, not unwanted.
-        Drain = "drain",
     }
 }
 
@@ -180,7 +180,7 @@ pub(crate) mod tests {
     fn reasons_keep_their_names_on_disk() {
         let json = |r: &ExitReason| serde_json::to_string(r).unwrap();
         assert_eq!(json(&ExitReason::TimedOut), r#"{"kind":"timed_out"}"#);
-        assert_eq!(json(&ExitReason::Stopped { why: StopReason::Drain }), r#"{"kind":"stopped","why":"drain"}"#);
+        assert_eq!(json(&ExitReason::Stopped { why: StopReason::System }), r#"{"kind":"stopped","why":"system"}"#);
         let failed = ExitReason::SpawnFailed { error: "no".into() };
         assert_eq!(serde_json::from_str::<ExitReason>(&json(&failed)).unwrap(), failed);
     }

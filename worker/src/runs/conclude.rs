@@ -47,9 +47,9 @@ pub(super) async fn conclude(
     end: ProcessEnd,
 ) -> Result<Concluded, StoreError> {
     let record = match end {
-        // Ended with the machine: as lost as one that left no record, and as resumable.
-        ProcessEnd::Ended(record) if record.reason == (ExitReason::Stopped { why: StopReason::Drain }) => {
-            return lost(ctx, job, run, "the machine was shut down").await;
+        // Not the agent's doing, nor anybody's who meant this run.
+        ProcessEnd::Ended(ExitRecord { reason: ExitReason::Stopped { why: StopReason::System }, .. }) => {
+            return lost(ctx, job, run, "the machine told its supervisor to end").await;
         }
         ProcessEnd::Ended(record) => record,
         ProcessEnd::Lost => return lost(ctx, job, run, "its supervisor left no record").await,
@@ -173,7 +173,7 @@ fn how(record: &ExitRecord) -> How {
             cause: match why {
                 StopReason::Cancel => StopCause::Cancel,
                 StopReason::Pause => StopCause::Pause,
-                StopReason::Operator | StopReason::Drain => StopCause::Operator,
+                StopReason::Operator | StopReason::System => StopCause::Operator,
             },
         },
         ExitReason::SpawnFailed { error } => How::LaunchFailed { why: error.clone() },

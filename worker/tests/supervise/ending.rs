@@ -74,7 +74,7 @@ async fn a_wish_to_stop_is_recorded_with_its_reason() {
 }
 
 #[tokio::test]
-async fn a_bare_signal_is_a_shutdown_and_a_hangup_is_nothing() {
+async fn a_bare_signal_is_the_systems_and_a_hangup_is_none() {
     let run = Run::of("echo up > $W/up; sleep 60");
     let supervisor = run.launch().await.supervisor;
     run.note("up").await;
@@ -82,8 +82,29 @@ async fn a_bare_signal_is_a_shutdown_and_a_hangup_is_nothing() {
     send(rustix::process::Signal::HUP);
     send(rustix::process::Signal::TERM);
     let record = run.record().await;
-    assert_eq!(record.reason, ExitReason::Stopped { why: StopReason::Drain });
+    assert_eq!(record.reason, ExitReason::Stopped { why: StopReason::System });
     assert_eq!(record.signal, Some(15));
+}
+
+#[tokio::test]
+async fn an_agent_that_hears_of_the_shutdown_first_was_stopped_by_it_too() {
+    for script in ["echo $$ > $W/up; exec sleep 60", "trap 'exit 143' TERM; echo $$ > $W/up; sleep 60 & wait"] {
+        let run = Run::of(script);
+        let supervisor = run.launch().await.supervisor;
+        let agent: i32 = run.note("up").await.trim().parse().unwrap();
+        let send = |to| rustix::process::kill_process(to, rustix::process::Signal::TERM).unwrap();
+        send(rustix::process::Pid::from_raw(agent).unwrap());
+        send(rustix::process::Pid::from_raw(supervisor.pid).unwrap());
+        assert_eq!(run.record().await.reason, ExitReason::Stopped { why: StopReason::System });
+    }
+}
+
+#[tokio::test]
+async fn an_agent_that_somebody_else_ended_has_its_own_end() {
+    let run = Run::of("kill -TERM $$; sleep 60");
+    run.launch().await;
+    let record = run.record().await;
+    assert_eq!((record.reason, record.signal), (ExitReason::Exited, Some(15)));
 }
 
 #[tokio::test]
@@ -91,9 +112,9 @@ async fn a_wish_whose_signal_was_lost_is_found() {
     let run = Run::of("echo up > $W/up; sleep 60");
     run.launch().await;
     run.note("up").await;
-    let wish = orch_worker::agent::record::StopRequest { reason: StopReason::Drain };
+    let wish = orch_worker::agent::record::StopRequest { reason: StopReason::Pause };
     run.dir().write_stop(&wish).unwrap();
-    assert_eq!(run.record().await.reason, ExitReason::Stopped { why: StopReason::Drain });
+    assert_eq!(run.record().await.reason, ExitReason::Stopped { why: StopReason::Pause });
 }
 
 #[tokio::test]

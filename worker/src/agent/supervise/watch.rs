@@ -7,7 +7,7 @@ use super::stop;
 use crate::agent::procfs;
 use crate::agent::record::{ExitReason, RunSpec, StopReason};
 use crate::agent::run_dir::RunDir;
-use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions, waitid, waitpid};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, waitid, waitpid};
 use std::time::{Duration, Instant};
 
 /// Between two looks at the logs; a process writes some 100 MB to the page cache in this time.
@@ -16,6 +16,9 @@ const TICK: Duration = Duration::from_millis(100);
 const FAST_TICK: Duration = Duration::from_millis(10);
 /// Between two looks for a wish whose signal was lost.
 const WISH_PERIOD: Duration = Duration::from_secs(1);
+/// For a signal that everybody gets to reach this process too.
+const TOLD_TOO: Duration = Duration::from_secs(1);
+const TERM: i32 = Signal::TERM.as_raw();
 /// Limits beyond this are no limits, and would overflow the clock.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
@@ -53,8 +56,7 @@ struct Watch<'a> {
 pub(super) fn wish_to_stop(dir: &RunDir, signals: &Signals) -> Option<StopReason> {
     match dir.read_stop() {
         Ok(Some(request)) => Some(request.reason),
-        // Who wants a run to end says so in its folder first; a shutdown of the machine does not.
-        Ok(None) => signals.stop_wanted().then_some(StopReason::Drain),
+        Ok(None) => signals.stop_wanted().then_some(StopReason::System),
         Err(_) => Some(StopReason::Operator),
     }
 }
@@ -76,7 +78,7 @@ pub(super) fn until_ended(
         let status = status_of(leader);
         let now = Instant::now();
         if status.is_some() || ending.as_ref().is_some_and(|e| now >= e.kill_at) {
-            let reason = ending.map_or(ExitReason::Exited, |e| e.reason);
+            let reason = ending.map_or_else(|| reason_of_own_end(status, dir, signals), |e| e.reason);
             return Ended { reason, status };
         }
         if signalled {
@@ -93,6 +95,19 @@ pub(super) fn until_ended(
             ending = Some(Ending { reason, kill_at: now + span(spec.grace_s) });
         }
         signalled = signals.wait(watch.time_to_sleep(now, ending.as_ref()));
+    }
+}
+
+/// A machine that goes down tells every process to end, and the agent may have heard it a moment before this one.
+fn reason_of_own_end(status: Option<Status>, dir: &RunDir, signals: &Signals) -> ExitReason {
+    let told_to_end = status.is_some_and(|s| s.signal == Some(TERM) || s.code == Some(128 + TERM));
+    let give_up = Instant::now() + TOLD_TOO;
+    while told_to_end && !signals.stop_wanted() && Instant::now() < give_up {
+        signals.wait(give_up.saturating_duration_since(Instant::now()));
+    }
+    match wish_to_stop(dir, signals).filter(|_| told_to_end && signals.stop_wanted()) {
+        Some(why) => ExitReason::Stopped { why },
+        None => ExitReason::Exited,
     }
 }
 
