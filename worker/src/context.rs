@@ -1,7 +1,7 @@
 //! What every part of the worker is given: configuration, store, the outside. Built once, shared by `Arc`.
 
 use crate::agent::preflight::Preflight;
-use crate::agent::seclusion;
+use crate::agent::{Starter, seclusion};
 use crate::clients::gitea::{GiteaClient, GiteaSettings};
 use crate::clients::plane::{PlaneClient, PlaneSettings};
 use crate::clients::telegram::{TelegramClient, TelegramSettings};
@@ -36,8 +36,8 @@ pub struct Context {
     /// This worker's name, the owner in every row it claims.
     pub name: String,
     pub host: String,
-    /// The program that supervises runs: this one.
-    pub exe: PathBuf,
+    /// Who starts what supervises runs.
+    pub starter: Starter,
     /// Absolute.
     pub runs_dir: PathBuf,
     /// Cancelled when the worker is to stop.
@@ -73,13 +73,18 @@ impl Context {
         let tenant = tenant.transpose()?.flatten();
         if let Some(tenant) = &tenant {
             seclusion::close(tenant, &config.database.path, &runs_dir, &config.worker.repos_dir)?;
+            for place in [&config.worker.repos_dir, &tenant.home] {
+                if let Some(folder) = seclusion::blocked_at(tenant, place) {
+                    tracing::warn!(folder = %folder.display(), "the agents' user may not pass it (chmod o+x)");
+                }
+            }
         }
         let ttl = std::time::Duration::from_secs(config.resilience.preflight_cache_ttl_s);
         let bin = config.agent.claude_bin.to_string_lossy().into_owned();
-        let preflight = Preflight::new(bin, config.agent.user.clone(), ttl);
+        let preflight = Preflight::new(bin, config.agent.user.clone(), ttl).by(config.agent.socket.clone());
         let outside = build_outside(&config)?;
         let accounts = crate::events::accounts::OwnAccounts::new(&config);
-        let exe = std::env::current_exe().context("the worker's own program cannot be found")?;
+        let starter = starter(&config)?;
         Ok(Arc::new(Context {
             rules: Rules::new(config)?,
             store,
@@ -89,7 +94,7 @@ impl Context {
             preflight,
             name,
             host,
-            exe: supervisor_program(exe),
+            starter,
             runs_dir,
             stopping,
             accounts,
@@ -193,6 +198,14 @@ pub fn pipeline_of(project: &Project) -> Pipeline {
 fn absolute_folder(path: &std::path::Path) -> anyhow::Result<PathBuf> {
     std::fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))?;
     path.canonicalize().with_context(|| format!("cannot find {}", path.display()))
+}
+
+fn starter(config: &Config) -> anyhow::Result<Starter> {
+    if let Some(socket) = &config.agent.socket {
+        return Ok(Starter::Socket(socket.clone()));
+    }
+    let exe = std::env::current_exe().context("the worker's own program cannot be found")?;
+    Ok(Starter::Worker(supervisor_program(exe)))
 }
 
 /// `orchctl` carries the worker's code too, but only `orch-worker` is small enough to sit beside every run.

@@ -1,8 +1,12 @@
 //! `orch-worker`: the daemon, and (hidden) the supervisor of one run.
 
-use orch_worker::agent::supervise;
+use orch_worker::agent::{privileges, supervise};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Err(error) = privileges::keep_to_this_process() {
+        eprintln!("orch-worker: its rights cannot be kept from what it starts: {error}");
+        return ExitCode::FAILURE;
+    }
     supervise::if_asked(std::env::args_os()).unwrap_or_else(orch_worker::program::main)
 }

@@ -14,5 +14,8 @@ mod ending;
 #[path = "supervise/limits.rs"]
 mod limits;
 #[cfg(test)]
+#[path = "supervise/service_manager.rs"]
+mod service_manager;
+#[cfg(test)]
 #[path = "supervise/sweeping.rs"]
 mod sweeping;

@@ -69,7 +69,8 @@ settings! {
             ("roles with 1 to 604800 seconds, e.g. {\"reviewer\": 3600}", |map| map.values().all(|s| (1..=604_800).contains(s)));
         /// Runs of one role (the first included) since the last word of a person, then the task is blocked.
         role_run_cap: u32 = 3, "ORCH_ROLE_RUN_CAP", (1 to 100);
-        /// The Unix user agents (and the projects' tests) run as, in repositories of their own; the worker must be root.
+        /// The Unix user agents (and the projects' tests) run as, in repositories of their own; the worker needs the right
+        /// to change users, which the package's has.
         user: Option<String> = "none", "ORCH_AGENT_USER", ("a user's name", |name| is_user_name(name));
         /// The most processes and threads of the agents' user, all its runs together; for a user of their own.
         max_processes: Option<u64> = "none", "ORCH_AGENT_MAX_PROCESSES", (16 to 1000000);
@@ -77,6 +78,9 @@ settings! {
         max_memory_mb: Option<u64> = "none", "ORCH_AGENT_MAX_MEMORY_MB", (256 to 16777216);
         /// The agents' home folder, where the CLI keeps its sessions; without it, the user's own.
         home: Option<PathBuf> = "none", "ORCH_AGENT_HOME", ("an absolute folder", |path| path.is_absolute());
+        /// The socket at which the service manager starts what supervises a run, in a unit of its own; without it, the
+        /// worker does. The package's units set it.
+        socket: Option<PathBuf> = "none", "ORCH_AGENT_SOCKET", ("an absolute path", |path| path.is_absolute());
         /// Megabytes of a run's log, then the run is ended.
         log_cap_mb: u64 = 64, "ORCH_RUN_LOG_CAP_MB", (1 to 65536);
         /// The model; without it, the CLI's own default.

@@ -1,5 +1,6 @@
 //! The Unix account an agent may be run under, so that it reads neither the orchestrator's files nor its memory.
 
+use super::privileges::may_change_user;
 use nix::unistd::{User, geteuid};
 use std::path::PathBuf;
 
@@ -20,9 +21,9 @@ pub enum AccountError {
     /// Nobody of that name: a fault of the configuration.
     #[error("there is no user '{0}'")]
     Unknown(String),
-    /// Only root may become somebody else: a fault of the installation.
-    #[error("only root can run an agent as '{0}'")]
-    NotRoot(String),
+    /// This process may not become somebody else: a fault of the installation.
+    #[error("this process may not run an agent as '{0}': it takes root, or the capabilities to change user and group")]
+    NotAllowed(String),
     /// The user database did not answer.
     #[error("looking up user '{0}': {1}")]
     Lookup(String, nix::Error),
@@ -39,11 +40,10 @@ impl Account {
     /// The account a child must be switched to; `None` when it is the caller's own already.
     pub fn to_become(name: &str) -> Result<Option<Account>, AccountError> {
         let account = Account::named(name)?;
-        let own = geteuid();
-        match (own.as_raw() == account.uid, own.is_root()) {
+        match (geteuid().as_raw() == account.uid, may_change_user()) {
             (true, _) => Ok(None),
             (false, true) => Ok(Some(account)),
-            (false, false) => Err(AccountError::NotRoot(name.into())),
+            (false, false) => Err(AccountError::NotAllowed(name.into())),
         }
     }
 }
@@ -58,8 +58,8 @@ mod tests {
         assert_eq!(Account::to_become(&own).unwrap(), None);
         let err = Account::to_become("no-such-user-here").unwrap_err();
         assert!(matches!(&err, AccountError::Unknown(n) if n == "no-such-user-here"), "{err}");
-        if !geteuid().is_root() {
-            assert!(matches!(Account::to_become("root"), Err(AccountError::NotRoot(_))));
+        if !may_change_user() {
+            assert!(matches!(Account::to_become("root"), Err(AccountError::NotAllowed(_))));
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod identity;
 pub mod launch;
 pub mod outcome;
 pub mod preflight;
+pub mod privileges;
 mod procfs;
 pub mod record;
 pub mod run_dir;
@@ -21,6 +22,6 @@ pub mod sweep;
 
 pub use adopt::{Found, RunEnd, StopSent, examine, request_stop, wait_end};
 pub use identity::Identity;
-pub use launch::{LaunchError, Launched, launch};
+pub use launch::{LaunchError, Launched, Starter, launch};
 pub use record::{ExitReason, ExitRecord, RunSpec, StopReason};
 pub use run_dir::RunDir;

@@ -7,7 +7,7 @@ use super::sweep::{Quarry, sweep};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::OsStr;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant, SystemTime};
@@ -59,6 +59,11 @@ fn resolve_on(bin: &str, path: &OsStr) -> Result<PathBuf, ResolveError> {
         .ok_or_else(|| ResolveError::NotOnPath(bin.chars().take(SHOWN_CHARS).collect()))
 }
 
+/// Looked at, not connected to: a connection is a supervisor.
+fn is_socket(path: &Path) -> bool {
+    path.metadata().is_ok_and(|m| m.file_type().is_socket())
+}
+
 /// None: no such file.
 fn executable(file: &Path) -> Option<bool> {
     file.metadata().ok().map(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
@@ -84,6 +89,7 @@ pub struct PreflightReport {
 pub struct Preflight {
     bin: String,
     user: Option<String>,
+    socket: Option<PathBuf>,
     ttl: Duration,
     state: Mutex<State>,
 }
@@ -97,7 +103,13 @@ struct State {
 impl Preflight {
     /// `bin` as configured; `user` is the account agents run as, if not the worker's own.
     pub fn new(bin: impl Into<String>, user: Option<String>, ttl: Duration) -> Preflight {
-        Preflight { bin: bin.into(), user, ttl, state: Mutex::default() }
+        Preflight { bin: bin.into(), user, socket: None, ttl, state: Mutex::default() }
+    }
+
+    /// Runs are started by way of this socket, which has to be there as well.
+    pub fn by(mut self, socket: Option<PathBuf>) -> Preflight {
+        self.socket = socket;
+        self
     }
 
     /// The answer, at most `ttl` old. Those who ask meanwhile wait for the same one.
@@ -135,6 +147,9 @@ impl Preflight {
 
     /// The program is looked up until it is found once; from then on this path is asked, and spawned.
     async fn version(&self, state: &mut State) -> Result<String, String> {
+        if let Some(socket) = self.socket.as_ref().filter(|path| !is_socket(path)) {
+            return Err(format!("{}: the service manager's socket is not there", socket.display()));
+        }
         let path = match &state.path {
             Some(path) => path.clone(),
             None => state.path.insert(resolve(&self.bin).map_err(|e| e.to_string())?).clone(),

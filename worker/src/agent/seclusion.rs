@@ -54,6 +54,14 @@ pub fn close(tenant: &Tenant, database: &Path, runs: &Path, repos: &Path) -> Res
     limit(repos, 0o711)
 }
 
+/// The first folder on the way to `path` that the tenant may not pass. Access lists are not looked at: a warning's matter.
+pub fn blocked_at(tenant: &Tenant, path: &Path) -> Option<PathBuf> {
+    let mut way: Vec<&Path> = path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()).collect();
+    way.reverse();
+    let closed = |folder: &&Path| folder.metadata().is_ok_and(|meta| rights_of(tenant, &meta) & 0o1 == 0);
+    way.into_iter().find(closed).map(Path::to_owned)
+}
+
 /// Leaves at most the rights in `mask`.
 fn limit(path: &Path, mask: u32) -> Result<(), SeclusionError> {
     let io = |source| SeclusionError::Io { path: path.to_owned(), source };
@@ -66,13 +74,17 @@ fn limit(path: &Path, mask: u32) -> Result<(), SeclusionError> {
 
 fn refuse_readable(tenant: &Tenant, path: &Path) -> Result<(), SeclusionError> {
     let meta = fs::metadata(path).map_err(|source| SeclusionError::Io { path: path.to_owned(), source })?;
-    let mode = meta.permissions().mode();
+    if rights_of(tenant, &meta) & 0o4 == 0 { Ok(()) } else { Err(SeclusionError::Open(path.to_owned())) }
+}
+
+/// The three bits that count for the tenant.
+fn rights_of(tenant: &Tenant, meta: &fs::Metadata) -> u32 {
     let shift = match (meta.uid() == tenant.uid, meta.gid() == tenant.gid) {
         (true, _) => 6,
         (false, true) => 3,
         (false, false) => 0,
     };
-    if (mode >> shift) & 0o4 == 0 { Ok(()) } else { Err(SeclusionError::Open(path.to_owned())) }
+    (meta.permissions().mode() >> shift) & 0o7
 }
 
 #[cfg(test)]
@@ -81,6 +93,24 @@ mod tests {
 
     fn mode_of(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_closed_folder_on_the_way_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let closed = dir.path().join("closed");
+        fs::create_dir(&closed).unwrap();
+        let own = fs::metadata(&closed).unwrap();
+        let tenant = |uid| Tenant { uid, gid: own.gid() + 1, home: "/".into() };
+        let stranger = tenant(own.uid() + 1);
+        let open = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        open(dir.path(), 0o711);
+        open(&closed, 0o700);
+        assert_eq!(blocked_at(&stranger, &closed.join("repos/x")), Some(closed.clone()));
+        assert_eq!(blocked_at(&stranger, &closed), None);
+        assert_eq!(blocked_at(&tenant(own.uid()), &closed.join("repos")), None);
+        open(&closed, 0o711);
+        assert_eq!(blocked_at(&stranger, &closed.join("repos/x")), None);
     }
 
     #[test]

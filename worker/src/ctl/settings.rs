@@ -4,6 +4,7 @@ use super::desk::Desk;
 use super::error::{CtlError, Done};
 use super::example;
 use super::screen::Screen;
+use crate::agent::account::Account;
 use clap::{Args, Subcommand};
 use orch_common::config::{Config, Loaded, SECTIONS};
 use serde_json::Value;
@@ -39,6 +40,9 @@ fn check(screen: &mut Screen<'_>, Loaded { config, warnings, file }: &Loaded) ->
     screen.line(format!("# file: {}", from.as_deref().unwrap_or("none, the environment alone")))?;
     for warning in warnings {
         screen.line(format!("# warning: {warning}"))?;
+    }
+    if let Some(Err(error)) = config.agent.user.as_deref().map(Account::named) {
+        screen.line(format!("# warning: agent.user: {error}; no worker starts"))?;
     }
     not_set(screen, "orch-api", &config.missing_for_api())?;
     not_set(screen, "orch-worker", &config.missing_for_worker())?;

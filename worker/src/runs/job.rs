@@ -28,7 +28,7 @@ async fn run(ctx: &Arc<Context>, job: &Job) {
         Err(Refused::Failed { why }) => return launch_failed(ctx, job, None, &why).await,
     };
     let Prepared { run, dir, spec, prompt } = prepared;
-    let started = launch(&dir, &spec, prompt.as_bytes(), &ctx.exe).await;
+    let started = launch(&dir, &spec, prompt.as_bytes(), &ctx.starter).await;
     if let Err(error) = started {
         return launch_failed(ctx, job, Some(&run), &format!("the agent could not be started: {error}")).await;
     }

@@ -4,9 +4,8 @@ use super::support::{World, agent_payload, eventually};
 use orch_common::domain::job::JobKind;
 use orch_common::domain::stage::{Stage, TaskState};
 use orch_common::store::runs;
-use orch_worker::agent::{ExitReason, RunDir, RunSpec, StopReason, launch};
+use orch_worker::agent::{ExitReason, RunDir, RunSpec, Starter, StopReason, launch};
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::Stdio;
 
 const WORKER: &str = env!("CARGO_BIN_EXE_orch-worker");
@@ -35,7 +34,7 @@ fn start(world: &World, script: &str) -> (String, RunDir) {
     };
     let path = world.path("runs").join(&id);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(launch(&path, &spec, b"", Path::new(WORKER))).unwrap();
+    runtime.block_on(launch(&path, &spec, b"", &Starter::Worker(WORKER.into()))).unwrap();
     (id, RunDir::at(path))
 }
 

@@ -1,9 +1,8 @@
 //! Workers and supervisors that are killed, and those who come after them.
 
-use super::support::{PATIENCE, Run, WORKER, eventually, is_alive, kill};
+use super::support::{PATIENCE, Run, WORKER, by_worker, eventually, is_alive, kill};
 use orch_worker::agent::launch::{LaunchError, launch};
 use orch_worker::agent::{ExitReason, Found, RunEnd, StopReason, examine, request_stop, wait_end};
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 const FOLDER: &str = "ORCH_TEST_RUN_FOLDER";
@@ -60,7 +59,7 @@ async fn a_supervisor_that_comes_late_starts_nothing() {
 async fn a_run_given_up_before_its_folder_was_made_is_not_launched() {
     let run = Run::of("echo up > $W/up");
     assert_eq!(examine(&run.path()).unwrap(), Found::Lost);
-    let launched = launch(&run.path(), &run.spec, b"", Path::new(WORKER)).await;
+    let launched = launch(&run.path(), &run.spec, b"", &by_worker(WORKER)).await;
     assert!(matches!(launched, Err(LaunchError::NotTaken(_))), "{launched:?}");
     assert_eq!(run.noted("up"), None);
 }
@@ -108,7 +107,7 @@ async fn a_killed_launcher_changes_nothing() {
     if let Some(folder) = std::env::var_os(FOLDER) {
         let folder = std::path::PathBuf::from(folder);
         let spec = serde_json::from_slice(&std::fs::read(folder.join("wanted.json")).unwrap()).unwrap();
-        orch_worker::agent::launch(&folder.join("run"), &spec, b"", WORKER.as_ref()).await.unwrap();
+        orch_worker::agent::launch(&folder.join("run"), &spec, b"", &by_worker(WORKER)).await.unwrap();
         std::future::pending::<()>().await;
     }
     let run = Run::of("echo up > $W/up; while ! [ -e $W/go ]; do sleep 0.02; done; echo done; exit 5");

@@ -1,9 +1,8 @@
 //! How a run ends, and what its record says.
 
-use super::support::{Run, WORKER, is_alive};
+use super::support::{Run, WORKER, by_worker, is_alive};
 use orch_worker::agent::record::KILLED;
 use orch_worker::agent::{ExitReason, StopReason, StopSent, launch, request_stop};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 #[tokio::test]
@@ -145,13 +144,13 @@ async fn what_can_not_be_started_says_so() {
 #[tokio::test]
 async fn a_launch_that_can_not_work_fails_at_once() {
     let run = Run::of("echo up > $W/up").with(|s| s.run_id = "not-a-uuid".into());
-    assert!(launch(&run.path(), &run.spec, b"", Path::new(WORKER)).await.is_err());
+    assert!(launch(&run.path(), &run.spec, b"", &by_worker(WORKER)).await.is_err());
     let run = Run::of("echo up > $W/up");
     for exe in ["/no/such/worker", "/bin/true"] {
-        assert!(launch(&run.path(), &run.spec, b"", Path::new(exe)).await.is_err(), "{exe}");
+        assert!(launch(&run.path(), &run.spec, b"", &by_worker(exe)).await.is_err(), "{exe}");
     }
     assert!(run.dir().is_fenced());
-    assert!(launch(&run.path(), &run.spec, b"", Path::new(WORKER)).await.is_err(), "a folder is used once");
+    assert!(launch(&run.path(), &run.spec, b"", &by_worker(WORKER)).await.is_err(), "a folder is used once");
     assert_eq!(run.noted("up"), None);
 }
 

@@ -1,8 +1,8 @@
 //! One run in a folder of its own, and ways to look at it from outside.
 
-use orch_worker::agent::{ExitRecord, Launched, RunDir, RunEnd, RunSpec, launch, wait_end};
+use orch_worker::agent::{ExitRecord, Launched, RunDir, RunEnd, RunSpec, Starter, launch, wait_end};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// The program under test.
@@ -10,6 +10,11 @@ pub const WORKER: &str = env!("CARGO_BIN_EXE_orch-worker");
 
 /// Longer than anything here takes on a loaded machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The way without a service manager.
+pub fn by_worker(program: &str) -> Starter {
+    Starter::Worker(program.into())
+}
 
 pub struct Run {
     pub temp: tempfile::TempDir,
@@ -54,7 +59,7 @@ impl Run {
     }
 
     pub async fn launch(&self) -> Launched {
-        launch(&self.path(), &self.spec, b"the prompt\n", Path::new(WORKER)).await.unwrap()
+        launch(&self.path(), &self.spec, b"the prompt\n", &by_worker(WORKER)).await.unwrap()
     }
 
     /// Writes the folder, as a launcher does, and starts nothing.

@@ -17,16 +17,21 @@ use super::run_dir::{RunDir, RunDirError};
 use logs::LogFile;
 use orch_common::failpoint::{self, Point};
 use signals::Signals;
-use std::ffi::OsString;
-use std::io::Write;
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 /// The hidden subcommand.
 pub const SUBCOMMAND: &str = "supervise";
-/// Its only option: the run's folder.
+/// Its option: the run's folder.
 pub const RUN_DIR_OPTION: &str = "--run-dir";
+/// Or this one: the folder is the first line of standard input, a connection that the service manager accepted.
+pub const FROM_STDIN_OPTION: &str = "--run-dir-from-stdin";
+/// The longest path that the system takes.
+const LONGEST_LINE: u64 = 4096;
 
 /// How often, and how far apart, a refused exit record is tried again.
 const RECORD_ATTEMPTS: u32 = 120;
@@ -50,8 +55,9 @@ pub fn if_asked(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     }
     match (args.next(), args.next(), args.next()) {
         (Some(option), Some(dir), None) if option == RUN_DIR_OPTION => Some(supervise(Path::new(&dir))),
+        (Some(option), None, None) if option == FROM_STDIN_OPTION => Some(supervise_named()),
         _ => {
-            eprintln!("usage: {SUBCOMMAND} {RUN_DIR_OPTION} DIR");
+            eprintln!("usage: {SUBCOMMAND} {RUN_DIR_OPTION} DIR | {FROM_STDIN_OPTION}");
             Some(ExitCode::from(2))
         }
     }
@@ -63,6 +69,23 @@ pub fn supervise(run_dir: &Path) -> ExitCode {
     match run(&RunDir::at(run_dir)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
+            eprintln!("supervise: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The same for the folder that standard input names, absolutely.
+fn supervise_named() -> ExitCode {
+    let mut line = Vec::new();
+    let read = std::io::stdin().lock().take(LONGEST_LINE).read_until(b'\n', &mut line);
+    match (read, line.strip_suffix(b"\n").map(|path| Path::new(OsStr::from_bytes(path)))) {
+        (Ok(_), Some(dir)) if dir.is_absolute() => supervise(dir),
+        (Ok(_), _) => {
+            eprintln!("supervise: standard input does not begin with an absolute folder and a line's end");
+            ExitCode::from(2)
+        }
+        (Err(e), _) => {
             eprintln!("supervise: {e}");
             ExitCode::FAILURE
         }

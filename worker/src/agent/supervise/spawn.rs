@@ -7,9 +7,9 @@ use crate::agent::run_dir::RunDir;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use orch_common::failpoint::{self, Point};
 use rustix::process::Pid;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt, fchown};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, fchown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -73,11 +73,13 @@ fn command(spec: &RunSpec, account: Option<&Account>) -> Command {
     command
 }
 
-/// Append only, so that what is there stays; the agent's user owns it, or a tool could not reopen `/dev/stderr`.
+/// Append only, so that what is there stays. The agent's user owns it, or a tool could not reopen `/dev/stderr`; our
+/// group may read it, so that an operator of ours needs no more rights than the database takes.
 fn open_output(path: &Path, account: Option<&Account>) -> io::Result<File> {
     let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
     if let Some(account) = account {
-        fchown(&file, Some(account.uid), Some(account.gid))?;
+        file.set_permissions(Permissions::from_mode(0o640))?;
+        fchown(&file, Some(account.uid), None)?;
     }
     Ok(file)
 }

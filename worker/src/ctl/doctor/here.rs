@@ -1,15 +1,13 @@
 //! This machine: the database, the disk, git, the agent program, who may read what.
 
 use super::report::Report;
-use crate::agent::account::Account;
-use crate::agent::preflight::Preflight;
+use crate::agent::Identity;
 use crate::context::remote_of;
 use crate::git::{GitError, GitSettings, probe};
 use orch_common::config::Config;
 use orch_common::store::{Conn, Store, StoreError, StoreOptions, deliveries, workers};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
-use std::time::Duration;
 
 /// Less free space than this is a matter of hours, in MiB; half of it, of minutes.
 const ROOM_MIB: u64 = 2048;
@@ -20,6 +18,8 @@ pub struct Known {
     /// When the newest delivery of each source came, in ms.
     pub plane_heard: Option<i64>,
     pub gitea_heard: Option<i64>,
+    /// Process numbers of the workers that live on this machine.
+    pub workers: Vec<i32>,
 }
 
 /// Path, schema, journal; the worker's signs of life.
@@ -64,13 +64,21 @@ fn look(path: &Path, now: i64) -> Result<(Known, Option<u64>), StoreError> {
     // A lock that is taken and given back: the file can be written.
     store.write_now(|_| Ok(()))?;
     let conn: &mut Conn = &mut *store.connection()?;
-    let newest = workers::all(conn)?.into_iter().map(|w| w.heartbeat_at).max();
+    let known_workers = workers::all(conn)?;
+    let newest = known_workers.iter().map(|w| w.heartbeat_at).max();
     let heartbeat = newest.map(|at| u64::try_from(now.saturating_sub(at) / 1000).unwrap_or(0));
     let known = Known {
         plane_heard: deliveries::last_received(conn, deliveries::Source::Plane)?,
         gitea_heard: deliveries::last_received(conn, deliveries::Source::Gitea)?,
+        workers: known_workers.into_iter().filter_map(living).collect(),
     };
     Ok((known, heartbeat))
+}
+
+fn living(worker: workers::Worker) -> Option<i32> {
+    let start_ticks = u64::try_from(worker.pid_start).ok()?;
+    let identity = Identity { pid: worker.pid, start_ticks, boot_id: worker.boot_id };
+    identity.is_alive().then_some(identity.pid)
 }
 
 fn writable(folder: &Path) -> Result<(), String> {
@@ -143,32 +151,6 @@ pub async fn git(report: &mut Report, config: &Config) {
 fn parsed(version: &str) -> Option<(u32, u32)> {
     let mut numbers = version.split_whitespace().nth(2)?.split('.');
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
-}
-
-/// The agent program, by the worker's own check, and its account.
-pub async fn agent(report: &mut Report, config: &Config) {
-    let user = config.agent.user.clone();
-    match user.as_deref().map(Account::to_become) {
-        None => report.ok("agent.user", "agents run as the worker's own user"),
-        Some(Ok(_)) => report.ok("agent.user", format!("'{}' exists", user.as_deref().unwrap_or_default())),
-        Some(Err(error)) => {
-            report.fail(
-                "agent.user",
-                error.to_string(),
-                "make the user, or run the worker as root, or unset agent.user",
-            );
-        }
-    }
-    let preflight = Preflight::new(config.agent.claude_bin.to_string_lossy(), user, Duration::ZERO).check_now().await;
-    match (preflight.ok, preflight.path, preflight.version) {
-        (true, Some(path), version) => {
-            report.ok("claude", format!("{}: {}", path.display(), version.unwrap_or_default()));
-        }
-        _ => {
-            let why = preflight.reason.unwrap_or_else(|| "not found".to_owned());
-            report.fail("claude", why, "install the CLI, or set agent.claude_bin; credentials show at the first run");
-        }
-    }
 }
 
 /// The configuration file holds or names secrets: nobody else may read it.

@@ -2,6 +2,7 @@
 //! nothing, here or outside.
 
 mod address;
+mod agents;
 mod gitea;
 mod here;
 mod plane;
@@ -69,7 +70,7 @@ fn examine(report: &mut Report, loaded: &Loaded, now: i64) -> Result<(), CtlErro
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         here::git(report, config).await;
-        here::agent(report, config).await;
+        agents::check(report, config, &known.workers).await;
         match build_outside(config) {
             Ok(outside) => {
                 let asked = Asked { config, outside: &outside, known, now };
