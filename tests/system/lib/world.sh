@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 
 config=/etc/orch/orch.toml
-played=/var/lib/orch/scripted
+played=/var/lib/orch-agent/scripted
 
 # Writes a file of the container from standard input: put PATH MODE OWNER
 put() {
@@ -12,12 +12,18 @@ put() {
 
 # Everything an administrator and a team would have set up.
 set_up_world() {
-    put "$played/agent" 755 orch:orch <<'AGENT'
+    put /opt/scripted/agent 755 root:root <<'AGENT'
 #!/bin/sh
-exec /usr/bin/orchctl scripted-agent --script /var/lib/orch/scripted/script.json -- "$@"
+exec /usr/bin/orchctl scripted-agent --script /var/lib/orch-agent/scripted/script.json -- "$@"
 AGENT
-    put "$played/script.json" 644 orch:orch < "$here/script.json"
-    inside chown orch:orch "$played"
+    put "$played/script.json" 644 orch-agent:orch-agent < "$here/script.json"
+    put /opt/scripted/look-around 755 root:root < "$here/look-around"
+    put /opt/scripted/eat 755 root:root <<'EAT'
+#!/usr/bin/python3
+import sys
+eaten = bytearray(int(sys.argv[1]) << 20)
+EAT
+    inside install -d -o orch-agent -g orch-agent -m 755 "$played"
     put /opt/webhooks.py 755 root:root < "$here/webhooks.py"
     in_shell 'test -d /srv/forge/greeter.git && exit 0
         mkdir -p /srv/forge/seed && cd /srv/forge/seed && git init -q -b main && echo greet > README.md && git add . &&
@@ -47,7 +53,7 @@ orchctl() { as_orch orchctl --config "$config" "$@"; }
 sql() { as_orch sqlite3 -readonly -cmd '.timeout 5000' /var/lib/orch/orchestrator.db "$1"; }
 
 # Lets the analyst of a task go on.
-let_go() { as_orch touch "$played/go-$1"; }
+let_go() { inside touch "$played/go-$1"; }
 
 is_at_work() { in_shell "test -e $played/at-$1"; }
 task_is() { [ "$(sql "SELECT state FROM tasks WHERE key = '$1'")" = "$2" ]; }
@@ -55,7 +61,7 @@ runs_of() { sql "SELECT count(*) FROM runs r JOIN tasks t ON t.id = r.task_id WH
 
 # The agent at work as pid:start, which is the same as long as it is the same process.
 agent() {
-    in_shell 'for p in $(pgrep -u orch -f "^/usr/bin/orchctl scripted-agent"); do
+    in_shell 'for p in $(pgrep -u orch-agent -f "^/usr/bin/orchctl scripted-agent"); do
         echo "$p:$(cut -d" " -f22 /proc/$p/stat)"; done'
 }
 

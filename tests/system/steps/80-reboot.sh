@@ -2,7 +2,7 @@
 step "Reboot in the middle of a run"
 same "an agent is at work" 1 "$(agent | wc -l)"
 before=$(agent)
-as_orch rm "$played/at-SYS-003"
+inside rm "$played/at-SYS-003"
 reboot_inside
 await 60 "the intake is back" is_ready
 await 60 "both workers are back" in_shell 'systemctl -q is-active orch-worker@1.service orch-worker@2.service'
