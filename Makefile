@@ -1,5 +1,5 @@
 # What people and the CI run. Every target works from a clean clone.
-.PHONY: help demo run test test-long test-system lint bench soak programs generated deb install
+.PHONY: help demo run test test-long test-system lint bench soak programs generated deb install tarball
 
 # release, or dev for a package to try.
 PROFILE ?= release
@@ -12,6 +12,8 @@ COMMIT := $(shell git describe --always --abbrev=10 --exclude '*' --dirty=x 2>/d
 OUT := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 GENERATED := target/generated
 PROGRAMS := orch-api orch-worker orchctl
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+TARBALL := orch-$(VERSION)-linux-$(shell uname -m)
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +64,8 @@ generated: programs
 		mv $(GENERATED)/$$name.bash $(GENERATED)/bash/$$name && \
 		mv $(GENERATED)/_$$name $(GENERATED)/zsh/ && mv $(GENERATED)/$$name.fish $(GENERATED)/fish/ || exit 1; \
 	done
+	sed 's/@VERSION@/$(VERSION)-1/; s/@DATE@/'"$$(date -u -R -d @$(or $(SOURCE_DATE_EPOCH),0))"'/' systemd/debian/changelog.in \
+		> $(GENERATED)/changelog.Debian
 
 deb: generated ## A Debian package, in target/debian (cargo install cargo-deb --locked)
 	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) cargo deb -p orch-worker --no-build --profile $(PROFILE) --strip $(DEB_OPTIONS)
@@ -69,7 +73,8 @@ deb: generated ## A Debian package, in target/debian (cargo install cargo-deb --
 install: ## Programs, units and pages, without a package: make install PREFIX=/usr/local
 	@test -x $(OUT)/orchctl -a -d $(GENERATED)/bash || { echo "run \`make generated\` first (not as root)"; exit 1; }
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/systemd/system lib/sysusers.d lib/tmpfiles.d share/man/man1 \
-		share/man/man8 share/bash-completion/completions share/zsh/site-functions share/fish/vendor_completions.d)
+		share/man/man8 share/doc/orch share/bash-completion/completions share/zsh/site-functions \
+		share/fish/vendor_completions.d)
 	install -m 755 $(addprefix $(OUT)/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin/
 	for unit in systemd/*.service systemd/*.socket systemd/*.target systemd/*.slice; do \
 		sed 's|/usr/bin/|$(PREFIX)/bin/|; s|/etc/orch|$(SYSCONFDIR)/orch|' "$$unit" \
@@ -77,6 +82,7 @@ install: ## Programs, units and pages, without a package: make install PREFIX=/u
 	done
 	install -m 644 systemd/orch.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/orch.conf
 	sed 's|/etc/orch|$(SYSCONFDIR)/orch|' systemd/orch.tmpfiles > $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/orch.conf
+	install -m 644 README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE docs/*.md systemd/orch.toml $(DESTDIR)$(PREFIX)/share/doc/orch/
 	install -m 644 $(GENERATED)/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 $(GENERATED)/*.8 $(DESTDIR)$(PREFIX)/share/man/man8/
 	install -m 644 $(GENERATED)/bash/* $(DESTDIR)$(PREFIX)/share/bash-completion/completions/
@@ -84,3 +90,15 @@ install: ## Programs, units and pages, without a package: make install PREFIX=/u
 	install -m 644 $(GENERATED)/fish/* $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/
 	install -d -m 750 $(DESTDIR)$(SYSCONFDIR)/orch
 	test -e $(DESTDIR)$(SYSCONFDIR)/orch/orch.toml || install -m 640 systemd/orch.toml $(DESTDIR)$(SYSCONFDIR)/orch/
+
+# No more than the C library is asked of the machine that it is unpacked on. The configuration is not in it, as an example
+# only: unpacking must not overwrite one.
+tarball: generated ## The same for machines without a compiler, in target/: unpacked in /, INSTALL.md says how
+	rm -rf target/tarball
+	$(MAKE) --no-print-directory install PROFILE=$(PROFILE) PREFIX=/usr/local DESTDIR=target/tarball > /dev/null
+	rm -r target/tarball/etc
+	strip $(addprefix target/tarball/usr/local/bin/,$(PROGRAMS))
+	tar --sort=name --mtime=@$(or $(SOURCE_DATE_EPOCH),0) --owner=0 --group=0 --numeric-owner --mode=go-w \
+		-C target/tarball -c usr | gzip -9n > target/$(TARBALL).tar.gz
+	rm -r target/tarball
+	@echo target/$(TARBALL).tar.gz

@@ -2,7 +2,7 @@
 # The system test: installs the package on a Debian of its own, booted in a container, and does to it what happens to
 # services: kills, restarts, an upgrade, a flood, a reboot, a move to another machine, removal.
 #
-#   tests/system/run.sh [PACKAGE.deb]     without a package, `make deb` builds one (PROFILE=dev for a quick one)
+#   tests/system/run.sh [PACKAGE.deb [TARBALL]]    without them, `make deb tarball` builds both (PROFILE=dev: quickly)
 #
 # Needs root, and Debian's packages debootstrap and systemd-container (installed if they are missing). The containers
 # have no network but a loopback of their own. Environment: ORCH_SYSTEM_DIR, where it works (kept: base system, log);
@@ -32,7 +32,7 @@ trap 'fail "unexpectedly: $BASH_COMMAND"' ERR
 set -E
 
 prepare_tools
-prepare_packages "${1:-}"
+prepare_packages "${1:-}" "${2:-}"
 prepare_base
 new_root one
 boot one

@@ -11,8 +11,14 @@ mod agents;
 #[path = "orchctl/database.rs"]
 mod database;
 #[cfg(test)]
+#[path = "orchctl/drain.rs"]
+mod drain;
+#[cfg(test)]
 #[path = "orchctl/events.rs"]
 mod events;
+#[cfg(test)]
+#[path = "orchctl/generate.rs"]
+mod generate;
 #[cfg(test)]
 #[path = "orchctl/jobs.rs"]
 mod jobs;

@@ -43,7 +43,7 @@ await_boot() {
 
 # Runs a command in the current container, as its root.
 inside() {
-    nsenter --target "$leader" --all -- env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM=dumb \
+    nsenter --target "$leader" --all -- env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM=dumb \
         /bin/sh -c 'cd / && exec "$@"' sh "$@"
 }
 

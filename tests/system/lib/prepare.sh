@@ -10,12 +10,13 @@ prepare_tools() {
 
 # The given package or a new one, and the same again as a later version, for the upgrade.
 prepare_packages() {
-    package=$1
+    package=$1 tarball=$2
     if [ -z "$package" ]; then
         command -v cargo-deb > /dev/null || cargo install cargo-deb --locked
-        rm -rf "$repository/target/debian"
-        make -C "$repository" --no-print-directory deb
+        rm -rf "$repository/target/debian" "$repository"/target/orch-*.tar.gz
+        make -C "$repository" --no-print-directory deb tarball
         package=$(ls "$repository"/target/debian/orch_*.deb)
+        tarball=$(ls "$repository"/target/orch-*.tar.gz)
     fi
     version=$(dpkg-deb -f "$package" Version)
     next_version=$version+next

@@ -14,7 +14,7 @@ put() {
 set_up_world() {
     put /opt/scripted/agent 755 root:root <<'AGENT'
 #!/bin/sh
-exec /usr/bin/orchctl scripted-agent --script /var/lib/orch-agent/scripted/script.json -- "$@"
+exec "$(command -v orchctl)" scripted-agent --script /var/lib/orch-agent/scripted/script.json -- "$@"
 AGENT
     put "$played/script.json" 644 orch-agent:orch-agent < "$here/script.json"
     put /opt/scripted/look-around 755 root:root < "$here/look-around"
@@ -61,7 +61,7 @@ runs_of() { sql "SELECT count(*) FROM runs r JOIN tasks t ON t.id = r.task_id WH
 
 # The agent at work as pid:start, which is the same as long as it is the same process.
 agent() {
-    in_shell 'for p in $(pgrep -u orch-agent -f "^/usr/bin/orchctl scripted-agent"); do
+    in_shell 'for p in $(pgrep -u orch-agent -f "^/usr/[a-z/]*bin/orchctl scripted-agent"); do
         echo "$p:$(cut -d" " -f22 /proc/$p/stat)"; done'
 }
 
