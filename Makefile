@@ -53,7 +53,7 @@ programs: export RUSTFLAGS := --remap-path-prefix=$(CURDIR)=/orch --remap-path-p
 programs: export ORCH_BUILD_COMMIT := $(COMMIT)
 endif
 programs:
-	cargo build --locked --profile $(PROFILE) --bins
+	cargo build --locked --profile $(PROFILE) -p orch-api -p orch-worker --bins
 
 generated: programs
 	rm -rf $(GENERATED)

@@ -61,7 +61,7 @@ fn waiting_is_for_the_last_agent_and_for_nothing_else() {
         assert!(child.try_wait().unwrap().is_none(), "it did not wait for {}", task.key);
         std::thread::sleep(Duration::from_millis(20));
     }
-    assert!(world.write(|conn| jobs::finish(conn, &job, &JobEnd::Done { note: "done".into() }, now())));
+    assert!(world.write(|conn| jobs::finish(conn, &job, &JobEnd::Done { note: None }, now())));
     let status = eventually("the end of the wait", || child.try_wait().unwrap());
     let mut rest = String::new();
     out.read_to_string(&mut rest).unwrap();
