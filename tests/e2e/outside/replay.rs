@@ -114,7 +114,7 @@ fn advance(conn: &mut Conn, ctx: &Context, job: &Job) -> Result<(), StoreError> 
         _ => GateOutcome::Pass,
     };
     let gate = policy.pipeline.gate(task.stage);
-    let finding = Finding { gate, outcome, fingerprint: format!("{}", task.stage), questions: None };
+    let finding = Finding { gate, outcome, fingerprint: format!("{}", task.stage), questions: None, verdict: None };
     let facts = facts(&task)?;
     let history = history(conn, &task, &policy, job.id)?;
     let finding = needs_finding(&facts, &trigger).then_some(&finding);

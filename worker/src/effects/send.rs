@@ -4,7 +4,7 @@
 use super::text;
 use crate::clients::ApiError;
 use crate::clients::gitea::{
-    Created, GiteaClient, MergeOutcome, MergeStyle, NewMerge, NewPull, NewStatus, Pull, PullFilter, Repo,
+    Created, GiteaClient, MergeOutcome, MergeStyle, NewMerge, NewPull, NewReview, NewStatus, Pull, PullFilter, Repo,
 };
 use crate::clients::plane::{PlaneClient, State};
 use crate::clients::telegram::TelegramClient;
@@ -140,6 +140,11 @@ impl Outside {
             }
             Effect::GiteaComment { repo, branch, key, text } => {
                 Ok(comment(self.gitea()?, repo, branch, key, text).await?)
+            }
+            Effect::GiteaReview { repo, branch, head, approved, key, text } => {
+                let reviewer = self.reviewer.as_deref().ok_or(Stop::NotConfigured("the reviewer account"))?;
+                let new = NewReview { approved: *approved, head, key, text: &to_markdown(text) };
+                Ok(review(reviewer, repo, branch, new).await?)
             }
             Effect::GiteaStatus { repo, head, context, state, description, target } => {
                 let new = NewStatus { context, state: *state, description, target_url: target.as_deref() };
@@ -313,6 +318,14 @@ async fn comment(gitea: &GiteaClient, repo: &str, branch: &str, key: &str, text:
     };
     let new = gitea.post_comment_once(repo, pull.number, key, &to_markdown(text)).await?;
     Ok(once(new, format!("comment on #{}", pull.number)))
+}
+
+async fn review(reviewer: &GiteaClient, repo: &str, branch: &str, new: NewReview<'_>) -> Result<Sent, SendError> {
+    let Some(pull) = reviewer.open_pull_for(repo, branch).await? else {
+        return Ok(Sent::Skipped { why: format!("{branch} has no open pull request") });
+    };
+    let detail = format!("review of #{}", pull.number);
+    Ok(once(reviewer.post_review_once(repo, pull.number, new).await?, detail))
 }
 
 async fn set_status(gitea: &GiteaClient, repo: &str, head: &CommitId, new: NewStatus<'_>) -> Result<Sent, SendError> {

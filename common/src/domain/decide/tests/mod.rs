@@ -27,6 +27,7 @@ struct Given {
     /// `None` = the gate was not looked at.
     outcome: Option<GateOutcome>,
     questions: Option<String>,
+    verdict: Option<WrittenVerdict>,
     said: Option<String>,
     history: History,
     policy: Policy,
@@ -39,6 +40,7 @@ fn policy() -> Policy {
         merge: MergePolicy::Never,
         names: ArtifactNames::default(),
         analyst_minutes: 30,
+        reviewer_account: false,
     }
 }
 
@@ -58,6 +60,7 @@ fn at(stage: Stage, trigger: Trigger) -> Given {
         trigger,
         outcome: None,
         questions: None,
+        verdict: None,
         said: None,
         history: History::default(),
         policy: policy(),
@@ -125,6 +128,7 @@ impl Given {
             fingerprint: format!("{HEAD}:{}", outcome.fingerprint()),
             outcome,
             questions: self.questions.clone(),
+            verdict: self.verdict.clone(),
         })
     }
 
