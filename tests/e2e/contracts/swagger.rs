@@ -3,7 +3,9 @@
 use super::gitea_at;
 use orch_common::domain::effect::StatusState;
 use orch_tests::fakes::{FakeGitea, Request, fixture_json};
-use orch_worker::clients::gitea::{GiteaClient, MergeStyle, NewHook, NewMerge, NewPull, NewStatus, PullFilter};
+use orch_worker::clients::gitea::{
+    GiteaClient, MergeStyle, NewHook, NewMerge, NewPull, NewReview, NewStatus, PullFilter,
+};
 use serde_json::Value;
 
 const REPO: &str = "widgets";
@@ -38,6 +40,13 @@ async fn use_everything(forge: &FakeGitea, client: &GiteaClient) {
     };
     client.set_status(REPO, &head, status).await.unwrap();
     client.post_comment_once(REPO, number, "k", "text").await.unwrap();
+    let by_reviewer = super::gitea_reviewer_at(forge.url());
+    let commit = head.parse().unwrap();
+    for (key, approved) in [("v1", false), ("v2", true)] {
+        let review = NewReview { approved, head: &commit, key, text: "so" };
+        assert!(by_reviewer.post_review_once(REPO, number, review).await.unwrap());
+        assert!(!by_reviewer.post_review_once(REPO, number, review).await.unwrap());
+    }
     client.is_merged(REPO, number).await.unwrap();
     let head = head.parse().unwrap();
     let merge = NewMerge { style: MergeStyle::Squash, head: &head, title: "t", message: "m", delete_branch: false };

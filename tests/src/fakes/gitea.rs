@@ -98,6 +98,9 @@ impl FakeGitea {
     pub const OWNER: &'static str = "acme";
     pub const TOKEN: &'static str = "fake-gitea-bot-token";
     pub const BOT: &'static str = "orch-bot";
+    /// The second account, which reviews.
+    pub const REVIEWER: &'static str = "orch-reviewer";
+    pub const REVIEWER_TOKEN: &'static str = "fake-gitea-reviewer-token";
     pub const WEBHOOK_SECRET: &'static str = "fake-gitea-webhook-secret";
 
     /// A Gitea 1.26.
@@ -246,20 +249,13 @@ impl FakeGitea {
     /// A review by `login`; `state` is `APPROVED`, `REQUEST_CHANGES` or `COMMENT`.
     pub fn review(&self, repo: &str, number: i64, login: &str, state: &str, body: &str) -> Delivery {
         let mut world = self.world();
-        let (id, at_ms) = (world.next_id(), world.tick());
-        let rows = world.repo(repo);
-        let commit = rows.pull_head(number);
-        let review = ReviewRow {
-            id,
-            login: login.into(),
-            state: state.into(),
-            body: body.into(),
-            commit,
-            dismissed: false,
-            at_ms,
-        };
-        rows.reviews.entry(number).or_default().push(review.clone());
+        let review = world.add_review(repo, number, login, (state, body));
         self.courier.take(world.reviewed(repo, number, &review))
+    }
+
+    /// Every review of a pull request, oldest first.
+    pub fn reviews_of(&self, repo: &str, number: i64) -> Vec<ReviewRow> {
+        self.world().repo(repo).reviews.get(&number).cloned().unwrap_or_default()
     }
 
     /// A CI system (not the bot) says something about a commit.
@@ -314,6 +310,17 @@ impl World {
 
     pub fn repo(&mut self, name: &str) -> &mut RepoRow {
         self.repos.get_mut(name).unwrap_or_else(|| panic!("no repository {name}"))
+    }
+
+    /// A review, of the head as it is.
+    pub fn add_review(&mut self, repo: &str, number: i64, login: &str, (state, body): (&str, &str)) -> ReviewRow {
+        let (id, at_ms) = (self.next_id(), self.tick());
+        let rows = self.repo(repo);
+        let commit = rows.pull_head(number);
+        let (login, state, body) = (login.to_owned(), state.to_owned(), body.to_owned());
+        let review = ReviewRow { id, login, state, body, commit, dismissed: false, at_ms };
+        rows.reviews.entry(number).or_default().push(review.clone());
+        review
     }
 
     /// Merges; `Err`: it conflicts.

@@ -14,19 +14,26 @@ pub(super) fn handle(world: &mut World, courier: &Courier, request: &Request) ->
     if segments == ["api", "v1", "version"] {
         return Reply::json(200, json!({ "version": world.version_text() }));
     }
-    match request.header("authorization") {
-        None => return error(401, "token is required"),
-        Some(given) if given != format!("token {}", FakeGitea::TOKEN) => {
-            return error(401, "invalid username, password or token");
-        }
-        Some(_) => {}
-    }
+    let login = match caller(request) {
+        Ok(login) => login,
+        Err(refusal) => return refusal,
+    };
     match segments.as_slice() {
-        ["api", "v1", "user"] => Reply::json(200, account(FakeGitea::BOT)),
+        ["api", "v1", "user"] => Reply::json(200, account(login)),
         ["api", "v1", "repos", FakeGitea::OWNER, repo, rest @ ..] if world.repos.contains_key(*repo) => {
             in_repo(world, courier, request, (repo, rest))
         }
         _ => not_found(),
+    }
+}
+
+/// The account of a request's token.
+fn caller(request: &Request) -> Result<&'static str, Reply> {
+    match request.header("authorization").map(|given| given.strip_prefix("token ").unwrap_or_default()) {
+        None => Err(error(401, "token is required")),
+        Some(FakeGitea::TOKEN) => Ok(FakeGitea::BOT),
+        Some(FakeGitea::REVIEWER_TOKEN) => Ok(FakeGitea::REVIEWER),
+        Some(_) => Err(error(401, "invalid username, password or token")),
     }
 }
 
@@ -175,8 +182,27 @@ fn in_pull(world: &mut World, courier: &Courier, request: &Request, at: (&str, i
             let rows = world.repos[repo].reviews.get(&number).cloned().unwrap_or_default();
             list(rows.iter().map(|r| review_json(r, &head)).collect(), request)
         }
+        ("POST", ["reviews"]) => give_review(world, courier, request, (repo, number)),
         _ => not_found(),
     }
+}
+
+/// A verdict; every pull request here is the bot's own.
+fn give_review(world: &mut World, courier: &Courier, request: &Request, (repo, number): (&str, i64)) -> Reply {
+    let Ok(login) = caller(request) else { return not_found() };
+    let body = request.json();
+    let (state, words) = (body["event"].as_str().unwrap_or_default(), body["body"].as_str().unwrap_or_default());
+    match state {
+        "APPROVED" if login == FakeGitea::BOT => return error(422, "approve your own pull is not allowed"),
+        "REQUEST_CHANGES" if login == FakeGitea::BOT => return error(422, "reject your own pull is not allowed"),
+        "APPROVED" => {}
+        "REQUEST_CHANGES" if !words.is_empty() => {}
+        _ => return error(422, "[Event]: In"),
+    }
+    let review = world.add_review(repo, number, login, (state, words));
+    courier.take(world.reviewed(repo, number, &review));
+    let head = world.repos[repo].pull_head(number);
+    Reply::json(200, review_json(&review, &head))
 }
 
 fn merge(world: &mut World, courier: &Courier, repo: &str, number: i64, body: &Value) -> Reply {
