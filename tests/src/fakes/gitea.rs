@@ -26,6 +26,9 @@ pub(super) struct World {
     pub forgejo: bool,
     pub url: String,
     pub repos: BTreeMap<String, RepoRow>,
+    /// The scopes of the tokens; `None`: all.
+    pub scopes: Option<Vec<String>>,
+    pub hidden_from_reviewer: bool,
     last_id: i64,
     last_ms: i64,
 }
@@ -109,8 +112,17 @@ impl FakeGitea {
     }
 
     pub fn start_version(version: (u32, u32)) -> Self {
-        let world =
-            World { version, forgejo: false, url: String::new(), repos: BTreeMap::new(), last_id: 100, last_ms: 0 };
+        let scopes = None;
+        let world = World {
+            scopes,
+            hidden_from_reviewer: false,
+            version,
+            forgejo: false,
+            url: String::new(),
+            repos: BTreeMap::new(),
+            last_id: 100,
+            last_ms: 0,
+        };
         let (world, courier) = (Arc::new(Mutex::new(world)), Arc::new(Courier::default()));
         let (shared, carrier) = (Arc::clone(&world), Arc::clone(&courier));
         let server = Server::start(move |r| gitea_rest::handle(&mut held(&shared), &carrier, r));
@@ -160,6 +172,16 @@ impl FakeGitea {
     /// What the receiver answered to each posted delivery.
     pub fn delivery_answers(&self) -> Vec<Option<u16>> {
         self.courier.answers()
+    }
+
+    /// The second account is no collaborator: it sees no repository.
+    pub fn hide_from_reviewer(&self) {
+        self.world().hidden_from_reviewer = true;
+    }
+
+    /// The tokens have these scopes and no others, e.g. `read:repository`.
+    pub fn give_only(&self, scopes: &[&str]) {
+        self.world().scopes = Some(scopes.iter().map(|s| (*s).to_owned()).collect());
     }
 
     /// A repository whose branches are those of the bare repository at `bare`.

@@ -18,6 +18,12 @@ pub(super) fn handle(world: &mut World, courier: &Courier, request: &Request) ->
         Ok(login) => login,
         Err(refusal) => return refusal,
     };
+    if world.hidden_from_reviewer && login == FakeGitea::REVIEWER && segments.contains(&"repos") {
+        return not_found();
+    }
+    if let Some(refusal) = lacking_scope(world, request, &segments) {
+        return refusal;
+    }
     match segments.as_slice() {
         ["api", "v1", "user"] => Reply::json(200, account(login)),
         ["api", "v1", "repos", FakeGitea::OWNER, repo, rest @ ..] if world.repos.contains_key(*repo) => {
@@ -35,6 +41,20 @@ fn caller(request: &Request) -> Result<&'static str, Reply> {
         Some(FakeGitea::REVIEWER_TOKEN) => Ok(FakeGitea::REVIEWER),
         Some(_) => Err(error(401, "invalid username, password or token")),
     }
+}
+
+/// Asked before anything else of a request is looked at.
+fn lacking_scope(world: &World, request: &Request, segments: &[&str]) -> Option<Reply> {
+    let given = world.scopes.as_ref()?;
+    let level = if request.method == "GET" { "read" } else { "write" };
+    let kind = match segments {
+        ["api", "v1", "user", ..] => "user",
+        _ if segments.contains(&"issues") => "issue",
+        _ => "repository",
+    };
+    let enough = |scope: &String| *scope == format!("{level}:{kind}") || *scope == format!("write:{kind}");
+    let why = format!("token does not have at least one of required scope(s), required=[{level}:{kind}]");
+    (!given.iter().any(enough)).then(|| error(403, &why))
 }
 
 fn error(status: u16, message: &str) -> Reply {

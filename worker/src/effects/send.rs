@@ -83,8 +83,6 @@ pub struct Outside {
     pub reviewer: Option<Arc<GiteaClient>>,
     pub telegram: Option<Arc<TelegramClient>>,
     states: Mutex<HashMap<String, (Instant, Vec<State>)>>,
-    /// Repo -> who merges in it: two merges side by side would each be checked against a base that the other moves.
-    merging: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// A Plane state by name, with the group it is made in where it is missing.
@@ -101,6 +99,16 @@ impl Outside {
         telegram: Option<Arc<TelegramClient>>,
     ) -> Self {
         Outside { plane, gitea, telegram, ..Outside::default() }
+    }
+
+    /// So many workers live on this database and use the same tokens: each calls at its part of the allowed pace.
+    pub fn share_among(&self, workers: u32) {
+        if let Some(plane) = &self.plane {
+            plane.share_among(workers);
+        }
+        if let Some(telegram) = &self.telegram {
+            telegram.share_among(workers);
+        }
     }
 
     /// Sends `effect`.
@@ -264,8 +272,6 @@ impl Outside {
         head: &CommitId,
         title: &str,
     ) -> Result<Sent, SendError> {
-        let lease = self.lease(repo);
-        let _alone = lease.lock().await;
         let Some(pull) = pull_of(gitea, repo, branch).await? else {
             return Err(SendError::Permanent { why: format!("{branch} has no pull request to merge") });
         };
@@ -277,11 +283,6 @@ impl Outside {
         let delete_branch = settings.default_delete_branch_after_merge;
         let new = NewMerge { style: style_of(&settings), head, title, message: "", delete_branch };
         outcome(gitea.merge(repo, pull.number, new).await?, detail)
-    }
-
-    fn lease(&self, repo: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut merging = self.merging.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(merging.entry(repo.to_owned()).or_default())
     }
 }
 

@@ -7,6 +7,7 @@ mod hooks;
 mod merge;
 mod pulls;
 mod reviews;
+mod rights;
 mod status;
 mod types;
 

@@ -143,11 +143,14 @@ fn address(report: &mut Report, asked: &Asked<'_>) {
         };
         match objection {
             Objection::LocalWithoutPort | Objection::NameWithoutDot => report.fail(check, says, todo),
-            // Plane may have been told; that deliveries come proves it.
+            // That deliveries come proves that Plane was told.
             Objection::Inside | Objection::PlanesOwnHost if asked.known.plane_heard.is_some() => {
                 report.ok(check, format!("{says}, and deliveries come"));
             }
-            Objection::Inside | Objection::PlanesOwnHost => report.warn(check, says, todo),
+            // Every Plane since 1.2.3 refuses it unless told otherwise, and says so nowhere but where it is typed in.
+            Objection::Inside | Objection::PlanesOwnHost => {
+                report.fail(check, says, format!("{todo}. If that is done: the first delivery settles it"));
+            }
         }
     }
 }

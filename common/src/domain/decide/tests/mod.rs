@@ -83,6 +83,14 @@ impl Given {
         self.questions = Some(text.to_owned());
         self
     }
+    fn writes(mut self, approved: bool) -> Given {
+        self.verdict = Some(WrittenVerdict { approved, reason: "so".into() });
+        self
+    }
+    fn reviewer_account(mut self) -> Given {
+        self.policy.reviewer_account = true;
+        self
+    }
     fn runs(mut self, role: Role, n: u32) -> Given {
         self.history.runs.insert(role, n);
         self
