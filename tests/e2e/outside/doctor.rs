@@ -2,7 +2,7 @@
 //! do, and the exit code.
 
 use orch_tests::fakes::{FakeGitea, FakePlane, FakeTelegram};
-use orch_tests::stack::programs;
+use orch_tests::stack::{git, programs};
 use orch_worker::clients::gitea::{GiteaClient, GiteaSettings, NewHook};
 use serde_json::Value;
 use std::process::Command;
@@ -26,9 +26,9 @@ impl Place {
         let (plane, gitea, telegram) = (FakePlane::start(), FakeGitea::start(), FakeTelegram::start());
         gitea.add_plain_repo("widgets");
         let dir = tempfile::tempdir().unwrap();
-        let bare = dir.path().join("widgets.git");
-        let made = Command::new("git").args(["init", "-q", "--bare", "-b", "main"]).arg(&bare).status().unwrap();
-        assert!(made.success());
+        git(dir.path(), &["init", "-q", "-b", "main", "seed"]);
+        git(&dir.path().join("seed"), &["commit", "-q", "--allow-empty", "-m", "Begin"]);
+        git(dir.path(), &["clone", "-q", "--bare", "seed", "widgets.git"]);
         let claude = dir.path().join("claude");
         std::fs::write(&claude, "#!/bin/sh\necho '2.1.0 (Claude Code)'\n").unwrap();
         std::fs::set_permissions(&claude, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
@@ -132,6 +132,8 @@ fn each_fault_has_its_line() {
     let reviewer = format!("token = \"{0}\"\nreviewer_token = \"{0}\"", FakeGitea::TOKEN);
     let token = format!("token = \"{}\"", FakeGitea::TOKEN);
     let ours = format!("public_url = \"{OURS}\"");
+    let guest = good();
+    guest.plane.set_bot_role(5);
     let off = good();
     off.gitea.switch_hooks("widgets", false);
     let second = |token: &str| format!("token = \"{}\"\nreviewer_token = \"{token}\"", FakeGitea::TOKEN);
@@ -144,7 +146,8 @@ fn each_fault_has_its_line() {
         let place = Place::new().hook(&format!("{url}/webhook/gitea"));
         place.with(&ours, &format!("public_url = \"{url}\""))
     };
-    let table: [(&str, Place, &str, &str); 14] = [
+    let table: [(&str, Place, &str, &str); 15] = [
+        ("a guest", guest, "plane.role", "Member"),
         ("Plane's token", good().with(FakePlane::TOKEN, "plane_api_other"), "plane.token", "API token"),
         ("Plane's workspace", good().with("\"acme\"\napi", "\"other\"\napi"), "plane.project ET", "Member"),
         ("the forge's token", good().with(&token, "token = \"other\""), "gitea.token", "new token"),
@@ -212,6 +215,7 @@ fn what_is_in_order_is_said_to_be() {
         "plane.token",
         "plane.clock",
         "plane.account",
+        "plane.role",
         "plane.project ET",
         "plane.members ET",
         "plane.states ET",

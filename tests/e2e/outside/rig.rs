@@ -28,7 +28,7 @@ pub const REPO: &str = "widgets";
 /// One installation.
 pub struct Rig {
     pub plane: FakePlane,
-    pub gitea: FakeGitea,
+    pub gitea: Arc<FakeGitea>,
     pub ctx: Arc<Context>,
     pub reconciler: Reconciler,
     _dir: TempDir,
@@ -43,6 +43,7 @@ impl Rig {
         gitea.add_plain_repo(REPO);
         let services = Services { plane: plane.url(), gitea: gitea.url() };
         let ctx = context(&dir, &services, project);
+        let gitea = Arc::new(gitea);
         let mut rig = Rig { plane, gitea, ctx, reconciler: Reconciler::default(), _dir: dir };
         rig.ask().await;
         rig

@@ -5,11 +5,10 @@ use super::rig::now_ms;
 use orch_common::config::Config;
 use orch_common::domain::effect::{Effect, StateGroup};
 use orch_common::domain::job::{JobKind, JobStatus};
-use orch_common::store::jobs::{self, Job};
+use orch_common::store::jobs::{self, Job, NewJob};
 use orch_tests::fakes::{FakeGitea, FakePlane, FakeTelegram, Fault};
 use orch_worker::clients::gitea::NewPull;
 use orch_worker::context::Context;
-use orch_worker::engine::apply::enqueue_effect;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,9 +55,20 @@ impl Pair {
     /// Has one of them send an effect; the job afterwards.
     async fn send(&self, worker: usize, effect: Effect) -> Job {
         let ctx = &self.workers[worker];
-        let (name, key) = (ctx.name.clone(), uuid::Uuid::new_v4().to_string());
+        let (name, payload) = (ctx.name.clone(), serde_json::to_string(&effect).unwrap());
+        // Without a place in any order, as if each were of another task.
+        let new = NewJob {
+            kind: JobKind::Effect,
+            role: None,
+            repo: None,
+            task_id: None,
+            payload,
+            dedupe_key: None,
+            order_key: None,
+            available_at: None,
+        };
         let enqueue = move |c: &mut _| {
-            enqueue_effect(c, None, &effect, &key, now_ms())?;
+            jobs::enqueue(c, &new, now_ms())?;
             jobs::claim(c, JobKind::Effect, &name, now_ms())
         };
         let job = ctx.store.write(enqueue).await.unwrap().expect("a job that is due");

@@ -3,9 +3,9 @@
 use orch_common::domain::job::JobStatus;
 use orch_common::domain::stage::{Role, Stage, TaskState};
 use orch_common::store::tasks;
-use orch_tests::fakes::FakePlane;
+use orch_tests::fakes::{FakePlane, Fault};
 use orch_tests::stack::play::{after, analyses};
-use orch_tests::stack::{Play, Stack};
+use orch_tests::stack::{LONG, Play, Stack};
 use orch_worker::agent::RunDir;
 
 fn tasks_there(stack: &Stack) -> usize {
@@ -92,4 +92,16 @@ fn a_deleted_work_item_stops_its_agent() {
         !RunDir::at(stack.scene.runs.join(&run.dir)).read_agent().unwrap().unwrap().is_alive()
     });
     stack.wait("the job to end", || stack.agent_job(&item).status == JobStatus::Cancelled);
+}
+
+#[test]
+fn a_chat_that_never_answers_delays_no_stage() {
+    let stack = Stack::builder().with_telegram().start();
+    stack.telegram().fail_next(10_000, Fault::Slow(LONG * 2));
+    let item = stack.approved("Login");
+    stack.wait_task(&item, Stage::Done, TaskState::Done);
+    stack.wait_state(&item, "Done");
+    assert_eq!(stack.jobs_with(JobStatus::Failed), 0);
+    let waiting = stack.jobs(&item).into_iter().filter(|j| !j.status.is_finished());
+    assert!(waiting.clone().count() > 0 && waiting.into_iter().all(|j| j.payload.contains("telegram")));
 }

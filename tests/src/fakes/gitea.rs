@@ -334,17 +334,6 @@ impl World {
         self.repos.get_mut(name).unwrap_or_else(|| panic!("no repository {name}"))
     }
 
-    /// A review, of the head as it is.
-    pub fn add_review(&mut self, repo: &str, number: i64, login: &str, (state, body): (&str, &str)) -> ReviewRow {
-        let (id, at_ms) = (self.next_id(), self.tick());
-        let rows = self.repo(repo);
-        let commit = rows.pull_head(number);
-        let (login, state, body) = (login.to_owned(), state.to_owned(), body.to_owned());
-        let review = ReviewRow { id, login, state, body, commit, dismissed: false, at_ms };
-        rows.reviews.entry(number).or_default().push(review.clone());
-        review
-    }
-
     /// Merges; `Err`: it conflicts.
     pub fn merge(&mut self, repo: &str, number: i64, style: &str) -> Result<(), String> {
         let now = self.tick();

@@ -3,6 +3,7 @@
 use super::courier::Courier;
 use super::gitea::{CommentRow, FakeGitea, PullRow, ReviewRow, StatusRow, World};
 use super::gitea_hooks::{account, account_id};
+use super::gitea_reviews::{give_review, review_json};
 use super::server::{Reply, Request};
 use super::{fixture_json, rfc3339};
 use serde_json::{Value, json};
@@ -34,7 +35,7 @@ pub(super) fn handle(world: &mut World, courier: &Courier, request: &Request) ->
 }
 
 /// The account of a request's token.
-fn caller(request: &Request) -> Result<&'static str, Reply> {
+pub(super) fn caller(request: &Request) -> Result<&'static str, Reply> {
     match request.header("authorization").map(|given| given.strip_prefix("token ").unwrap_or_default()) {
         None => Err(error(401, "token is required")),
         Some(FakeGitea::TOKEN) => Ok(FakeGitea::BOT),
@@ -57,11 +58,11 @@ fn lacking_scope(world: &World, request: &Request, segments: &[&str]) -> Option<
     (!given.iter().any(enough)).then(|| error(403, &why))
 }
 
-fn error(status: u16, message: &str) -> Reply {
+pub(super) fn error(status: u16, message: &str) -> Reply {
     Reply::json(status, json!({ "message": message, "url": "http://git.example.test:3000/api/swagger" }))
 }
 
-fn not_found() -> Reply {
+pub(super) fn not_found() -> Reply {
     error(404, "not found")
 }
 
@@ -207,24 +208,6 @@ fn in_pull(world: &mut World, courier: &Courier, request: &Request, at: (&str, i
     }
 }
 
-/// A verdict; every pull request here is the bot's own.
-fn give_review(world: &mut World, courier: &Courier, request: &Request, (repo, number): (&str, i64)) -> Reply {
-    let Ok(login) = caller(request) else { return not_found() };
-    let body = request.json();
-    let (state, words) = (body["event"].as_str().unwrap_or_default(), body["body"].as_str().unwrap_or_default());
-    match state {
-        "APPROVED" if login == FakeGitea::BOT => return error(422, "approve your own pull is not allowed"),
-        "REQUEST_CHANGES" if login == FakeGitea::BOT => return error(422, "reject your own pull is not allowed"),
-        "APPROVED" => {}
-        "REQUEST_CHANGES" if !words.is_empty() => {}
-        _ => return error(422, "[Event]: In"),
-    }
-    let review = world.add_review(repo, number, login, (state, words));
-    courier.take(world.reviewed(repo, number, &review));
-    let head = world.repos[repo].pull_head(number);
-    Reply::json(200, review_json(&review, &head))
-}
-
 fn merge(world: &mut World, courier: &Courier, repo: &str, number: i64, body: &Value) -> Reply {
     let key = if world.version >= (1, 26) && !world.forgejo { "do" } else { "Do" };
     let Some(style) = body[key].as_str().map(str::to_owned) else {
@@ -257,19 +240,6 @@ fn merge(world: &mut World, courier: &Courier, repo: &str, number: i64, body: &V
     }
     courier.take(world.about_pull(repo, number, "pull_request_closed_merged", FakeGitea::BOT));
     Reply::empty(200)
-}
-
-fn review_json(row: &ReviewRow, head: &str) -> Value {
-    let mut review = fixture_json("gitea/rest_reviews.json")[0].clone();
-    review["id"] = json!(row.id);
-    review["user"] = account(&row.login);
-    review["state"] = json!(row.state);
-    review["body"] = json!(row.body);
-    review["commit_id"] = json!(row.commit);
-    review["stale"] = json!(row.commit != head);
-    review["dismissed"] = json!(row.dismissed);
-    review["submitted_at"] = json!(rfc3339(row.at_ms));
-    review
 }
 
 fn status_json(row: &StatusRow) -> Value {

@@ -7,6 +7,7 @@ mod gitea;
 mod gitea_git;
 mod gitea_hooks;
 mod gitea_rest;
+mod gitea_reviews;
 mod plane;
 mod plane_hooks;
 mod plane_rest;
