@@ -165,3 +165,19 @@ async fn a_review_counts_by_who_gives_it_and_by_the_gate() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_rejection_is_not_spent_where_nobody_hears_it() {
+    for (stage, state) in [(Stage::Development, TaskState::Active), (Stage::Review, TaskState::Blocked)] {
+        let (mut rig, _) = rig_with("").await;
+        rig.place(stage, state).await;
+        let told = rig.gitea.review(REPO, 1, "maria", "REQUEST_CHANGES", "because");
+        rig.arrives(&told).await;
+        assert!(rig.waiting(JobKind::Advance).await.is_empty(), "{stage}");
+        // The work comes to review, and waits there: it is found, told again, and acts once.
+        rig.place(Stage::Review, TaskState::Active).await;
+        rig.ask().await;
+        rig.arrives(&told).await;
+        assert_eq!(rig.waiting(JobKind::Advance).await, ["forge review_rejected"], "{stage}");
+    }
+}

@@ -108,7 +108,7 @@ async fn blind_for(second: &GiteaClient, asked: &Asked<'_>) -> Option<String> {
 async fn repository(report: &mut Report, asked: &Asked<'_>, gitea: &GiteaClient, project: &Project) {
     let check = format!("gitea.repo {}", project.repo);
     let found = gitea.repo(&project.repo).await;
-    if let Ok(repo) = found.as_ref().map(Clone::clone)
+    if let Ok(repo) = &found
         && !repo.archived
         && repo.permissions.push
     {
