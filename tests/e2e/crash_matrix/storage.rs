@@ -2,6 +2,7 @@
 
 use super::checks::all_is_well_with;
 use super::round::{short_pipeline, short_play};
+use orch_common::domain::job::JobStatus;
 use orch_common::domain::stage::{Role, Stage, TaskState};
 use orch_common::store::{Store, StoreOptions, workers};
 use orch_tests::stack::play::{after, develops};
@@ -41,7 +42,12 @@ fn a_run_that_ends_while_the_disk_is_full_is_concluded_when_there_is_room_again(
     let (item, _) = stack.plane().create_item("Login", "", &[]);
     let run = stack.wait_running(&item, Role::Developer);
     stack.wait("the agent itself", || stack.agents_begun(&item, Role::Developer) == 1);
-    stack.wait("the effects so far", || stack.comments(&item).len() == 2);
+    // A message of the chat that is sent and not yet recorded would be sent again.
+    stack.wait("all else to be recorded", || {
+        stack.comments(&item).len() == 2
+            && stack.jobs_with(JobStatus::Queued) == 0
+            && stack.jobs_with(JobStatus::Running) == 1
+    });
     limit_files(&stack, "1");
     stack.give("go");
     let dir = RunDir::at(stack.scene.runs.join(&run.dir));
