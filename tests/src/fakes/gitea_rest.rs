@@ -1,7 +1,7 @@
 //! The forge's REST API over the world, with the differences of its versions.
 
 use super::courier::Courier;
-use super::gitea::{CommentRow, FakeGitea, PullRow, ReviewRow, StatusRow, World};
+use super::gitea::{CommentRow, FakeGitea, PullRow, StatusRow, World};
 use super::gitea_hooks::{account, account_id};
 use super::gitea_reviews::{give_review, review_json};
 use super::server::{Reply, Request};
