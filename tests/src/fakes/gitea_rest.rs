@@ -100,7 +100,7 @@ fn pull_number(world: &World, repo: &str, number: &str) -> Option<i64> {
     world.repos[repo].pulls.iter().any(|p| p.number == number).then_some(number)
 }
 
-fn paged(all: Vec<Value>, request: &Request) -> (Vec<Value>, usize) {
+fn paged<T>(all: Vec<T>, request: &Request) -> (Vec<T>, usize) {
     let number = |key: &str, default: usize| request.query(key).and_then(|v| v.parse().ok()).unwrap_or(default);
     let (page, limit, total) = (number("page", 1).max(1), number("limit", 30).clamp(1, 50), all.len());
     (all.into_iter().skip((page - 1) * limit).take(limit).collect(), total)
@@ -152,7 +152,9 @@ fn list_pulls(world: &World, request: &Request, repo: &str) -> Reply {
     if request.query("sort") == Some("recentupdate") {
         rows.sort_by_key(|p| std::cmp::Reverse(p.updated_ms));
     }
-    list(rows.into_iter().map(|p| world.pull_json(repo, p.number)).collect(), request)
+    let (page, total) = paged(rows, request);
+    let shown = page.into_iter().map(|p| world.pull_json(repo, p.number));
+    Reply::json(200, shown.collect()).with("x-total-count", total)
 }
 
 fn create_pull(world: &mut World, courier: &Courier, repo: &str, body: &Value) -> Reply {
