@@ -91,6 +91,7 @@ fn writer_options(settings: &Settings) -> StoreOptions {
         pool_size: 1,
         durability: Durability::Full,
         patience: crate::intake::LOCK_ATTEMPT,
+        checkpoint_pages: crate::intake::CHECKPOINT_PAGES,
         ..StoreOptions::new(settings.database.clone())
     }
 }

@@ -22,7 +22,13 @@ use tokio::time::Instant;
 const SETTLE: Duration = Duration::from_secs(2);
 /// Between two looks while a write settles: the first, and the longest.
 const FIRST_LOOK: Duration = Duration::from_micros(100);
-const LONGEST_LOOK: Duration = Duration::from_millis(16);
+const LONGEST_LOOK: Duration = Duration::from_millis(250);
+/// What the runtime's clock counts in.
+const TICK: Duration = Duration::from_millis(1);
+/// Looks in a row that may follow each other at once; under a steady stream of writes there is one in each
+/// [`SPACING`].
+const BURST: f64 = 16.0;
+const SPACING: Duration = Duration::from_millis(2);
 
 /// Waits for commits to one database.
 pub struct Waker {
@@ -33,6 +39,8 @@ pub struct Waker {
     /// Until when writes that were seen may still become a commit. Kept between calls, so that a caller may drop
     /// [`Waker::changed`] at any point and lose nothing.
     unsettled: Option<Instant>,
+    /// Looks that may be taken at once, as they stood at the last one.
+    credit: (f64, Instant),
 }
 
 impl Waker {
@@ -51,7 +59,13 @@ impl Waker {
         let mut commits = Commits::of(db_path);
         commits.moved_on();
         let names = [name.to_owned(), beside("-wal"), beside("-journal")];
-        Ok(Waker { events: register(Watch(inotify))?, names, commits, unsettled: None })
+        Ok(Waker {
+            events: register(Watch(inotify))?,
+            names,
+            commits,
+            unsettled: None,
+            credit: (BURST, Instant::now()),
+        })
     }
 
     /// Returns when another connection (of any process) has committed since the last return, or since
@@ -67,31 +81,51 @@ impl Waker {
                 return;
             }
             if self.unsettled.is_some_and(|until| Instant::now() < until) {
-                pause(look).await;
-                look = (look * 2).min(LONGEST_LOOK);
+                pause(self.breath()).await;
+                if look < TICK {
+                    look *= 2;
+                    continue;
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(look) => look = (look * 2).min(LONGEST_LOOK),
+                    // Another write begins another settling.
+                    () = self.written() => look = FIRST_LOOK,
+                }
                 continue;
             }
             self.unsettled = None;
-            self.readable().await;
+            self.written().await;
         }
     }
 
-    /// Waits for the kernel to have something to say. If it cannot be asked any more, the caller's polling is what
-    /// is left, and this never returns.
-    async fn readable(&mut self) {
-        match self.events.readable_mut().await {
-            Ok(mut guard) => {
-                // Only a real read says that there is nothing; readiness alone may be old.
-                let read = guard.try_io(|events| events.get_ref().0.read_events().map_err(io::Error::from));
-                if let Ok(Ok(events)) = read
-                    && concerns(&self.names, &events)
-                {
-                    self.unsettled = Some(Instant::now() + SETTLE);
+    /// How long to wait in any case before the next look.
+    fn breath(&mut self) -> Duration {
+        let (credit, at) = self.credit;
+        let now = Instant::now();
+        let credit = (credit + now.duration_since(at).div_duration_f64(SPACING)).min(BURST);
+        self.credit = ((credit - 1.0).max(0.0), now);
+        if credit < 1.0 { SPACING } else { FIRST_LOOK }
+    }
+
+    /// Waits for a write. If the kernel cannot be asked any more, the caller's polling is what is left, and this
+    /// never returns. May be dropped at any point and loses nothing.
+    async fn written(&mut self) {
+        loop {
+            match self.events.readable_mut().await {
+                Ok(mut guard) => {
+                    // Only a real read says that there is nothing; readiness alone may be old.
+                    let read = guard.try_io(|events| events.get_ref().0.read_events().map_err(io::Error::from));
+                    if let Ok(Ok(events)) = read
+                        && concerns(&self.names, &events)
+                    {
+                        self.unsettled = Some(Instant::now() + SETTLE);
+                        return;
+                    }
                 }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "commits of other processes are no longer seen at once, only by polling");
-                std::future::pending().await
+                Err(error) => {
+                    tracing::warn!(%error, "commits of other processes are no longer seen at once, only by polling");
+                    std::future::pending().await
+                }
             }
         }
     }
@@ -113,7 +147,7 @@ fn register(watch: Watch) -> io::Result<AsyncFd<Watch>> {
 
 /// The runtime's clock counts whole milliseconds, a commit on a fast disk takes a tenth of one.
 async fn pause(span: Duration) {
-    if span < Duration::from_millis(1) {
+    if span < TICK {
         let slept = tokio::task::spawn_blocking(move || std::thread::sleep(span)).await;
         if slept.is_ok() {
             return;

@@ -57,6 +57,7 @@ pub async fn register(ctx: &Context) -> anyhow::Result<Worker> {
     failpoint::here(Point::Register);
     ctx.store.write(move |c| workers::register(c, &row)).await?;
     failpoint::here(Point::Registered);
+    share_the_pace(ctx).await;
     Ok(me)
 }
 
@@ -86,6 +87,7 @@ pub async fn beat(ctx: Arc<Context>, me: Worker) {
         failpoint::here(Point::Beaten);
         match beaten {
             Ok(true) => {
+                share_the_pace(&ctx).await;
                 let silence = last.elapsed();
                 last = Instant::now();
                 if silence >= dead {
@@ -100,6 +102,15 @@ pub async fn beat(ctx: Arc<Context>, me: Worker) {
             }
             Err(error) => tracing::warn!(%error, "no sign of life could be written"),
         }
+    }
+}
+
+/// What the services allow a token is for all living workers together.
+async fn share_the_pace(ctx: &Context) {
+    let dead_ms = i64::try_from(ctx.config.worker.heartbeat_dead_s).unwrap_or(i64::MAX / 1000).saturating_mul(1000);
+    match ctx.store.read(move |c| workers::living(c, now_ms().saturating_sub(dead_ms))).await {
+        Ok(living) => ctx.outside.share_among(u32::try_from(living).unwrap_or(1)),
+        Err(error) => tracing::debug!(%error, "the living workers could not be counted"),
     }
 }
 

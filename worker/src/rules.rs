@@ -4,7 +4,9 @@
 use crate::context::pipeline_of;
 use orch_common::config::{Config, Project};
 use orch_common::domain::decide::Policy;
+use orch_common::domain::gate::Gate;
 use orch_common::domain::messages::{BadTemplate, Catalogue, Locale, Message};
+use orch_common::domain::stage::Stage;
 use orch_common::store::tasks::Task;
 use std::collections::BTreeMap;
 
@@ -38,6 +40,8 @@ impl Rules {
                 .timeout_s
                 .div_ceil(60)
                 .clamp(1, 15),
+            reviewer_account: self.config.gitea.reviewer_token.is_some()
+                && pipeline_of(project).gate(Stage::Review) == Some(Gate::ReviewApproved),
         }
     }
 

@@ -1,9 +1,11 @@
 //! The way into the queue. Requests hand their delivery to the one writer of this process and wait for its commit;
 //! nothing else in the API writes to the database.
 
+mod checkpoint;
 mod phase;
 mod writer;
 
+pub use checkpoint::AT_THE_LATEST as CHECKPOINT_PAGES;
 pub use phase::{Phase, Standing};
 pub use writer::LOCK_ATTEMPT;
 

@@ -52,6 +52,9 @@ pub enum Effect {
     GiteaPull { repo: String, branch: String, base: String, title: String, body: String, link: Option<PlaneTarget> },
     /// A comment on the branch's pull request, with a hidden marker made of `key`.
     GiteaComment { repo: String, branch: String, key: String, text: String },
+    /// The reviewer role's verdict as a review of the branch's open pull request, by the reviewer account, bound to
+    /// `head`; a hidden marker made of `key` makes it one.
+    GiteaReview { repo: String, branch: String, head: CommitId, approved: bool, key: String, text: String },
     /// The status `context` (always `orch/...`) of a commit; `target` is where its link leads, for people.
     GiteaStatus {
         repo: String,
@@ -83,6 +86,7 @@ impl Effect {
             Effect::GiteaBranch { .. }
             | Effect::GiteaPull { .. }
             | Effect::GiteaComment { .. }
+            | Effect::GiteaReview { .. }
             | Effect::GiteaStatus { .. }
             | Effect::GiteaMerge { .. } => Destination::Gitea,
             Effect::Telegram { .. } => Destination::Telegram,
@@ -98,6 +102,7 @@ impl Effect {
             Effect::GiteaBranch { .. } => "gitea_branch",
             Effect::GiteaPull { .. } => "gitea_pull",
             Effect::GiteaComment { .. } => "gitea_comment",
+            Effect::GiteaReview { .. } => "gitea_review",
             Effect::GiteaStatus { .. } => "gitea_status",
             Effect::GiteaMerge { .. } => "gitea_merge",
             Effect::Telegram { .. } => "telegram",

@@ -3,7 +3,7 @@
 mod judge;
 mod summary;
 
-pub use judge::judge;
+pub use judge::{judge, written_verdict};
 
 use super::stage::CommitId;
 use crate::named_enum;
@@ -116,6 +116,14 @@ impl ArtifactNames {
             .chain([&self.test_report])
             .map(String::as_str)
     }
+}
+
+/// What the reviewer role wrote, with its words for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenVerdict {
+    pub approved: bool,
+    /// `reason` or `summary` of the front matter, else the beginning of the text below it; may be empty.
+    pub reason: String,
 }
 
 /// What was found in the branch and at the forge at one moment, on one commit.

@@ -1,28 +1,35 @@
-//! Opening the database and running transactions: pragmas that are read back, one pool per process, writers
-//! that wait fairly for their turn.
+//! Opening the database and running transactions: pragmas that are read back, readers side by side, and one connection
+//! that writes, since SQLite lets one write at a time anyway.
 
 use super::error::StoreError;
 use super::migrate;
+use super::turn::Turn;
 use crate::failpoint::{self, Point};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnection};
 use diesel::sql_types::Text;
+use scheduled_thread_pool::ScheduledThreadPool;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// An open connection; every function of the store takes one.
 pub type Conn = SqliteConnection;
 
-/// How long SQLite itself waits for a lock before it hands the wait to [`Store::write`]'s own loop, in ms. SQLite's
-/// handler sleeps longer and longer and so starves those who wait; many short waits are fair.
-const BUSY_TIMEOUT_MS: u32 = 12;
+/// How long a reader waits for a lock (another process recovers the log), in ms.
+const READERS_TIMEOUT_MS: u32 = 12;
 
-/// Pages in memory per connection, in KiB. A batch of deliveries must fit, or its pages are written twice.
-const CACHE_KIB: u32 = 4000;
+/// Writers wait by themselves: SQLite's handler sleeps longer and longer and so starves those who wait.
+const WRITERS_TIMEOUT_MS: u32 = 0;
 
-/// Pages in the log before they are brought into the database. Pages that many commits change (the indexes) are
-/// brought once; 16 MiB is far below the size to which the log is cut back.
+/// Pages in memory of the connection that writes, in KiB. A batch of deliveries must fit, or its pages are written twice.
+const WRITERS_CACHE_KIB: u32 = 4000;
+/// The same of one that reads.
+const READERS_CACHE_KIB: u32 = 1000;
+
+/// Pages in the log before they are brought into the database by whoever commits next. Pages that many commits change
+/// (the indexes) are brought once; 16 MiB is far below the size to which the log is cut back.
 const CHECKPOINT_PAGES: u32 = 4096;
 
 /// What a commit survives.
@@ -47,21 +54,25 @@ impl Durability {
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
     pub path: PathBuf,
-    /// Connections kept open.
+    /// Connections for reading; one for writing comes on top.
     pub pool_size: u32,
     pub durability: Durability,
     /// How long a writer waits for its turn before it reports [`StoreError::Busy`].
     pub patience: Duration,
+    /// Pages of the log at which a commit also brings them into the database. More for who calls
+    /// [`Store::checkpoint`] in time.
+    pub checkpoint_pages: u32,
 }
 
 impl StoreOptions {
-    /// The defaults of a daemon: 4 connections, full durability, 30 s of patience.
+    /// The defaults of a daemon: 3 connections for reading, full durability, 30 s of patience.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         StoreOptions {
             path: path.into(),
-            pool_size: 4,
+            pool_size: 3,
             durability: Durability::Full,
             patience: Duration::from_secs(30),
+            checkpoint_pages: CHECKPOINT_PAGES,
         }
     }
 }
@@ -69,14 +80,20 @@ impl StoreOptions {
 /// A handle on the database, cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    pool: Pool<ConnectionManager<SqliteConnection>>,
+    readers: Connections,
+    writer: Connections,
     path: PathBuf,
     patience: Duration,
 }
 
+type Connections = Pool<ConnectionManager<SqliteConnection>>;
+
 #[derive(Debug)]
 struct Pragmas {
     durability: Durability,
+    timeout_ms: u32,
+    cache_kib: u32,
+    checkpoint_pages: u32,
 }
 
 impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for Pragmas {
@@ -84,10 +101,13 @@ impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for Pragmas {
         // The order matters: without the timeout, switching to WAL fails while somebody else writes.
         let pragmas = format!(
             "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = {}; PRAGMA foreign_keys = ON; \
-             PRAGMA temp_store = MEMORY; PRAGMA cache_size = -{CACHE_KIB}; PRAGMA journal_size_limit = 33554432; \
-             PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; \
-             PRAGMA busy_timeout = {BUSY_TIMEOUT_MS};",
-            self.durability.pragma()
+             PRAGMA temp_store = MEMORY; PRAGMA cache_size = -{}; PRAGMA journal_size_limit = 33554432; \
+             PRAGMA wal_autocheckpoint = {}; \
+             PRAGMA busy_timeout = {};",
+            self.durability.pragma(),
+            self.cache_kib,
+            self.checkpoint_pages,
+            self.timeout_ms
         );
         conn.batch_execute(&pragmas).map_err(diesel::r2d2::Error::QueryError)
     }
@@ -113,15 +133,24 @@ impl Store {
         let url = options.path.to_str().ok_or_else(|| open("the path is not UTF-8".into()))?;
         // The pool tries a bad path again and again; this says at once what is wrong with it.
         SqliteConnection::establish(url).map_err(|e| open(e.to_string()))?;
-        let pool = Pool::builder()
-            .max_size(options.pool_size.max(1))
-            .min_idle(Some(1))
-            .test_on_check_out(false)
-            .connection_timeout(Duration::from_secs(10))
-            .connection_customizer(Box::new(Pragmas { durability: options.durability }))
-            .build(ConnectionManager::new(url))
-            .map_err(|e| open(e.to_string()))?;
-        let store = Store { pool, path: options.path.clone(), patience: options.patience };
+        // Opens what was closed; seldom has anything to do.
+        let spare = Arc::new(ScheduledThreadPool::builder().num_threads(1).thread_name_pattern("store").build());
+        let StoreOptions { durability, checkpoint_pages, .. } = *options;
+        let connections = |size: u32, timeout_ms, cache_kib| {
+            let pragmas = Pragmas { durability, timeout_ms, cache_kib, checkpoint_pages };
+            Pool::builder()
+                .max_size(size)
+                .min_idle(Some(1))
+                .test_on_check_out(false)
+                .connection_timeout(Duration::from_secs(10))
+                .connection_customizer(Box::new(pragmas))
+                .thread_pool(Arc::clone(&spare))
+                .build(ConnectionManager::new(url))
+                .map_err(|e| open(e.to_string()))
+        };
+        let writer = connections(1, WRITERS_TIMEOUT_MS, WRITERS_CACHE_KIB)?;
+        let readers = connections(options.pool_size.max(1), READERS_TIMEOUT_MS, READERS_CACHE_KIB)?;
+        let store = Store { readers, writer, path: options.path.clone(), patience: options.patience };
         store.verify(options.durability)?;
         Ok(store)
     }
@@ -148,10 +177,18 @@ impl Store {
         &self.path
     }
 
-    /// A pooled connection.
+    /// A pooled connection, for reading.
     pub fn connection(&self) -> Result<PooledConnection<ConnectionManager<SqliteConnection>>, StoreError> {
         let give_up = Duration::from_secs(10).min(self.patience.max(Duration::from_millis(100)));
-        self.pool.get_timeout(give_up).map_err(|e| {
+        self.of(&self.readers, give_up)
+    }
+
+    fn of(
+        &self,
+        pool: &Connections,
+        patience: Duration,
+    ) -> Result<PooledConnection<ConnectionManager<SqliteConnection>>, StoreError> {
+        pool.get_timeout(patience).map_err(|e| {
             // r2d2 adds the reason where a connection could not be opened; without one, all are taken.
             let why = e.to_string();
             match why.split_once(": ") {
@@ -187,14 +224,31 @@ impl Store {
     where
         F: FnMut(&mut Conn) -> Result<T, StoreError>,
     {
-        immediate(&mut *self.connection()?, self.patience, f)
+        let mut conn = self.of(&self.writer, self.patience.max(Duration::from_millis(100)))?;
+        immediate(&mut conn, self.patience, Some(&self.path), f)
+    }
+
+    /// Brings the log into the database and lets writers begin it anew. Most of it is done beside the writers; they
+    /// wait only while what they added meanwhile is brought as well.
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        let mut conn = self.connection()?;
+        conn.batch_execute("PRAGMA wal_checkpoint(PASSIVE)")?;
+        conn.batch_execute("PRAGMA wal_checkpoint(PASSIVE)")?;
+        let _first_in_line = Turn::wait(&self.path, Instant::now() + self.patience);
+        Ok(conn.batch_execute("PRAGMA wal_checkpoint(RESTART)")?)
     }
 
     fn verify(&self, durability: Durability) -> Result<(), StoreError> {
-        let mut conn = self.connection()?;
+        for pool in [&self.writer, &self.readers] {
+            Store::verify_one(&mut *self.of(pool, Duration::from_secs(10))?, durability)?;
+        }
+        Ok(())
+    }
+
+    fn verify_one(conn: &mut Conn, durability: Durability) -> Result<(), StoreError> {
         for (pragma, wanted) in [("journal_mode", "wal"), ("synchronous", durability.pragma()), ("foreign_keys", "1")] {
             let sql = format!("SELECT CAST({pragma} AS TEXT) AS value FROM pragma_{pragma}");
-            let found: PragmaText = diesel::sql_query(sql).get_result(&mut *conn)?;
+            let found: PragmaText = diesel::sql_query(sql).get_result(conn)?;
             if !found.value.eq_ignore_ascii_case(wanted) {
                 return Err(StoreError::Durability(format!("{pragma} is {}, wanted {wanted}", found.value)));
             }
@@ -203,8 +257,14 @@ impl Store {
     }
 }
 
-/// Runs `f` in an immediate transaction, waiting up to `patience` for the writer's lock in many short waits.
-pub(crate) fn immediate<T, F>(conn: &mut Conn, patience: Duration, mut f: F) -> Result<T, StoreError>
+/// Runs `f` in an immediate transaction, waiting up to `patience` for the writer's lock of the database at `path` (`None`
+/// = without a turn).
+pub(crate) fn immediate<T, F>(
+    conn: &mut Conn,
+    patience: Duration,
+    path: Option<&Path>,
+    mut f: F,
+) -> Result<T, StoreError>
 where
     F: FnMut(&mut Conn) -> Result<T, StoreError>,
 {
@@ -212,10 +272,18 @@ where
     if failpoint::refuses(Point::TxnBegin) {
         return Err(StoreError::NotWritable("a fail point says so".into()));
     }
+    let mut turn = path.map(|path| Turn::wait(path, give_up));
     loop {
-        let attempt = conn.immediate_transaction(|c| f(c).inspect(|_| failpoint::here(Point::TxnInside)));
+        let attempt = conn.immediate_transaction(|c| {
+            if let Some(turn) = &mut turn {
+                turn.pass_on();
+            }
+            f(c).inspect(|_| failpoint::here(Point::TxnInside))
+        });
         match attempt {
-            Err(StoreError::Busy) if Instant::now() < give_up => std::thread::sleep(Duration::from_millis(1)),
+            Err(StoreError::Busy) if Instant::now() < give_up => {
+                std::thread::sleep(turn.as_ref().map_or(Duration::from_millis(1), Turn::pause));
+            }
             other => return other.inspect(|_| failpoint::here(Point::TxnCommitted)),
         }
     }

@@ -3,9 +3,11 @@
 use super::connection::Conn;
 use super::error::StoreError;
 use super::jobs::is_busy;
-use super::schema::{deliveries, jobs};
+use super::prepared::prepared;
+use super::schema::deliveries;
 use crate::domain::job::JobKind;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, Text};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -60,32 +62,41 @@ pub enum Intake {
     Duplicate(i64),
 }
 
+prepared! {
+    Known -> BigInt:
+    "SELECT job_id FROM deliveries WHERE source = " source: str as Text => " AND key = " key: [u8] as Binary => " LIMIT 1"
+}
+
+prepared! {
+    InsertEvent -> BigInt:
+    "INSERT INTO jobs (kind, repo, payload, max_attempts, order_key, ready, created_at) VALUES ('event', "
+        repo: Option<&'q str> as Nullable<Text> => ", "
+        payload: str as Text => ", "
+        max_attempts: i32 as Integer => ", "
+        order_key: Option<&'q str> as Nullable<Text> => ", "
+        ready: bool as Bool => ", "
+        now: i64 as BigInt => ") RETURNING id"
+}
+
+prepared! {
+    Remember: "INSERT INTO deliveries (job_id, source, key, received_at) VALUES (" job: i64 as BigInt => ", "
+        source: str as Text => ", "
+        key: [u8] as Binary => ", "
+        now: i64 as BigInt => ")"
+}
+
 /// Inserts one delivery; call it inside a transaction (many share one: group commit).
 pub fn insert(conn: &mut Conn, new: &NewDelivery, now: i64) -> Result<Intake, StoreError> {
     if let Some(job) = known(conn, new.source, &new.key)? {
         return Ok(Intake::Duplicate(job));
     }
-    let ready = !is_busy(conn, new.order_key.as_deref())?;
-    let job: i64 = diesel::insert_into(jobs::table)
-        .values((
-            jobs::kind.eq(JobKind::Event),
-            jobs::repo.eq(new.repo.as_deref()),
-            jobs::payload.eq(&new.payload),
-            jobs::max_attempts.eq(JobKind::Event.max_attempts()),
-            jobs::order_key.eq(new.order_key.as_deref()),
-            jobs::ready.eq(ready),
-            jobs::created_at.eq(now),
-        ))
-        .returning(jobs::id)
-        .get_result(conn)?;
-    diesel::insert_into(deliveries::table)
-        .values((
-            deliveries::source.eq(new.source.as_str()),
-            deliveries::key.eq(&*compact(&new.key)),
-            deliveries::job_id.eq(job),
-            deliveries::received_at.eq(now),
-        ))
-        .execute(conn)?;
+    let (order_key, repo) = (new.order_key.as_deref(), new.repo.as_deref());
+    let ready = !is_busy(conn, order_key)?;
+    let (order_key, repo, max_attempts) = (&order_key, &repo, &JobKind::Event.max_attempts());
+    let insert = InsertEvent { repo, payload: &new.payload, max_attempts, order_key, ready: &ready, now: &now };
+    let job: i64 = insert.get_result(conn)?;
+    let (source, key) = (new.source.as_str(), &*compact(&new.key));
+    Remember { job: &job, source, key, now: &now }.execute(conn)?;
     Ok(Intake::Queued(job))
 }
 
@@ -99,9 +110,8 @@ fn compact(key: &[u8]) -> Cow<'_, [u8]> {
 
 /// The job of a delivery that was seen before.
 pub fn known(conn: &mut Conn, source: Source, key: &[u8]) -> Result<Option<i64>, StoreError> {
-    let key = compact(key);
-    let same = deliveries::source.eq(source.as_str()).and(deliveries::key.eq(&*key));
-    Ok(deliveries::table.filter(same).select(deliveries::job_id).first(conn).optional()?)
+    let source = source.as_str();
+    Ok(Known { source, key: &compact(key) }.get_result(conn).optional()?)
 }
 
 /// When the newest delivery of a source came, in ms; `None` = none is known. Looks from the newest back: quick, unless

@@ -17,6 +17,7 @@ pub mod retention;
 pub mod runs;
 pub mod schema;
 pub mod tasks;
+mod turn;
 pub mod workers;
 
 #[cfg(test)]

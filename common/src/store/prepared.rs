@@ -1,11 +1,12 @@
-//! Statements whose text never changes, compiled once per connection. Diesel compiles a `sql_query` anew at every
-//! call, which costs more than the statement itself where that is one look into an index.
+//! Statements whose text never changes, compiled once per connection. Diesel compiles a `sql_query` and every `UPDATE`
+//! anew at each call, triggers included, which costs more than the statement itself where that touches one row.
 
-/// Declares a statement: its name, the type of its row, and its text with the parameters where they belong.
+/// Declares a statement: its name, the type of its row where it has one, and its text with the parameters where they
+/// belong.
 ///
 /// `prepared! { OldestOf -> BigInt: "SELECT id FROM jobs WHERE kind = " kind: str as Text => " LIMIT 1" }`
 macro_rules! prepared {
-    ($(#[$doc:meta])* $name:ident -> $row:ty: $first:literal $($field:ident: $rust:ty as $sql:ty => $next:literal)+) => {
+    ($(#[$doc:meta])* $name:ident $(-> $row:ty)?: $first:literal $($field:ident: $rust:ty as $sql:ty => $next:literal)+) => {
         $(#[$doc])*
         struct $name<'q> {
             $($field: &'q $rust),+
@@ -16,9 +17,11 @@ macro_rules! prepared {
             const HAS_STATIC_QUERY_ID: bool = true;
         }
 
-        impl diesel::query_builder::Query for $name<'_> {
-            type SqlType = $row;
-        }
+        $(
+            impl diesel::query_builder::Query for $name<'_> {
+                type SqlType = $row;
+            }
+        )?
 
         impl diesel::RunQueryDsl<diesel::SqliteConnection> for $name<'_> {}
 

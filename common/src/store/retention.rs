@@ -14,18 +14,20 @@ pub const STEP: i64 = 200;
 pub struct Pruned {
     pub jobs: usize,
     pub deliveries: usize,
+    /// Deeds (comments, reviews, moves) that are known to have acted.
+    pub deeds: usize,
 }
 
 impl Pruned {
     /// Nothing is left to prune for now.
     pub fn is_empty(&self) -> bool {
-        self.jobs == 0 && self.deliveries == 0
+        self.jobs == 0 && self.deliveries == 0 && self.deeds == 0
     }
 }
 
 /// Removes up to [`STEP`] finished jobs (with their payloads, so the bodies of deliveries) that ended before
-/// `jobs_before`, and as many delivery keys older than `deliveries_before` (ms). The newest job always
-/// stays: ids are never given twice.
+/// `jobs_before`, and as many delivery keys, and deeds that have acted, older than `deliveries_before` (ms). The newest
+/// job always stays: ids are never given twice.
 pub fn prune_step(conn: &mut Conn, jobs_before: i64, deliveries_before: i64) -> Result<Pruned, StoreError> {
     let jobs = sql_query(
         "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs INDEXED BY jobs_finished \
@@ -41,5 +43,19 @@ pub fn prune_step(conn: &mut Conn, jobs_before: i64, deliveries_before: i64) -> 
             .bind::<BigInt, _>(STEP)
             .bind::<BigInt, _>(deliveries_before)
             .execute(conn)?;
-    Ok(Pruned { jobs, deliveries })
+    Ok(Pruned { jobs, deliveries, deeds: prune_deeds(conn, deliveries_before)? })
+}
+
+/// Asking finds a deed again for as long as its task is open, however old the deed is. So one is forgotten only when
+/// every task that was there when it acted has ended; a late delivery of it meets an ended task.
+fn prune_deeds(conn: &mut Conn, before: i64) -> Result<usize, StoreError> {
+    let deeds = "name BETWEEN 'comment:' AND 'comment;' OR name BETWEEN 'moved:' AND 'moved;' \
+         OR name BETWEEN 'review:' AND 'review;'";
+    let oldest_open = "SELECT coalesce(min(created_at), 9223372036854775807) FROM tasks \
+         WHERE state NOT IN ('cancelled','done')";
+    let text = format!(
+        "DELETE FROM cursors WHERE name IN (SELECT name FROM cursors WHERE ({deeds}) AND updated_at < ? \
+         AND updated_at < ({oldest_open}) LIMIT ?)"
+    );
+    Ok(sql_query(text).bind::<BigInt, _>(before).bind::<BigInt, _>(STEP).execute(conn)?)
 }

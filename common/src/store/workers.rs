@@ -80,6 +80,12 @@ pub fn all(conn: &mut Conn) -> Result<Vec<Worker>, StoreError> {
     Ok(workers::table.order(workers::name).select(Worker::as_select()).load(conn)?)
 }
 
+/// How many workers run and have given a sign of life since `since` (ms).
+pub fn living(conn: &mut Conn, since: i64) -> Result<i64, StoreError> {
+    let running = workers::table.filter(workers::state.ne("stopped")).filter(workers::heartbeat_at.ge(since));
+    Ok(running.count().get_result(conn)?)
+}
+
 /// When any worker last gave a sign of life, in ms.
 pub fn newest_heartbeat(conn: &mut Conn) -> Result<Option<i64>, StoreError> {
     Ok(workers::table.select(diesel::dsl::max(workers::heartbeat_at)).first(conn)?)

@@ -78,7 +78,7 @@ impl Agents {
     pub(super) fn prepare(folder: &Path, count: usize) -> anyhow::Result<Agents> {
         agent::install(folder)?;
         let (forge, store) = (forge(folder)?, migrated(folder)?);
-        let tasks = (0..count).map(|n| task(&store, n)).collect::<anyhow::Result<Vec<_>>>()?;
+        let tasks = (1..=count).map(|n| task(&store, n)).collect::<anyhow::Result<Vec<_>>>()?;
         load::runtime()?.block_on(worktrees(folder, &forge, &tasks))?;
         Ok(Agents { store, forge, tasks })
     }

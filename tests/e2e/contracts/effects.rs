@@ -25,11 +25,12 @@ fn stage() -> Stage {
     let head = "b".repeat(40);
     gitea.set_branch(REPO, BRANCH, &head);
     let (item, _) = plane.create_item("Title", "", &[]);
-    let outside = Outside::new(
+    let mut outside = Outside::new(
         Some(Arc::new(plane_at(plane.url()))),
         Some(Arc::new(gitea_at(gitea.url()))),
         Some(Arc::new(telegram_at(telegram.url()))),
     );
+    outside.reviewer = Some(Arc::new(super::gitea_reviewer_at(gitea.url())));
     Stage { plane, gitea, telegram, outside, item, head }
 }
 
@@ -48,6 +49,11 @@ impl Stage {
         let link = Some(PlaneTarget { project: FakePlane::PROJECT.into(), work_item: self.item.clone() });
         let (title, body) = ("ET-1: x".into(), "b".into());
         Effect::GiteaPull { repo: REPO.into(), branch: BRANCH.into(), base: "main".into(), title, body, link }
+    }
+
+    fn review(&self, approved: bool) -> Effect {
+        let (head, key) = (self.head.parse().unwrap(), format!("t1:v{approved}:review"));
+        Effect::GiteaReview { repo: REPO.into(), branch: BRANCH.into(), head, approved, key, text: "so".into() }
     }
 
     fn merge(&self, head: &str) -> Effect {
@@ -84,6 +90,8 @@ async fn a_second_send_finds_the_first() {
         Effect::GiteaBranch { repo: REPO.into(), branch: "feature/ET-2".into(), base: "main".into() },
         s.pull(),
         Effect::GiteaComment { repo: REPO.into(), branch: BRANCH.into(), key: "t1:review".into(), text: "hi".into() },
+        s.review(false),
+        s.review(true),
         s.status(StatusState::Pending),
         s.status(StatusState::Success),
         s.merge(&s.head),
@@ -100,6 +108,9 @@ async fn a_second_send_finds_the_first() {
     let pull = s.gitea.pull_of(REPO, BRANCH).unwrap();
     assert!(pull.merged && s.gitea.pulls(REPO).len() == 1);
     assert_eq!(s.gitea.comments_of(REPO, 1)[0].body, "hi\n\n<!-- orch:t1:review -->");
+    let reviews: Vec<_> = s.gitea.reviews_of(REPO, 1).into_iter().map(|r| (r.login, r.state, r.commit)).collect();
+    let by = |state: &str| (FakeGitea::REVIEWER.to_owned(), state.to_owned(), s.head.clone());
+    assert_eq!(reviews, [by("REQUEST_CHANGES"), by("APPROVED")]);
     assert_eq!(s.gitea.statuses_of(REPO, &s.head).len(), 2);
 }
 
@@ -112,6 +123,10 @@ async fn a_lost_answer_does_not_double_anything() {
         s.plane.fail_when("", path, 1, Fault::LostAnswer);
         s.outside.send(&effect).await.unwrap();
     }
+    s.gitea.fail_when("POST", "/reviews", 1, Fault::LostAnswer);
+    assert!(matches!(s.outside.send(&s.review(true)).await, Err(SendError::Transient { .. })));
+    assert!(matches!(s.outside.send(&s.review(true)).await, Ok(Sent::AlreadyThere { .. })));
+    assert_eq!(s.gitea.reviews_of(REPO, 1).len(), 1);
     s.gitea.fail_when("POST", "/comments", 1, Fault::LostAnswer);
     assert!(matches!(s.outside.send(&note).await, Err(SendError::Transient { .. })));
     assert!(matches!(s.outside.send(&note).await, Ok(Sent::AlreadyThere { .. })));

@@ -32,6 +32,12 @@ fn gitea_at(url: &str) -> GiteaClient {
     GiteaClient::with_timing(settings, timing()).unwrap()
 }
 
+/// The second account.
+fn gitea_reviewer_at(url: &str) -> GiteaClient {
+    let (owner, token) = (FakeGitea::OWNER.into(), FakeGitea::REVIEWER_TOKEN.into());
+    GiteaClient::with_timing(GiteaSettings { url: url.into(), owner, token }, timing()).unwrap()
+}
+
 fn telegram_at(url: &str) -> TelegramClient {
     let settings =
         TelegramSettings { url: url.into(), token: FakeTelegram::TOKEN.into(), chat_id: FakeTelegram::CHAT.into() };

@@ -38,6 +38,9 @@ async fn reads_are_understood() {
     assert_eq!(plane.project(P).await.unwrap().id, P);
     let (plane, _s) = client("04-project-members");
     assert_eq!(plane.members(P).await.unwrap().len(), 3);
+    let (plane, _s) = client("05-workspace-members-as-member");
+    let roles: Vec<_> = plane.workspace_members().await.unwrap().into_iter().filter_map(|p| p.role).collect();
+    assert_eq!(roles, [15, 15, 20]);
     let (plane, _s) = client("07-states-list");
     let states = plane.states(P).await.unwrap();
     assert!(states.iter().any(|s| s.name == "Todo" && s.group == "unstarted"), "{states:?}");

@@ -196,6 +196,8 @@ async fn every_path_of_plane_ends_in_a_slash() {
     let client = plane_at(plane.url());
     let (item, _) = plane.create_item("one", "", &["auto"]);
     client.projects().await.unwrap();
+    let people = client.workspace_members().await.unwrap();
+    assert!(people.iter().any(|person| person.id == FakePlane::BOT && person.role == Some(15)), "{people:?}");
     client.labels(FakePlane::PROJECT).await.unwrap();
     client.members(FakePlane::PROJECT).await.unwrap();
     client.activities(FakePlane::PROJECT, &item).await.unwrap();

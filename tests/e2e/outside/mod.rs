@@ -7,3 +7,4 @@ mod lost;
 mod replay;
 mod rig;
 mod rows;
+mod shared;

@@ -12,6 +12,7 @@ use orch_common::store::jobs::{self, Job};
 use orch_common::store::tasks::{self, Task};
 use orch_common::store::{Conn, StoreError, deliveries};
 use orch_tests::fakes::{Delivery, FakeGitea, FakePlane};
+use orch_worker::clients::gitea::NewPull;
 use orch_worker::context::Context;
 use orch_worker::engine::AdvancePayload;
 use orch_worker::engine::apply::{Applied, Asked, apply, enqueue_advance};
@@ -79,14 +80,14 @@ async fn tell(rig: &mut Rig, telling: &mut Telling, phase: Vec<Delivery>, earlie
 /// waits for a person.
 async fn pump(rig: &Rig) {
     loop {
-        let ctx = Arc::clone(&rig.ctx);
+        let (ctx, gitea) = (Arc::clone(&rig.ctx), Arc::clone(&rig.gitea));
         let step = move |conn: &mut Conn| -> Result<bool, StoreError> {
             if let Some(job) = jobs::claim(conn, JobKind::Agent, &ctx.name, now_ms())? {
                 agent(conn, &job)?;
                 return Ok(true);
             }
             match jobs::claim(conn, JobKind::Advance, &ctx.name, now_ms())? {
-                Some(job) => advance(conn, &ctx, &job).map(|()| true),
+                Some(job) => advance(conn, &ctx, &gitea, &job).map(|()| true),
                 None => Ok(false),
             }
         };
@@ -103,7 +104,7 @@ fn agent(conn: &mut Conn, job: &Job) -> Result<(), StoreError> {
     enqueue_advance(conn, &task, &trigger, &format!("run:{}", job.id), now_ms())
 }
 
-fn advance(conn: &mut Conn, ctx: &Context, job: &Job) -> Result<(), StoreError> {
+fn advance(conn: &mut Conn, ctx: &Context, gitea: &FakeGitea, job: &Job) -> Result<(), StoreError> {
     let AdvancePayload { trigger } = serde_json::from_str(&job.payload).unwrap();
     let task = tasks::get(conn, job.task_id.unwrap())?.unwrap();
     let project = ctx.config.projects.by_plane(&task.project).unwrap();
@@ -111,10 +112,13 @@ fn advance(conn: &mut Conn, ctx: &Context, job: &Job) -> Result<(), StoreError> 
     let approved = matches!(trigger, Trigger::Command { command: Command::Approve, .. });
     let outcome = match task.stage {
         Stage::Analysis if !approved => GateOutcome::Waiting(Waiting::Approval),
+        Stage::Deploy if !gitea.pull_of(REPO, &task.branch).is_some_and(|pull| pull.merged) => {
+            GateOutcome::Waiting(Waiting::Merge)
+        }
         _ => GateOutcome::Pass,
     };
     let gate = policy.pipeline.gate(task.stage);
-    let finding = Finding { gate, outcome, fingerprint: format!("{}", task.stage), questions: None };
+    let finding = Finding { gate, outcome, fingerprint: format!("{}", task.stage), questions: None, verdict: None };
     let facts = facts(&task)?;
     let history = history(conn, &task, &policy, job.id)?;
     let finding = needs_finding(&facts, &trigger).then_some(&finding);
@@ -144,6 +148,8 @@ async fn live(rig: &mut Rig, n: usize, telling: &mut Telling) -> End {
     // The architect and the developer work; then somebody pauses, and resumes.
     let head = format!("{:040x}", n + 1);
     rig.gitea.set_branch(REPO, &task.branch, &head);
+    let new = NewPull { branch: &task.branch, base: "main", title: "t", body: "" };
+    let number = rig.ctx.outside.gitea.clone().unwrap().create_pull(REPO, new).await.unwrap().number;
     let paused = [
         rig.plane.comment(&item, "<p>:pause: wait a moment</p>"),
         rig.gitea.pushed(FakeGitea::BOT, REPO, &task.branch, &"a".repeat(40)),
@@ -158,6 +164,15 @@ async fn live(rig: &mut Rig, n: usize, telling: &mut Telling) -> End {
         tell(rig, telling, vec![word], &mut earlier).await;
         pump(rig).await;
     }
+    // A person merges; the forge has more to say about that, and a reviewer of the same mind.
+    let merged = [
+        rig.gitea.review(REPO, number, "maria", "APPROVED", "good"),
+        rig.gitea.merge_as("maria", REPO, number),
+        rig.gitea.ci(REPO, &head, "build", "success"),
+        rig.plane.comment(&item, "<p>merged it</p>"),
+    ];
+    tell(rig, telling, merged.to_vec(), &mut earlier).await;
+    pump(rig).await;
     tell(rig, telling, Vec::new(), &mut earlier).await;
     pump(rig).await;
     let task = by_item(rig, &item).await;
@@ -167,7 +182,7 @@ async fn live(rig: &mut Rig, n: usize, telling: &mut Telling) -> End {
 /// Pumps one step at a time until an agent of this role waits.
 async fn agents_until(rig: &Rig, task: &Task, role: Role) {
     loop {
-        let (ctx, id) = (Arc::clone(&rig.ctx), task.id);
+        let (ctx, gitea, id) = (Arc::clone(&rig.ctx), Arc::clone(&rig.gitea), task.id);
         let step = move |conn: &mut Conn| -> Result<bool, StoreError> {
             let there = jobs::unfinished_of_task(conn, id)?.iter().any(|j| j.role == Some(role));
             if there {
@@ -176,7 +191,7 @@ async fn agents_until(rig: &Rig, task: &Task, role: Role) {
             if let Some(job) = jobs::claim(conn, JobKind::Agent, &ctx.name, now_ms())? {
                 agent(conn, &job)?;
             } else if let Some(job) = jobs::claim(conn, JobKind::Advance, &ctx.name, now_ms())? {
-                advance(conn, &ctx, &job)?;
+                advance(conn, &ctx, &gitea, &job)?;
             } else {
                 panic!("{role} never starts: {:?}", tasks::get(conn, id)?);
             }
@@ -201,6 +216,7 @@ async fn effects(rig: &Rig, task: &Task) -> Vec<String> {
         let effect: Effect = serde_json::from_str(&job.payload).unwrap();
         let text = match effect {
             Effect::PlaneComment { text, .. } => format!("comment {text}"),
+            Effect::GiteaComment { text, .. } => format!("beside the code {text}"),
             other => serde_json::to_string(&other).unwrap(),
         };
         let number = task.key.rsplit('-').next().unwrap().trim_start_matches('0').to_owned();
@@ -214,7 +230,7 @@ async fn effects(rig: &Rig, task: &Task) -> Vec<String> {
 }
 
 async fn tellings(count: usize) {
-    let mut rig = Rig::new("").await;
+    let mut rig = Rig::new("deploy_gate = \"pr_merged\"").await;
     let plain = live(&mut rig, 0, &mut Telling { dice: None, loses: false }).await;
     assert_eq!((plain.stage, plain.state), (Stage::Done, TaskState::Done));
     assert!(plain.effects.len() > 15, "{:#?}", plain.effects);

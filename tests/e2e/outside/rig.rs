@@ -28,7 +28,7 @@ pub const REPO: &str = "widgets";
 /// One installation.
 pub struct Rig {
     pub plane: FakePlane,
-    pub gitea: FakeGitea,
+    pub gitea: Arc<FakeGitea>,
     pub ctx: Arc<Context>,
     pub reconciler: Reconciler,
     _dir: TempDir,
@@ -43,6 +43,7 @@ impl Rig {
         gitea.add_plain_repo(REPO);
         let services = Services { plane: plane.url(), gitea: gitea.url() };
         let ctx = context(&dir, &services, project);
+        let gitea = Arc::new(gitea);
         let mut rig = Rig { plane, gitea, ctx, reconciler: Reconciler::default(), _dir: dir };
         rig.ask().await;
         rig
@@ -175,12 +176,13 @@ fn context(dir: &TempDir, services: &Services<'_>, project: &str) -> Arc<Context
     let text = format!(
         "[database]\npath = \"{0}/orch.db\"\n[worker]\nrepos_dir = \"{0}/repos\"\nruns_dir = \"{0}/runs\"\nname = \"rig\"\n\
          [agent]\nclaude_bin = \"{0}/no-agent\"\n[plane]\nurl = \"{1}\"\nworkspace = \"{2}\"\n[gitea]\nurl = \"{3}\"\n\
-         owner = \"acme\"\n[[projects]]\nplane_project = \"{4}\"\nrepo = \"{REPO}\"\nid_prefix = \"ET\"\n{project}\n",
+         owner = \"acme\"\nreviewer_token = \"{5}\"\n[[projects]]\nplane_project = \"{4}\"\nrepo = \"{REPO}\"\nid_prefix = \"ET\"\n{project}\n",
         dir.path().display(),
         services.plane,
         FakePlane::WORKSPACE,
         services.gitea,
         FakePlane::PROJECT,
+        FakeGitea::REVIEWER_TOKEN,
     );
     std::fs::write(&file, text).unwrap();
     let config = Config::load(Some(&file), &BTreeMap::new()).unwrap().config;
@@ -202,11 +204,14 @@ fn outside(services: &Services<'_>) -> Outside {
     };
     let gitea =
         GiteaSettings { url: services.gitea.into(), owner: FakeGitea::OWNER.into(), token: FakeGitea::TOKEN.into() };
-    Outside::new(
+    let second = GiteaSettings { token: FakeGitea::REVIEWER_TOKEN.into(), ..gitea.clone() };
+    let mut outside = Outside::new(
         Some(Arc::new(PlaneClient::with_timing(plane, timing).unwrap().with_rate(100_000))),
         Some(Arc::new(GiteaClient::with_timing(gitea, timing).unwrap())),
         None,
-    )
+    );
+    outside.reviewer = Some(Arc::new(GiteaClient::with_timing(second, timing).unwrap()));
+    outside
 }
 
 /// What the API makes of a delivery.

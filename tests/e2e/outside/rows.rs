@@ -4,7 +4,7 @@ use super::rig::{REPO, Rig};
 use orch_common::domain::job::JobKind;
 use orch_common::domain::stage::{Stage, TaskState};
 use orch_common::store::tasks;
-use orch_tests::fakes::{Delivery, FakePlane};
+use orch_tests::fakes::{Delivery, FakeGitea, FakePlane};
 use orch_worker::clients::gitea::NewPull;
 
 const HEAD: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
@@ -24,7 +24,11 @@ enum Deed {
 
 /// A task with a branch, a head and a pull request.
 async fn rig() -> (Rig, String) {
-    let rig = Rig::new("commands_by_state = { approve = \"Done\", retry = \"Todo\" }").await;
+    rig_with("commands_by_state = { approve = \"Done\", retry = \"Todo\" }").await
+}
+
+async fn rig_with(project: &str) -> (Rig, String) {
+    let rig = Rig::new(project).await;
     let (item, created) = rig.plane.create_item("Greet", "", &[]);
     rig.arrives(&created).await;
     let task = rig.task().await.unwrap();
@@ -42,7 +46,7 @@ fn delivery(rig: &Rig, item: &str, branch: &str, deed: &Deed) -> Delivery {
         Deed::BotSays(words) => rig.plane.comment_as(FakePlane::BOT, item, &format!("<p>{words}</p>")),
         Deed::Moves(state) => rig.plane.move_item(item, state),
         Deed::Pushes => rig.gitea.pushed("maria", REPO, branch, &"a".repeat(40)),
-        Deed::BotPushes => rig.gitea.pushed(orch_tests::fakes::FakeGitea::BOT, REPO, branch, &"a".repeat(40)),
+        Deed::BotPushes => rig.gitea.pushed(FakeGitea::BOT, REPO, branch, &"a".repeat(40)),
         Deed::Ci(context, state) => rig.gitea.ci(REPO, HEAD, context, state),
         Deed::Reviews(state) => rig.gitea.review(REPO, 1, "maria", state, "because"),
         Deed::Merges => rig.gitea.merge_as("maria", REPO, 1),
@@ -129,4 +133,51 @@ async fn while_a_job_is_under_way_the_forge_is_only_heard() {
     }
     assert!(rig.waiting(JobKind::Advance).await.is_empty());
     assert_eq!(rig.waiting(JobKind::Agent).await, ["developer"]);
+}
+
+#[tokio::test]
+async fn a_review_counts_by_who_gives_it_and_by_the_gate() {
+    // The gate of review; who reviews; what; the look that waits.
+    let table = [
+        ("reviewer_verdict", FakeGitea::REVIEWER, "APPROVED", ""),
+        ("reviewer_verdict", FakeGitea::REVIEWER, "REQUEST_CHANGES", ""),
+        ("reviewer_verdict", "maria", "APPROVED", "forge review_approved"),
+        ("reviewer_verdict", "maria", "REQUEST_CHANGES", "forge review_rejected"),
+        ("review_approved", FakeGitea::REVIEWER, "APPROVED", "forge review_approved"),
+        ("review_approved", FakeGitea::REVIEWER, "REQUEST_CHANGES", "forge review_rejected"),
+        ("review_approved", FakeGitea::BOT, "APPROVED", ""),
+        ("review_approved", FakeGitea::BOT, "REQUEST_CHANGES", ""),
+    ];
+    for (gate, login, state, waits) in table {
+        for told in [true, false] {
+            let (mut rig, _) = rig_with(&format!("review_gate = \"{gate}\"")).await;
+            rig.place(Stage::Review, TaskState::Active).await;
+            let review = rig.gitea.review(REPO, 1, login, state, "because");
+            if told {
+                rig.arrives(&review).await;
+            } else {
+                rig.ask().await;
+            }
+            let mut waiting = rig.waiting(JobKind::Advance).await;
+            waiting.retain(|w| w != "look");
+            let expected: Vec<&str> = Some(waits).filter(|w| !w.is_empty()).into_iter().collect();
+            assert_eq!(waiting, expected, "{login} says {state} at {gate}, told: {told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rejection_is_not_spent_where_nobody_hears_it() {
+    for (stage, state) in [(Stage::Development, TaskState::Active), (Stage::Review, TaskState::Blocked)] {
+        let (mut rig, _) = rig_with("").await;
+        rig.place(stage, state).await;
+        let told = rig.gitea.review(REPO, 1, "maria", "REQUEST_CHANGES", "because");
+        rig.arrives(&told).await;
+        assert!(rig.waiting(JobKind::Advance).await.is_empty(), "{stage}");
+        // The work comes to review, and waits there: it is found, told again, and acts once.
+        rig.place(Stage::Review, TaskState::Active).await;
+        rig.ask().await;
+        rig.arrives(&told).await;
+        assert_eq!(rig.waiting(JobKind::Advance).await, ["forge review_rejected"], "{stage}");
+    }
 }

@@ -3,7 +3,7 @@
 use orch_common::domain::job::JobStatus;
 use orch_common::domain::stage::{Role, Stage, TaskState};
 use orch_tests::fakes::FakeGitea;
-use orch_tests::stack::play::{after, approves, develops};
+use orch_tests::stack::play::{after, approves, develops, wants_changes};
 use orch_tests::stack::{Play, REPO, Stack, WORKER, git};
 use std::path::Path;
 
@@ -139,4 +139,81 @@ fn what_the_forge_says_while_an_agent_works_is_left_to_its_end() {
         assert_eq!(git(&stack.scene.forge, &["show", &format!("{branch}:{file}")]), text);
     }
     assert_eq!(stack.jobs_with(JobStatus::Failed), 0);
+}
+
+/// Who reviewed the task's pull request, and how.
+fn reviews(stack: &Stack, item: &str) -> Vec<(String, String)> {
+    let number = stack.pull(item).expect("a pull request").number;
+    stack.gitea().reviews_of(REPO, number).into_iter().map(|r| (r.login, r.state)).collect()
+}
+
+/// What the orchestrator says on the task's pull request.
+fn comments(stack: &Stack, item: &str) -> Vec<String> {
+    let number = stack.pull(item).expect("a pull request").number;
+    let all = stack.gitea().comments_of(REPO, number);
+    all.into_iter().filter(|c| c.login == FakeGitea::BOT).map(|c| c.body).collect()
+}
+
+#[test]
+fn a_reviewer_with_an_account_of_its_own_reviews_the_pull_request() {
+    let play = Play::default().role(Role::Reviewer, [wants_changes("no tests"), approves()]);
+    let stack = Stack::builder()
+        .play(play)
+        .project("review_gate", "review_approved")
+        .set("gitea.reviewer_token", FakeGitea::REVIEWER_TOKEN)
+        .start();
+    let item = stack.approved("Login");
+    stack.wait_task(&item, Stage::Done, TaskState::Done);
+    stack.settle();
+    let by_reviewer = |state: &str| (FakeGitea::REVIEWER.to_owned(), state.to_owned());
+    assert_eq!(reviews(&stack, &item), [by_reviewer("REQUEST_CHANGES"), by_reviewer("APPROVED")]);
+    assert_eq!(comments(&stack, &item), Vec::<String>::new(), "nobody else is asked for a review");
+    let developers: Vec<_> = stack.runs(&item).into_iter().filter(|r| r.role == Role::Developer).collect();
+    let told = stack.prompt(&developers[1]);
+    assert!(told.contains("no tests") && !told.contains("<!--"), "{told}");
+    assert_eq!((developers.len(), stack.jobs_with(JobStatus::Failed)), (2, 0));
+}
+
+#[test]
+fn verdicts_and_stops_are_seen_on_the_pull_request_once_each() {
+    let play = Play::default().role(Role::Reviewer, [wants_changes("no tests"), approves()]);
+    let stack = Stack::builder().play(play).project("deploy_gate", "pr_merged").start();
+    let item = stack.approved("Login");
+    stack.wait_said(&item, "waiting");
+    stack.settle();
+    let said = comments(&stack, &item);
+    let begins = ["The reviewer's verdict: REQUEST_CHANGES.", "The reviewer's verdict: APPROVED.", "The task waits"];
+    assert_eq!(said.len(), begins.len(), "{said:#?}");
+    for (text, beginning) in said.iter().zip(begins) {
+        assert!(text.starts_with(beginning), "{text}");
+    }
+    assert!(said[0].contains("no tests"), "{}", said[0]);
+    // A person who works in Plane sends it back; whoever watches the pull request learns why.
+    stack.plane().comment(&item, "<p>:rejected: the title is wrong</p>");
+    stack.wait_said(&item, "rejected");
+    stack.settle();
+    assert!(comments(&stack, &item).iter().any(|c| c.contains("the title is wrong")));
+}
+
+#[test]
+fn changes_asked_for_while_the_reviewer_works_are_heard_at_its_end() {
+    let mut stack = Stack::builder().without_worker().start();
+    let go = stack.signal("go");
+    let play = Play::default().role(Role::Reviewer, [after(&go, approves()), approves()]);
+    stack.change_play(&play);
+    stack.start_worker(WORKER);
+    let item = stack.approved("Login");
+    stack.wait_running(&item, Role::Reviewer);
+    let number = stack.wait_for("the pull request", || stack.pull(&item)).number;
+    stack.gitea().review(REPO, number, "maria", "REQUEST_CHANGES", "Please name it better");
+    stack.wait("the review to be handled", || stack.notes_of_events().iter().any(|n| n.contains("recorded")));
+    assert_eq!(stack.task(&item).unwrap().stage, Stage::Review);
+    stack.give("go");
+    stack.wait_said(&item, "changes wanted");
+    // The agent's own approval does not outvote her; her word acts once.
+    stack.wait_task(&item, Stage::Done, TaskState::Done);
+    stack.settle();
+    let developers: Vec<_> = stack.runs(&item).into_iter().filter(|r| r.role == Role::Developer).collect();
+    assert_eq!(developers.len(), 2);
+    assert!(stack.prompt(&developers[1]).contains("Please name it better"));
 }

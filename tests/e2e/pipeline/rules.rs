@@ -3,9 +3,9 @@
 use orch_common::domain::job::JobStatus;
 use orch_common::domain::stage::{Role, Stage, TaskState};
 use orch_common::store::tasks;
-use orch_tests::fakes::FakePlane;
+use orch_tests::fakes::{FakePlane, Fault};
 use orch_tests::stack::play::{after, analyses};
-use orch_tests::stack::{Play, Stack};
+use orch_tests::stack::{LONG, Play, Stack};
 use orch_worker::agent::RunDir;
 
 fn tasks_there(stack: &Stack) -> usize {
@@ -92,4 +92,19 @@ fn a_deleted_work_item_stops_its_agent() {
         !RunDir::at(stack.scene.runs.join(&run.dir)).read_agent().unwrap().unwrap().is_alive()
     });
     stack.wait("the job to end", || stack.agent_job(&item).status == JobStatus::Cancelled);
+}
+
+#[test]
+fn a_chat_that_never_answers_delays_no_stage() {
+    let stack = Stack::builder().with_telegram().start();
+    stack.telegram().fail_next(10_000, Fault::Slow(LONG * 2));
+    let item = stack.approved("Login");
+    stack.wait_task(&item, Stage::Done, TaskState::Done);
+    stack.wait("everything but the chat to be told", || {
+        let mut waiting = stack.jobs(&item).into_iter().filter(|j| !j.status.is_finished());
+        waiting.all(|j| j.payload.contains("\"effect\":\"telegram\""))
+    });
+    assert_eq!(stack.plane().state_of(&item), "Done");
+    assert!(stack.jobs(&item).iter().any(|j| !j.status.is_finished()), "the chat is still waited for");
+    assert_eq!(stack.jobs_with(JobStatus::Failed), 0);
 }

@@ -26,6 +26,9 @@ pub(super) struct World {
     pub forgejo: bool,
     pub url: String,
     pub repos: BTreeMap<String, RepoRow>,
+    /// The scopes of the tokens; `None`: all.
+    pub scopes: Option<Vec<String>>,
+    pub hidden_from_reviewer: bool,
     last_id: i64,
     last_ms: i64,
 }
@@ -98,6 +101,9 @@ impl FakeGitea {
     pub const OWNER: &'static str = "acme";
     pub const TOKEN: &'static str = "fake-gitea-bot-token";
     pub const BOT: &'static str = "orch-bot";
+    /// The second account, which reviews.
+    pub const REVIEWER: &'static str = "orch-reviewer";
+    pub const REVIEWER_TOKEN: &'static str = "fake-gitea-reviewer-token";
     pub const WEBHOOK_SECRET: &'static str = "fake-gitea-webhook-secret";
 
     /// A Gitea 1.26.
@@ -106,8 +112,17 @@ impl FakeGitea {
     }
 
     pub fn start_version(version: (u32, u32)) -> Self {
-        let world =
-            World { version, forgejo: false, url: String::new(), repos: BTreeMap::new(), last_id: 100, last_ms: 0 };
+        let scopes = None;
+        let world = World {
+            scopes,
+            hidden_from_reviewer: false,
+            version,
+            forgejo: false,
+            url: String::new(),
+            repos: BTreeMap::new(),
+            last_id: 100,
+            last_ms: 0,
+        };
         let (world, courier) = (Arc::new(Mutex::new(world)), Arc::new(Courier::default()));
         let (shared, carrier) = (Arc::clone(&world), Arc::clone(&courier));
         let server = Server::start(move |r| gitea_rest::handle(&mut held(&shared), &carrier, r));
@@ -157,6 +172,16 @@ impl FakeGitea {
     /// What the receiver answered to each posted delivery.
     pub fn delivery_answers(&self) -> Vec<Option<u16>> {
         self.courier.answers()
+    }
+
+    /// The second account is no collaborator: it sees no repository.
+    pub fn hide_from_reviewer(&self) {
+        self.world().hidden_from_reviewer = true;
+    }
+
+    /// The tokens have these scopes and no others, e.g. `read:repository`.
+    pub fn give_only(&self, scopes: &[&str]) {
+        self.world().scopes = Some(scopes.iter().map(|s| (*s).to_owned()).collect());
     }
 
     /// A repository whose branches are those of the bare repository at `bare`.
@@ -246,20 +271,13 @@ impl FakeGitea {
     /// A review by `login`; `state` is `APPROVED`, `REQUEST_CHANGES` or `COMMENT`.
     pub fn review(&self, repo: &str, number: i64, login: &str, state: &str, body: &str) -> Delivery {
         let mut world = self.world();
-        let (id, at_ms) = (world.next_id(), world.tick());
-        let rows = world.repo(repo);
-        let commit = rows.pull_head(number);
-        let review = ReviewRow {
-            id,
-            login: login.into(),
-            state: state.into(),
-            body: body.into(),
-            commit,
-            dismissed: false,
-            at_ms,
-        };
-        rows.reviews.entry(number).or_default().push(review.clone());
+        let review = world.add_review(repo, number, login, (state, body));
         self.courier.take(world.reviewed(repo, number, &review))
+    }
+
+    /// Every review of a pull request, oldest first.
+    pub fn reviews_of(&self, repo: &str, number: i64) -> Vec<ReviewRow> {
+        self.world().repo(repo).reviews.get(&number).cloned().unwrap_or_default()
     }
 
     /// A CI system (not the bot) says something about a commit.

@@ -1,8 +1,9 @@
 //! The forge's REST API over the world, with the differences of its versions.
 
 use super::courier::Courier;
-use super::gitea::{CommentRow, FakeGitea, PullRow, ReviewRow, StatusRow, World};
+use super::gitea::{CommentRow, FakeGitea, PullRow, StatusRow, World};
 use super::gitea_hooks::{account, account_id};
+use super::gitea_reviews::{give_review, review_json};
 use super::server::{Reply, Request};
 use super::{fixture_json, rfc3339};
 use serde_json::{Value, json};
@@ -14,15 +15,18 @@ pub(super) fn handle(world: &mut World, courier: &Courier, request: &Request) ->
     if segments == ["api", "v1", "version"] {
         return Reply::json(200, json!({ "version": world.version_text() }));
     }
-    match request.header("authorization") {
-        None => return error(401, "token is required"),
-        Some(given) if given != format!("token {}", FakeGitea::TOKEN) => {
-            return error(401, "invalid username, password or token");
-        }
-        Some(_) => {}
+    let login = match caller(request) {
+        Ok(login) => login,
+        Err(refusal) => return refusal,
+    };
+    if world.hidden_from_reviewer && login == FakeGitea::REVIEWER && segments.contains(&"repos") {
+        return not_found();
+    }
+    if let Some(refusal) = lacking_scope(world, request, &segments) {
+        return refusal;
     }
     match segments.as_slice() {
-        ["api", "v1", "user"] => Reply::json(200, account(FakeGitea::BOT)),
+        ["api", "v1", "user"] => Reply::json(200, account(login)),
         ["api", "v1", "repos", FakeGitea::OWNER, repo, rest @ ..] if world.repos.contains_key(*repo) => {
             in_repo(world, courier, request, (repo, rest))
         }
@@ -30,11 +34,35 @@ pub(super) fn handle(world: &mut World, courier: &Courier, request: &Request) ->
     }
 }
 
-fn error(status: u16, message: &str) -> Reply {
+/// The account of a request's token.
+pub(super) fn caller(request: &Request) -> Result<&'static str, Reply> {
+    match request.header("authorization").map(|given| given.strip_prefix("token ").unwrap_or_default()) {
+        None => Err(error(401, "token is required")),
+        Some(FakeGitea::TOKEN) => Ok(FakeGitea::BOT),
+        Some(FakeGitea::REVIEWER_TOKEN) => Ok(FakeGitea::REVIEWER),
+        Some(_) => Err(error(401, "invalid username, password or token")),
+    }
+}
+
+/// Asked before anything else of a request is looked at.
+fn lacking_scope(world: &World, request: &Request, segments: &[&str]) -> Option<Reply> {
+    let given = world.scopes.as_ref()?;
+    let level = if request.method == "GET" { "read" } else { "write" };
+    let kind = match segments {
+        ["api", "v1", "user", ..] => "user",
+        _ if segments.contains(&"issues") => "issue",
+        _ => "repository",
+    };
+    let enough = |scope: &String| *scope == format!("{level}:{kind}") || *scope == format!("write:{kind}");
+    let why = format!("token does not have at least one of required scope(s), required=[{level}:{kind}]");
+    (!given.iter().any(enough)).then(|| error(403, &why))
+}
+
+pub(super) fn error(status: u16, message: &str) -> Reply {
     Reply::json(status, json!({ "message": message, "url": "http://git.example.test:3000/api/swagger" }))
 }
 
-fn not_found() -> Reply {
+pub(super) fn not_found() -> Reply {
     error(404, "not found")
 }
 
@@ -72,7 +100,7 @@ fn pull_number(world: &World, repo: &str, number: &str) -> Option<i64> {
     world.repos[repo].pulls.iter().any(|p| p.number == number).then_some(number)
 }
 
-fn paged(all: Vec<Value>, request: &Request) -> (Vec<Value>, usize) {
+fn paged<T>(all: Vec<T>, request: &Request) -> (Vec<T>, usize) {
     let number = |key: &str, default: usize| request.query(key).and_then(|v| v.parse().ok()).unwrap_or(default);
     let (page, limit, total) = (number("page", 1).max(1), number("limit", 30).clamp(1, 50), all.len());
     (all.into_iter().skip((page - 1) * limit).take(limit).collect(), total)
@@ -124,7 +152,9 @@ fn list_pulls(world: &World, request: &Request, repo: &str) -> Reply {
     if request.query("sort") == Some("recentupdate") {
         rows.sort_by_key(|p| std::cmp::Reverse(p.updated_ms));
     }
-    list(rows.into_iter().map(|p| world.pull_json(repo, p.number)).collect(), request)
+    let (page, total) = paged(rows, request);
+    let shown = page.into_iter().map(|p| world.pull_json(repo, p.number));
+    Reply::json(200, shown.collect()).with("x-total-count", total)
 }
 
 fn create_pull(world: &mut World, courier: &Courier, repo: &str, body: &Value) -> Reply {
@@ -175,6 +205,7 @@ fn in_pull(world: &mut World, courier: &Courier, request: &Request, at: (&str, i
             let rows = world.repos[repo].reviews.get(&number).cloned().unwrap_or_default();
             list(rows.iter().map(|r| review_json(r, &head)).collect(), request)
         }
+        ("POST", ["reviews"]) => give_review(world, courier, request, (repo, number)),
         _ => not_found(),
     }
 }
@@ -211,19 +242,6 @@ fn merge(world: &mut World, courier: &Courier, repo: &str, number: i64, body: &V
     }
     courier.take(world.about_pull(repo, number, "pull_request_closed_merged", FakeGitea::BOT));
     Reply::empty(200)
-}
-
-fn review_json(row: &ReviewRow, head: &str) -> Value {
-    let mut review = fixture_json("gitea/rest_reviews.json")[0].clone();
-    review["id"] = json!(row.id);
-    review["user"] = account(&row.login);
-    review["state"] = json!(row.state);
-    review["body"] = json!(row.body);
-    review["commit_id"] = json!(row.commit);
-    review["stale"] = json!(row.commit != head);
-    review["dismissed"] = json!(row.dismissed);
-    review["submitted_at"] = json!(rfc3339(row.at_ms));
-    review
 }
 
 fn status_json(row: &StatusRow) -> Value {

@@ -7,6 +7,7 @@ mod gitea;
 mod gitea_git;
 mod gitea_hooks;
 mod gitea_rest;
+mod gitea_reviews;
 mod plane;
 mod plane_hooks;
 mod plane_rest;
@@ -20,17 +21,25 @@ pub use server::{Fault, Reply, Request, Server};
 pub use telegram::FakeTelegram;
 
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// A file below `tests/fixtures`.
 pub fn fixture(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(path)
 }
 
-/// A JSON file below `tests/fixtures`.
+/// A JSON file below `tests/fixtures`, read once: the fakes answer from them thousands of times.
 pub fn fixture_json(path: &str) -> Value {
+    static READ: Mutex<BTreeMap<String, Value>> = Mutex::new(BTreeMap::new());
+    if let Some(known) = READ.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
+        return known.clone();
+    }
     let text = std::fs::read(fixture(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
-    serde_json::from_slice(&text).unwrap_or_else(|e| panic!("{path}: {e}"))
+    let json: Value = serde_json::from_slice(&text).unwrap_or_else(|e| panic!("{path}: {e}"));
+    READ.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), json.clone());
+    json
 }
 
 /// RFC 3339 in UTC with microseconds, `ms` after the epoch.

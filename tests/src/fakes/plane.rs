@@ -29,6 +29,8 @@ pub(super) struct World {
     pub calls: VecDeque<Instant>,
     /// Before v1.1 the route `work-items` was not there.
     pub old_routes: bool,
+    /// 20 admin, 15 member, 5 guest.
+    pub bot_role: i32,
     next_sequence: i64,
     last_ms: i64,
 }
@@ -134,16 +136,6 @@ impl FakePlane {
     /// The next `times` requests of `method` (empty: any) whose path contains `part` meet `fault`.
     pub fn fail_when(&self, method: &str, part: &str, times: usize, fault: Fault) {
         self.server.fail(method, part, times, fault);
-    }
-
-    /// At most so many calls in a minute (the real default is 60).
-    pub fn limit_per_minute(&self, calls: Option<usize>) {
-        self.world().limit = calls;
-    }
-
-    /// Serves `/issues/` only, as releases before v1.1 do.
-    pub fn only_old_routes(&self) {
-        self.world().old_routes = true;
     }
 
     /// Posts every delivery to `url` from now on.
@@ -272,7 +264,7 @@ impl FakePlane {
         self.world().states.get_mut(Self::PROJECT).unwrap().retain(|s| s.name != name);
     }
 
-    fn world(&self) -> MutexGuard<'_, World> {
+    pub(super) fn world(&self) -> MutexGuard<'_, World> {
         held(&self.world)
     }
 }
@@ -302,6 +294,7 @@ impl World {
             limit: None,
             calls: VecDeque::new(),
             old_routes: false,
+            bot_role: 15,
             next_sequence: 1,
             last_ms: 0,
         }

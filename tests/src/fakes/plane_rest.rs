@@ -8,6 +8,23 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
+impl FakePlane {
+    /// At most so many calls in a minute (the real default is 60).
+    pub fn limit_per_minute(&self, calls: Option<usize>) {
+        self.world().limit = calls;
+    }
+
+    /// Serves `/issues/` only, as releases before v1.1 do.
+    pub fn only_old_routes(&self) {
+        self.world().old_routes = true;
+    }
+
+    /// The bot's role in the workspace: 20 admin, 15 member, 5 guest.
+    pub fn set_bot_role(&self, role: i32) {
+        self.world().bot_role = role;
+    }
+}
+
 pub(super) fn handle(world: &mut World, courier: &Courier, request: &Request) -> Reply {
     if !request.path.ends_with('/') {
         return Reply::empty(301).with("location", format!("{}/", request.path));
@@ -25,6 +42,15 @@ pub(super) fn handle(world: &mut World, courier: &Courier, request: &Request) ->
         ["api", "v1", "users", "me"] => Reply::json(200, user(FakePlane::BOT)),
         ["api", "v1", "workspaces", FakePlane::WORKSPACE, "projects", rest @ ..] => {
             in_workspace(world, courier, request, rest)
+        }
+        ["api", "v1", "workspaces", FakePlane::WORKSPACE, "members"] => {
+            let roles = [(FakePlane::HUMAN, 15), (FakePlane::BOT, world.bot_role), (FakePlane::ADMIN, 20)];
+            let member = |(id, role): (&str, i32)| {
+                let mut member = user(id);
+                member["role"] = json!(role);
+                member
+            };
+            Reply::json(200, roles.map(member).to_vec().into())
         }
         ["api", "v1", "workspaces", ..] => error(403, "detail", "You do not have permission to perform this action."),
         _ => page_not_found(),

@@ -1,11 +1,12 @@
 //! Outbound pace: how fast this process may call a service, and when a service has said to stop. Shared by all
-//! callers of one client. Says [`ApiError::RateLimited`] rather than keep a lane waiting for long.
+//! callers of one client; a service counts the calls of all workers together, so each takes its share. Says [`ApiError::RateLimited`] rather than keep a lane waiting for long.
 
 use super::error::ApiError;
 use super::times::now_millis;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Longest time a caller is held back before it is told to come again.
@@ -14,16 +15,36 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// The pace of one client.
 #[derive(Debug)]
 pub struct Pace {
-    limits: Vec<DefaultDirectRateLimiter>,
+    /// What all workers may do together.
+    quotas: Vec<Quota>,
+    share: Mutex<Share>,
     /// Milliseconds since the epoch; 0 = not limited.
     limited_until_ms: AtomicI64,
+}
+
+/// This worker's part of it.
+#[derive(Debug)]
+struct Share {
+    workers: u32,
+    limits: Vec<Arc<DefaultDirectRateLimiter>>,
 }
 
 impl Pace {
     /// All of `quotas` hold at once.
     pub fn new(quotas: impl IntoIterator<Item = Quota>) -> Self {
-        let limits = quotas.into_iter().map(RateLimiter::direct).collect();
-        Pace { limits, limited_until_ms: AtomicI64::new(0) }
+        let quotas: Vec<Quota> = quotas.into_iter().collect();
+        let limits = quotas.iter().map(|quota| Arc::new(RateLimiter::direct(*quota))).collect();
+        Pace { quotas, share: Mutex::new(Share { workers: 1, limits }), limited_until_ms: AtomicI64::new(0) }
+    }
+
+    /// So many workers use what the service allows. Where that changes, the new share begins empty: what the old one
+    /// has let through still counts at the service.
+    pub fn share_among(&self, workers: u32) {
+        let (workers, mut share) = (workers.max(1), self.share.lock().unwrap_or_else(PoisonError::into_inner));
+        if share.workers != workers {
+            let limits = self.quotas.iter().map(|quota| Arc::new(emptied(part_of(*quota, workers)))).collect();
+            *share = Share { workers, limits };
+        }
     }
 
     /// At most `per_minute` calls in any 60 seconds. A bucket of size b refilled at rate r lets b + 60r calls
@@ -41,8 +62,9 @@ impl Pace {
         if let Some(retry_after_s) = self.seconds_left() {
             return Err(ApiError::RateLimited { retry_after_s });
         }
+        let limits = self.share.lock().unwrap_or_else(PoisonError::into_inner).limits.clone();
         let all = async {
-            for limit in &self.limits {
+            for limit in &limits {
                 limit.until_ready().await;
             }
         };
@@ -75,6 +97,21 @@ impl Pace {
     }
 }
 
+/// One of `workers` equal parts.
+fn part_of(quota: Quota, workers: u32) -> Quota {
+    let burst = NonZeroU32::new(quota.burst_size().get() / workers).unwrap_or(NonZeroU32::MIN);
+    let part = Quota::with_period(quota.replenish_interval().saturating_mul(workers));
+    part.map_or(quota, |part| part.allow_burst(burst))
+}
+
+/// A limiter whose burst is used up.
+fn emptied(quota: Quota) -> DefaultDirectRateLimiter {
+    let limiter = RateLimiter::direct(quota);
+    // It fails only where the burst is smaller than itself.
+    let _ = limiter.check_n(quota.burst_size());
+    limiter
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +133,31 @@ mod tests {
         assert!(answer.is_err() && pace.turn().await.is_err());
         pace.noting(Ok(())).unwrap();
         assert!(pace.limited_until_ms().is_some());
+    }
+
+    #[test]
+    fn workers_together_do_what_one_may() {
+        let whole = Pace::window_of_a_minute(60);
+        for workers in [1, 2, 3, 7, 30] {
+            let part = part_of(whole, workers);
+            let refill = 60.0 / part.replenish_interval().as_secs_f64();
+            let together = f64::from(workers) * (f64::from(part.burst_size().get()) + refill);
+            assert!(together <= 60.0 + 1e-6, "{workers}: {together}");
+        }
+    }
+
+    #[test]
+    fn another_number_of_workers_is_no_reason_for_another_burst() {
+        let pace = Pace::new([Pace::window_of_a_minute(60)]);
+        let ready = || {
+            let limits = pace.share.lock().unwrap().limits.clone();
+            (0..100).filter(|_| limits[0].check().is_ok()).count()
+        };
+        assert_eq!(ready(), 30);
+        for workers in [2, 2, 1, 3] {
+            pace.share_among(workers);
+            assert_eq!(ready(), 0, "{workers}");
+        }
     }
 
     #[test]

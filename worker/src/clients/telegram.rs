@@ -109,6 +109,21 @@ impl TelegramClient {
         &self.chat_id
     }
 
+    /// How many workers send with this token.
+    pub fn share_among(&self, workers: u32) {
+        self.pace.share_among(workers);
+    }
+
+    /// Telegram takes nothing before this moment (epoch milliseconds), as another worker learnt.
+    pub fn note_limited(&self, until_ms: i64) {
+        self.pace.note_limited(until_ms);
+    }
+
+    /// Until when Telegram takes nothing, if that is still to come.
+    pub fn limited_until_ms(&self) -> Option<i64> {
+        self.pace.limited_until_ms()
+    }
+
     /// The chat has moved there, as somebody learnt before us.
     pub fn follow_to(&self, chat: &str) {
         *self.moved_to.lock().unwrap_or_else(PoisonError::into_inner) = Some(chat.to_owned());

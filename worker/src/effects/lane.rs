@@ -1,5 +1,6 @@
 //! The lane of `effect` jobs: send, and record what came of it.
 
+use super::merge_lease::MergeLease;
 use super::send::{SendError, Sent};
 use super::shared;
 use crate::clock::now_ms;
@@ -45,9 +46,19 @@ async fn still_ours(ctx: &Context, job: &Job) -> Result<bool, StoreError> {
     ctx.store.read(move |c| jobs::is_held(c, &job)).await
 }
 
+/// A merge waits until no other one of its repository is under way.
+async fn send_alone(ctx: &Context, job: &Job, effect: &Effect) -> Result<Sent, SendError> {
+    let lease = MergeLease::for_effect(ctx, job, effect).await?;
+    let sent = ctx.outside.send(effect).await;
+    if let Some(lease) = lease {
+        lease.give_back(ctx).await;
+    }
+    sent
+}
+
 async fn send(ctx: &Arc<Context>, job: &Job, effect: &Effect) {
     failpoint::here(Point::EffectSend);
-    let sent = ctx.outside.send(effect).await;
+    let sent = send_alone(ctx, job, effect).await;
     failpoint::here(Point::EffectSent);
     let note = match sent {
         Ok(Sent::Done { detail }) => format!("sent: {detail}"),

@@ -2,6 +2,7 @@
 //! one thing. When and how often an effect is sent is the queue's business, not this module's.
 
 mod lane;
+mod merge_lease;
 pub mod send;
 pub(crate) mod shared;
 mod text;

@@ -4,7 +4,7 @@
 use super::text;
 use crate::clients::ApiError;
 use crate::clients::gitea::{
-    Created, GiteaClient, MergeOutcome, MergeStyle, NewMerge, NewPull, NewStatus, Pull, PullFilter, Repo,
+    Created, GiteaClient, MergeOutcome, MergeStyle, NewMerge, NewPull, NewReview, NewStatus, Pull, PullFilter, Repo,
 };
 use crate::clients::plane::{PlaneClient, State};
 use crate::clients::telegram::TelegramClient;
@@ -83,8 +83,6 @@ pub struct Outside {
     pub reviewer: Option<Arc<GiteaClient>>,
     pub telegram: Option<Arc<TelegramClient>>,
     states: Mutex<HashMap<String, (Instant, Vec<State>)>>,
-    /// Repo -> who merges in it: two merges side by side would each be checked against a base that the other moves.
-    merging: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// A Plane state by name, with the group it is made in where it is missing.
@@ -101,6 +99,16 @@ impl Outside {
         telegram: Option<Arc<TelegramClient>>,
     ) -> Self {
         Outside { plane, gitea, telegram, ..Outside::default() }
+    }
+
+    /// So many workers live on this database and use the same tokens: each calls at its part of the allowed pace.
+    pub fn share_among(&self, workers: u32) {
+        if let Some(plane) = &self.plane {
+            plane.share_among(workers);
+        }
+        if let Some(telegram) = &self.telegram {
+            telegram.share_among(workers);
+        }
     }
 
     /// Sends `effect`.
@@ -140,6 +148,11 @@ impl Outside {
             }
             Effect::GiteaComment { repo, branch, key, text } => {
                 Ok(comment(self.gitea()?, repo, branch, key, text).await?)
+            }
+            Effect::GiteaReview { repo, branch, head, approved, key, text } => {
+                let reviewer = self.reviewer.as_deref().ok_or(Stop::NotConfigured("the reviewer account"))?;
+                let new = NewReview { approved: *approved, head, key, text: &to_markdown(text) };
+                Ok(review(reviewer, repo, branch, new).await?)
             }
             Effect::GiteaStatus { repo, head, context, state, description, target } => {
                 let new = NewStatus { context, state: *state, description, target_url: target.as_deref() };
@@ -259,8 +272,6 @@ impl Outside {
         head: &CommitId,
         title: &str,
     ) -> Result<Sent, SendError> {
-        let lease = self.lease(repo);
-        let _alone = lease.lock().await;
         let Some(pull) = pull_of(gitea, repo, branch).await? else {
             return Err(SendError::Permanent { why: format!("{branch} has no pull request to merge") });
         };
@@ -272,11 +283,6 @@ impl Outside {
         let delete_branch = settings.default_delete_branch_after_merge;
         let new = NewMerge { style: style_of(&settings), head, title, message: "", delete_branch };
         outcome(gitea.merge(repo, pull.number, new).await?, detail)
-    }
-
-    fn lease(&self, repo: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut merging = self.merging.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(merging.entry(repo.to_owned()).or_default())
     }
 }
 
@@ -313,6 +319,14 @@ async fn comment(gitea: &GiteaClient, repo: &str, branch: &str, key: &str, text:
     };
     let new = gitea.post_comment_once(repo, pull.number, key, &to_markdown(text)).await?;
     Ok(once(new, format!("comment on #{}", pull.number)))
+}
+
+async fn review(reviewer: &GiteaClient, repo: &str, branch: &str, new: NewReview<'_>) -> Result<Sent, SendError> {
+    let Some(pull) = reviewer.open_pull_for(repo, branch).await? else {
+        return Ok(Sent::Skipped { why: format!("{branch} has no open pull request") });
+    };
+    let detail = format!("review of #{}", pull.number);
+    Ok(once(reviewer.post_review_once(repo, pull.number, new).await?, detail))
 }
 
 async fn set_status(gitea: &GiteaClient, repo: &str, head: &CommitId, new: NewStatus<'_>) -> Result<Sent, SendError> {

@@ -1,5 +1,5 @@
-//! What one worker learns of the outside and all of them must heed: until when Plane takes no calls of the token, and
-//! where the Telegram chat has moved. Kept in the database, asked for before a call and noted after it.
+//! What one worker learns of the outside and all of them must heed: until when Plane and Telegram take no calls of the
+//! token, and where the chat has moved. Kept in the database, asked for before a call and noted after it.
 
 use crate::clock::now_ms;
 use crate::context::Context;
@@ -7,65 +7,100 @@ use orch_common::store::{Conn, StoreError, cursors};
 
 /// The end of Plane's pause, in ms since the epoch. The limit is the token's, so it is every worker's.
 const PLANE_LIMIT: &str = "plane:limited_until";
+/// The same of Telegram.
+const TELEGRAM_LIMIT: &str = "telegram:limited_until";
+
+/// What is known; pauses by their end in ms.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Learnt {
+    plane: Option<i64>,
+    telegram: Option<i64>,
+    /// Where the configured chat has moved to.
+    chat: Option<String>,
+}
+
+impl Learnt {
+    fn is_empty(&self) -> bool {
+        *self == Learnt::default()
+    }
+}
 
 fn chat_key(configured: &str) -> String {
     format!("telegram:chat:{configured}")
 }
 
+fn chat_key_of(ctx: &Context) -> Option<String> {
+    ctx.outside.telegram.as_ref().map(|telegram| chat_key(telegram.configured_chat()))
+}
+
 /// Takes over what is known. A failure to read is no reason not to call: the other side will say it again.
 pub async fn recall(ctx: &Context) {
-    let chat = ctx.outside.telegram.as_ref().map(|t| chat_key(t.configured_chat()));
+    let chat = chat_key_of(ctx);
     let known = ctx.store.read(move |c| read(c, chat.as_deref())).await;
-    let (limit, chat) = known.unwrap_or_else(|error| {
+    let Learnt { plane, telegram, chat } = known.unwrap_or_else(|error| {
         tracing::debug!(%error, "what other workers learnt could not be read");
-        (None, None)
+        Learnt::default()
     });
-    if let (Some(plane), Some(until)) = (&ctx.outside.plane, limit) {
-        plane.note_limited(until);
+    if let (Some(client), Some(until)) = (&ctx.outside.plane, plane) {
+        client.note_limited(until);
     }
-    if let (Some(telegram), Some(chat)) = (&ctx.outside.telegram, chat) {
-        telegram.follow_to(&chat);
+    if let (Some(client), Some(until)) = (&ctx.outside.telegram, telegram) {
+        client.note_limited(until);
+    }
+    if let (Some(client), Some(chat)) = (&ctx.outside.telegram, chat) {
+        client.follow_to(&chat);
     }
 }
 
-fn read(conn: &mut Conn, chat: Option<&str>) -> Result<(Option<i64>, Option<String>), StoreError> {
-    let limit = cursors::get(conn, PLANE_LIMIT)?.and_then(|until| until.parse().ok());
+fn read(conn: &mut Conn, chat: Option<&str>) -> Result<Learnt, StoreError> {
+    let mut until = |name| Ok::<_, StoreError>(cursors::get(conn, name)?.and_then(|until| until.parse().ok()));
+    let (plane, telegram) = (until(PLANE_LIMIT)?, until(TELEGRAM_LIMIT)?);
     let chat = chat.map(|key| cursors::get(conn, key)).transpose()?.flatten();
-    Ok((limit, chat))
+    Ok(Learnt { plane, telegram, chat })
+}
+
+/// What this process knows by itself.
+fn own(ctx: &Context) -> Learnt {
+    let telegram = ctx.outside.telegram.as_ref();
+    Learnt {
+        plane: ctx.outside.plane.as_ref().and_then(|plane| plane.limited_until_ms()),
+        telegram: telegram.and_then(|telegram| telegram.limited_until_ms()),
+        chat: telegram.map(|t| t.chat_id()).filter(|now| telegram.is_some_and(|t| t.configured_chat() != now)),
+    }
 }
 
 /// Writes what is new; without news nothing is written.
 pub async fn remember(ctx: &Context) {
-    let limit = ctx.outside.plane.as_ref().and_then(|plane| plane.limited_until_ms());
-    let chat = ctx.outside.telegram.as_ref().and_then(|telegram| {
-        let (configured, now) = (telegram.configured_chat(), telegram.chat_id());
-        (configured != now).then(|| (chat_key(configured), now))
-    });
-    if limit.is_none() && chat.is_none() {
+    let mut news = own(ctx);
+    if news.is_empty() {
         return;
     }
-    let key = chat.as_ref().map(|(key, _)| key.clone());
-    let known = match ctx.store.read(move |c| read(c, key.as_deref())).await {
+    let key = chat_key_of(ctx);
+    let asked = key.clone();
+    let known = match ctx.store.read(move |c| read(c, asked.as_deref())).await {
         Ok(known) => known,
         Err(error) => return tracing::debug!(%error, "what was learnt could not be compared"),
     };
-    let limit = limit.filter(|until| known.0.is_none_or(|old| old < *until));
-    let chat = chat.filter(|(_, now)| known.1.as_ref() != Some(now));
-    if limit.is_none() && chat.is_none() {
+    news.plane = news.plane.filter(|until| known.plane.is_none_or(|old| old < *until));
+    news.telegram = news.telegram.filter(|until| known.telegram.is_none_or(|old| old < *until));
+    news.chat = news.chat.filter(|now| known.chat.as_ref() != Some(now));
+    if news.is_empty() {
         return;
     }
-    let written = ctx.store.write(move |c| write(c, limit, chat.as_ref(), now_ms())).await;
+    let written = ctx.store.write(move |c| write(c, &news, key.as_deref(), now_ms())).await;
     if let Err(error) = written {
         tracing::debug!(%error, "what was learnt could not be kept for other workers");
     }
 }
 
-fn write(conn: &mut Conn, limit: Option<i64>, chat: Option<&(String, String)>, now: i64) -> Result<(), StoreError> {
-    if let Some(until) = limit {
-        cursors::put(conn, PLANE_LIMIT, &until.to_string(), now)?;
+fn write(conn: &mut Conn, news: &Learnt, chat_key: Option<&str>, now: i64) -> Result<(), StoreError> {
+    for (name, until) in [(PLANE_LIMIT, news.plane), (TELEGRAM_LIMIT, news.telegram)] {
+        if let Some(until) = until {
+            cursors::put(conn, name, &until.to_string(), now)?;
+        }
     }
-    match chat {
-        Some((key, moved_to)) => cursors::put(conn, key, moved_to, now),
-        None => Ok(()),
+    match (chat_key, &news.chat) {
+        (Some(key), Some(moved_to)) => cursors::put(conn, key, moved_to, now),
+        _ => Ok(()),
     }
 }

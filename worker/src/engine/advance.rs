@@ -3,20 +3,22 @@
 
 use super::apply::{Applied, Asked, apply};
 use super::facts::{facts, history};
+use super::objection::{hears_reviews, unheard_rejection};
 use super::payload::AdvancePayload;
 use super::publish::{PublishError, Published, publish};
 use super::submit::submit_block;
 use crate::clock::now_ms;
 use crate::context::Context;
+use crate::events::Once;
 use crate::gates::Look;
 use crate::git::GitError;
 use crate::job_end;
 use orch_common::config::Project;
-use orch_common::domain::decide::{Finding, Policy, Trigger, decide, needs_finding};
-use orch_common::domain::gate::{FailReason, GateOutcome, TestEnd, judge};
+use orch_common::domain::decide::{Decision, Finding, Policy, Trigger, decide, needs_finding};
+use orch_common::domain::gate::{FailReason, GateOutcome, TestEnd, judge, written_verdict};
 use orch_common::domain::job::{JobEnd, Spend};
 use orch_common::domain::messages::Message;
-use orch_common::domain::stage::CommitId;
+use orch_common::domain::stage::{CommitId, Role};
 use orch_common::domain::words::Command;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::gates::{NewGateResult, record};
@@ -34,6 +36,8 @@ struct Looked {
     finding: Finding,
     head: CommitId,
     result: Option<NewGateResult>,
+    /// Reviews that this look acts on; none of them acts again.
+    heard: Vec<Once>,
 }
 
 /// Why a look brought nothing.
@@ -155,15 +159,26 @@ async fn look(
     failpoint::here(Point::AdvancePublished);
     let gate = policy.pipeline.gate(task.stage);
     let Some(gate) = gate else {
-        let finding =
-            Finding { gate: None, outcome: GateOutcome::Pass, fingerprint: format!("{head}:no gate"), questions: None };
-        return Ok(Looked { finding, head, result: None });
+        let finding = Finding {
+            gate: None,
+            outcome: GateOutcome::Pass,
+            fingerprint: format!("{head}:no gate"),
+            questions: None,
+            verdict: None,
+        };
+        return Ok(Looked { finding, head, result: None, heard: Vec::new() });
     };
     let approves = matches!(trigger, Trigger::Command { command: Command::Approve, .. });
     let approved = approves || task.approved_at.is_some();
     let wanted = Look { ctx, project, task, worktree: &worktree, head: &head, gate, approved };
     let evidence = wanted.collect().await?;
-    let outcome = judge(gate, &policy.names, &evidence);
+    let (mut outcome, mut heard) = (judge(gate, &policy.names, &evidence), Vec::new());
+    if hears_reviews(task, trigger)
+        && let Some(rejection) = unheard_rejection(ctx, project, task).await?
+    {
+        outcome = GateOutcome::Fail(rejection.reason);
+        heard = rejection.heard;
+    }
     let outcome_name = match &outcome {
         GateOutcome::Pass => "pass",
         GateOutcome::Fail(_) => "fail",
@@ -194,8 +209,10 @@ async fn look(
     let questions = matches!(outcome, GateOutcome::Fail(FailReason::MissingFiles { .. }))
         .then(|| evidence.artifacts.get(&policy.names.questions).cloned())
         .flatten();
+    let verdict = (role == Some(Role::Reviewer)).then(|| written_verdict(&policy.names, &evidence.artifacts)).flatten();
     let fingerprint = format!("{head}:{}", outcome.fingerprint());
-    Ok(Looked { finding: Finding { gate: Some(gate), outcome, fingerprint, questions }, head, result: Some(result) })
+    let finding = Finding { gate: Some(gate), outcome, fingerprint, questions, verdict };
+    Ok(Looked { finding, head, result: Some(result), heard })
 }
 
 /// The transaction that ends the job.
@@ -217,6 +234,11 @@ impl Commit<'_> {
         if task.stage_version != self.seen {
             return self.again(conn, "the task moved while its gate was looked at", Spend::Nothing, now);
         }
+        for once in looked.iter().flat_map(|l| &l.heard) {
+            if once.was_taken(conn)? {
+                return self.again(conn, "a review was acted on while the gate was looked at", Spend::Nothing, now);
+            }
+        }
         if let Some(looked) = looked {
             tasks::note_head(conn, task.id, looked.head.as_str(), now)?;
             task.head = Some(looked.head.to_string());
@@ -230,6 +252,10 @@ impl Commit<'_> {
         let asked = Asked { project: self.project, trigger, job_id: self.job.id, now };
         match apply(conn, self.ctx, &task, &decision, &asked)? {
             Applied::Yes(note) => {
+                let acted = matches!(decision, Decision::Apply(_));
+                for once in looked.iter().filter(|_| acted).flat_map(|l| &l.heard) {
+                    once.take(conn, trigger.name(), now)?;
+                }
                 let end = JobEnd::Done { note: Some(note.clone()) };
                 self.ours(jobs::finish(conn, self.job, &end, now)?)?;
                 Ok(note)

@@ -4,6 +4,7 @@
 pub mod advance;
 pub mod apply;
 pub mod facts;
+mod objection;
 mod payload;
 mod publish;
 mod show;

@@ -5,8 +5,9 @@ use crate::rules::Rules;
 use orch_common::config::Project;
 use orch_common::domain::decide::{Change, Outward, Trigger, Via};
 use orch_common::domain::effect::{Effect, PlaneTarget};
+use orch_common::domain::gate::{Gate, WrittenVerdict};
 use orch_common::domain::messages::Message;
-use orch_common::domain::stage::CommitId;
+use orch_common::domain::stage::{CommitId, Stage};
 use orch_common::domain::task::Situation;
 use orch_common::domain::words::Command;
 use orch_common::store::tasks::Task;
@@ -36,6 +37,7 @@ pub(super) fn effects_of(shown: &Shown<'_>) -> Vec<(Effect, Option<String>)> {
     }
     for (n, outward) in shown.change.outward.iter().enumerate() {
         effects.extend(shown.effect(outward, n));
+        effects.extend(shown.beside_the_code(outward, n));
     }
     effects
 }
@@ -98,12 +100,47 @@ impl Shown<'_> {
                 };
                 (effect, None)
             }
+            Outward::Review(verdict) => self.review(verdict)?,
             Outward::Merge => {
                 let head: CommitId = task.head.as_deref()?.parse().ok()?;
                 let title = format!("{}: {}", task.key, task.title);
                 (Effect::GiteaMerge { repo: task.repo.clone(), branch: task.branch.clone(), head, title }, None)
             }
         })
+    }
+
+    /// A review where an account of its own may give one, else a comment.
+    fn review(&self, verdict: &WrittenVerdict) -> Option<(Effect, Option<String>)> {
+        let task = self.task;
+        let (repo, branch, key) = (task.repo.clone(), task.branch.clone(), format!("{}:review", self.stem));
+        let word = if verdict.approved { "APPROVED" } else { "REQUEST_CHANGES" };
+        let message = Message::ReviewVerdict { verdict: word.to_owned(), reason: verdict.reason.clone() };
+        let text = self.rules.catalogue.render(&message);
+        let effect = if self.rules.policy(self.project).reviewer_account {
+            let head = task.head.as_deref()?.parse().ok()?;
+            Effect::GiteaReview { repo, branch, head, approved: verdict.approved, key: key.clone(), text }
+        } else {
+            Effect::GiteaComment { repo, branch, key: key.clone(), text }
+        };
+        Some((effect, Some(key)))
+    }
+
+    /// What those who look at the pull request, and not at the work item, must know: why its work goes back or stops,
+    /// and that it waits for them. Once there is code; a branch without a pull request shows nothing.
+    fn beside_the_code(&self, outward: &Outward, n: usize) -> Option<(Effect, Option<String>)> {
+        let Outward::Comment(message) = outward else { return None };
+        let has_code = |stage| matches!(stage, Stage::Development | Stage::Review | Stage::Testing | Stage::Deploy);
+        if !has_code(self.task.stage) || !concerns_the_pull(message) {
+            return None;
+        }
+        let key = format!("{}:beside{n}", self.stem);
+        let effect = Effect::GiteaComment {
+            repo: self.task.repo.clone(),
+            branch: self.task.branch.clone(),
+            key: key.clone(),
+            text: self.rules.catalogue.render(message),
+        };
+        Some((effect, Some(key)))
     }
 
     fn pull(&self) -> Option<Effect> {
@@ -129,5 +166,46 @@ impl Shown<'_> {
         let (base, workspace) = (plane.url.as_ref()?, plane.workspace.as_ref()?);
         let base = base.as_str().trim_end_matches('/');
         Some(format!("{base}/{workspace}/projects/{}/issues/{}", self.task.project, self.task.work_item))
+    }
+}
+
+/// Of what a work item's thread is told; the reviewer's words reach the pull request by themselves.
+const fn concerns_the_pull(message: &Message) -> bool {
+    match message {
+        Message::TestsFailed { .. }
+        | Message::RejectedBack { .. }
+        | Message::RoleCapReached { .. }
+        | Message::Blocked { .. }
+        | Message::ProtectedPaths { .. }
+        | Message::BudgetStop { .. }
+        | Message::LoopStop { .. }
+        | Message::Cancelled
+        | Message::Waiting { gate: Gate::ReviewApproved | Gate::PrMerged } => true,
+        Message::Waiting { .. }
+        | Message::AnalystStarted { .. }
+        | Message::ApprovalWanted { .. }
+        | Message::Questions { .. }
+        | Message::NoArtifacts { .. }
+        | Message::ReviewChanges { .. }
+        | Message::ReviewVerdict { .. }
+        | Message::TestsRed { .. }
+        | Message::Conflict { .. }
+        | Message::StageAdvanced { .. }
+        | Message::Approved { .. }
+        | Message::AnswerTaken
+        | Message::Retrying { .. }
+        | Message::Paused
+        | Message::Resumed
+        | Message::Refused { .. }
+        | Message::GateFailed { .. }
+        | Message::JobFailed { .. }
+        | Message::BreakerOpened { .. }
+        | Message::BreakerClosed
+        | Message::UsageLimit { .. }
+        | Message::InstallationFault { .. }
+        | Message::WebhooksSilent { .. }
+        | Message::TaskDone { .. }
+        | Message::PullBody { .. }
+        | Message::DeniedTools { .. } => false,
     }
 }

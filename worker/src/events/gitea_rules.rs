@@ -46,14 +46,15 @@ pub async fn plan(ctx: &Context, event: GiteaEvent) -> Result<Plan, PlanError> {
         _ if own => return Ok(Plan::ignore("the orchestrator's own deed")),
         GiteaChange::Push { ping: true, .. } => return Ok(Plan::ignore("a test delivery")),
         GiteaChange::Push { branch, .. } => (by_branch(ctx, project, branch).await?, ForgeEvent::Pushed),
+        GiteaChange::Review { kind: ReviewKind::Approved | ReviewKind::Rejected, .. }
+            if !review_counts(ctx, project, sender_id).await? =>
+        {
+            return Ok(Plan::ignore("a reviewer account's review counts only for review_approved"));
+        }
         GiteaChange::Review { branch, kind: ReviewKind::Approved, .. } => {
             (by_branch(ctx, project, branch).await?, ForgeEvent::ReviewApproved)
         }
         GiteaChange::Review { id, number, branch, kind: ReviewKind::Rejected, text, .. } => {
-            let by_reviewer_bot = ctx.accounts.is_reviewer_in_gitea(&ctx.outside, sender_id).await?;
-            if by_reviewer_bot && pipeline_of(project).gate(Stage::Review) != Some(Gate::ReviewApproved) {
-                return Ok(Plan::ignore("a reviewer account's review counts only for review_approved"));
-            }
             let Some(task) = by_branch(ctx, project, branch).await? else {
                 return Ok(Plan::ignore("no task has this branch"));
             };
@@ -69,6 +70,19 @@ pub async fn plan(ctx: &Context, event: GiteaEvent) -> Result<Plan, PlanError> {
         Some(task) => Plan::Trigger { task: Box::new(task), trigger: Trigger::Forge { what: seen }, once: None },
         None => Plan::ignore("no task has this branch"),
     })
+}
+
+/// Whose reviews count in a project: everybody's but our own, and those of the reviewer account where the gate asks for
+/// reviews at the forge.
+///
+/// # Errors
+/// Where the forge cannot say who we are.
+pub async fn review_counts(ctx: &Context, project: &Project, reviewer: i64) -> Result<bool, ApiError> {
+    if ctx.accounts.is_own_in_gitea(&ctx.outside, reviewer).await? {
+        return Ok(false);
+    }
+    let is_the_gate = pipeline_of(project).gate(Stage::Review) == Some(Gate::ReviewApproved);
+    Ok(is_the_gate || !ctx.accounts.is_reviewer_in_gitea(&ctx.outside, reviewer).await?)
 }
 
 /// Somebody asks for changes on a pull request.
@@ -92,7 +106,7 @@ async fn rejected(ctx: &Context, task: Task, seen: Rejection) -> Result<Plan, Pl
                 let by_sender = |r: &&Review| r.user.as_ref().is_some_and(|u| u.id == sender_id);
                 let verdicts = reviews.iter().filter(by_sender).filter(|r| r.is_verdict());
                 match verdicts.max_by_key(|r| (r.submitted_at, r.id)).filter(|r| r.rejects()) {
-                    Some(review) => (Some(review.id), review.body.clone()),
+                    Some(review) => (Some(review.id), review.words().to_owned()),
                     None => return Ok(Plan::ignore("the forge has no such review, or no longer")),
                 }
             }

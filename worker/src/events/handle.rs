@@ -5,14 +5,15 @@ use super::once::Once;
 use super::plan::{Plan, PlanError};
 use super::{Event, Parsed, RawEvent, gitea_rules, parse, plane_rules};
 use crate::clock::now_ms;
-use crate::context::Context;
+use crate::context::{Context, pipeline_of};
 use crate::effects::shared;
 use crate::engine::apply::{Applied, enqueue_effect};
 use crate::engine::submit::submit;
 use crate::job_end;
-use orch_common::domain::decide::Trigger;
+use orch_common::domain::decide::{ForgeEvent, Trigger};
 use orch_common::domain::effect::Effect;
 use orch_common::domain::job::JobEnd;
+use orch_common::domain::stage::TaskState;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::deliveries::{EventPayload, Source};
 use orch_common::store::jobs::{self, Job};
@@ -117,12 +118,36 @@ fn carry_out(conn: &mut Conn, ctx: &Context, job: &Job, plan: &Plan, now: i64) -
             if is_forges && !jobs::unfinished_of_task(conn, task.id)?.is_empty() {
                 return Ok("recorded; the job under way looks at its end".into());
             }
+            if let Trigger::Forge { what } = trigger
+                && let Some(why) = not_heard_now(conn, ctx, task.id, what)?
+            {
+                return Ok(why);
+            }
             if !take(conn, once.as_ref(), trigger.name(), now)? {
                 return Ok("ignored: done already".into());
             }
             trigger_task(conn, ctx, job, (task.id, trigger), now)
         }
     }
+}
+
+/// Why nobody has to look at what the forge says: a look for nothing would cost a run of the tests, and what comes
+/// meanwhile would be left to it. A person's rejection is not spent then: the end of a review hears it.
+fn not_heard_now(conn: &mut Conn, ctx: &Context, task: i64, what: &ForgeEvent) -> Result<Option<String>, StoreError> {
+    let Some(task) = tasks::get(conn, task)? else { return Ok(Some("ignored: the task is gone".into())) };
+    let Some(project) = ctx.config.projects.by_plane(&task.project) else {
+        return Ok(Some("ignored: the project is no longer registered".into()));
+    };
+    let concerns = what.concerns(task.stage, pipeline_of(project).gate(task.stage));
+    let may_move = matches!(task.state, TaskState::Active | TaskState::WaitingApproval);
+    Ok(match (concerns, may_move, what) {
+        (true, true, _) => None,
+        (_, _, ForgeEvent::ReviewRejected { .. }) => {
+            Some("recorded; it is heard when a review of the work ends".into())
+        }
+        (false, ..) => Some(format!("ignored: nothing at '{}' waits for that", task.stage)),
+        (true, false, _) => Some(format!("ignored: the task is {}", task.state)),
+    })
 }
 
 fn take(conn: &mut Conn, once: Option<&Once>, what: &str, now: i64) -> Result<bool, StoreError> {

@@ -14,6 +14,7 @@ pub mod plane;
 mod plane_rules;
 
 pub use gitea::{GiteaChange, GiteaEvent, ReviewKind};
+pub(crate) use gitea_rules::review_counts;
 pub use handle::handle;
 pub use html::to_text;
 pub(crate) use observed::{Observed, ObservedPayload, order_of_item, order_of_repo};

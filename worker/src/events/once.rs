@@ -28,21 +28,24 @@ impl Once {
         Once::Newer { name: moves(work_item, to), at }
     }
 
+    /// The right to act was taken before.
+    pub fn was_taken(&self, conn: &mut Conn) -> Result<bool, StoreError> {
+        Ok(match self {
+            Once::First(name) => cursors::get(conn, name)?.is_some(),
+            Once::Newer { name, at } => {
+                cursors::get(conn, name)?.and_then(|known| known.parse::<i64>().ok()).is_some_and(|known| known >= *at)
+            }
+        })
+    }
+
     /// Takes the right to act; `false` = it was taken before.
     pub fn take(&self, conn: &mut Conn, what: &str, now: i64) -> Result<bool, StoreError> {
+        if self.was_taken(conn)? {
+            return Ok(false);
+        }
         match self {
-            Once::First(name) => {
-                if cursors::get(conn, name)?.is_some() {
-                    return Ok(false);
-                }
-                cursors::put(conn, name, what, now)?;
-            }
-            Once::Newer { name, at } => {
-                if cursors::get(conn, name)?.and_then(|known| known.parse::<i64>().ok()).is_some_and(|k| k >= *at) {
-                    return Ok(false);
-                }
-                cursors::put(conn, name, &at.to_string(), now)?;
-            }
+            Once::First(name) => cursors::put(conn, name, what, now)?,
+            Once::Newer { name, at } => cursors::put(conn, name, &at.to_string(), now)?,
         }
         Ok(true)
     }

@@ -3,7 +3,7 @@
 
 use super::findings::Findings;
 use super::{OVERLAP_MS, Reconciler, RoundError, position};
-use crate::clients::gitea::{GiteaClient, Pull, Review, Verdict};
+use crate::clients::gitea::{GiteaClient, Pull, Verdict, standing_since};
 use crate::clock::now_ms;
 use crate::context::{Context, pipeline_of};
 use crate::events::{GiteaChange, GiteaEvent, Observed, ReviewKind};
@@ -12,7 +12,7 @@ use orch_common::domain::gate::Gate;
 use orch_common::domain::stage::{Stage, TaskState};
 use orch_common::store::jobs;
 use orch_common::store::tasks::{self, Task};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
@@ -95,21 +95,14 @@ impl Asking<'_> {
     /// The verdicts that stand, each by its id.
     async fn reviews(&self, pull: &Pull, task: &Task, findings: &mut Findings) -> Result<(), RoundError> {
         let all = self.gitea.all_reviews(&self.project.repo, pull.number).await?;
-        let mut latest: BTreeMap<i64, &Review> = BTreeMap::new();
-        for review in all.iter().filter(|r| r.is_verdict() && r.submitted_at >= task.created_at) {
-            let Some(user) = &review.user else { continue };
-            if latest.get(&user.id).is_none_or(|known| known.submitted_at <= review.submitted_at) {
-                latest.insert(user.id, review);
-            }
-        }
-        for review in latest.into_values().filter(|r| !r.dismissed) {
+        for review in standing_since(&all, task.created_at) {
             let what = GiteaChange::Review {
                 id: Some(review.id),
                 number: pull.number,
                 branch: task.branch.clone(),
                 head_sha: pull.head.sha.clone(),
                 kind: if review.rejects() { ReviewKind::Rejected } else { ReviewKind::Approved },
-                text: review.body.clone(),
+                text: review.words().to_owned(),
             };
             let by = review.user.as_ref().map(|user| (user.id, user.login.clone()));
             let key = format!("gitea:review:{}:{}", self.project.repo, review.id);

@@ -11,8 +11,8 @@ use orch_common::domain::effect::{Destination, Effect};
 use orch_common::domain::job::JobKind;
 use orch_common::domain::stage::TaskState;
 use orch_common::domain::words::parse_comment;
+use orch_common::store::jobs;
 use orch_common::store::tasks::{self, Task};
-use orch_common::store::{cursors, jobs};
 
 /// Tasks that are asked about in one round although nothing says that their item changed; two calls each.
 const MOST_TASKS: usize = 8;
@@ -101,8 +101,8 @@ async fn is_own(asking: &Asking<'_>, comment: &Comment) -> Result<bool, RoundErr
 
 /// The comment has acted already.
 async fn was_heard(asking: &Asking<'_>, comment: &Comment) -> Result<bool, RoundError> {
-    let Once::First(name) = Once::comment(&comment.id) else { return Ok(false) };
-    Ok(asking.ctx.store.read(move |c| cursors::get(c, &name)).await?.is_some())
+    let once = Once::comment(&comment.id);
+    Ok(asking.ctx.store.read(move |c| once.was_taken(c)).await?)
 }
 
 /// Our own next comment (perhaps the questions) is still on its way: what people wrote before it is no answer.

@@ -29,10 +29,30 @@ impl Case<'_> {
         let decision = match &finding.outcome {
             GateOutcome::Pass => self.advance(&format!("{role} ended, gate passed"), By::Itself),
             GateOutcome::Infra(why) => Decision::TryAgain { why: why.clone() },
+            GateOutcome::Waiting(Waiting::Review) if self.reviews_itself(role) => {
+                Decision::Apply(Box::new(self.stay("the reviewer's verdict goes to the pull request")))
+            }
             GateOutcome::Waiting(on) => self.wait(*on, &format!("{role} ended"), Some(role)),
             GateOutcome::Fail(reason) => self.failed(role, reason, log),
         };
-        self.with_pull(decision)
+        self.with_pull(self.with_review(role, decision))
+    }
+
+    /// What the gate waits for is about to be said by the reviewer role itself, by an account of its own.
+    fn reviews_itself(&self, role: Role) -> bool {
+        let has_verdict = self.finding.is_some_and(|f| f.verdict.is_some());
+        role == Role::Reviewer && has_verdict && self.policy.reviewer_account
+    }
+
+    /// A reviewer's verdict is shown where the code is, whatever follows from it.
+    fn with_review(&self, role: Role, mut decision: Decision) -> Decision {
+        let verdict = self.finding.and_then(|f| f.verdict.clone()).filter(|_| role == Role::Reviewer);
+        if let (Decision::Apply(change), Some(verdict)) = (&mut decision, verdict) {
+            let after_pull = change.outward.iter().position(|o| *o == Outward::Pull).map(|n| n + 1);
+            let statuses = change.outward.iter().take_while(|o| matches!(o, Outward::Status { .. })).count();
+            change.outward.insert(after_pull.unwrap_or(statuses), Outward::Review(verdict));
+        }
+        decision
     }
 
     /// From development on, an agent that ended well leaves a pull request, whatever its gate says: a forge's CI

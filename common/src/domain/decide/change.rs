@@ -2,7 +2,7 @@
 
 use super::{By, Case, Decision, MergePolicy};
 use crate::domain::effect::StatusState;
-use crate::domain::gate::Gate;
+use crate::domain::gate::{Gate, WrittenVerdict};
 use crate::domain::messages::Message;
 use crate::domain::stage::{Role, Stage, TaskState};
 use crate::domain::task::Brief;
@@ -55,6 +55,8 @@ pub enum Outward {
     Pull,
     /// The commit status `orch/<stage>` of the head.
     Status { stage: Stage, state: StatusState, text: String },
+    /// The reviewer role's verdict, on the pull request.
+    Review(WrittenVerdict),
     /// The merge of the pull request, tied to the head.
     Merge,
 }

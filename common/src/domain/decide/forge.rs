@@ -6,6 +6,20 @@ use super::{By, Case, Decision, ForgeEvent};
 use crate::domain::gate::{FailReason, Gate, GateOutcome};
 use crate::domain::stage::{Stage, TaskState};
 
+impl ForgeEvent {
+    /// Whether the event is about a stage, by its gate or by what is done there. Where it is not, nobody has to look.
+    pub fn concerns(&self, stage: Stage, gate: Option<Gate>) -> bool {
+        match self {
+            ForgeEvent::Pushed => true,
+            ForgeEvent::CiFinished => stage == Stage::Development || gate == Some(Gate::CiGreen),
+            ForgeEvent::ReviewApproved | ForgeEvent::ReviewRejected { .. } => {
+                stage == Stage::Review || gate == Some(Gate::ReviewApproved)
+            }
+            ForgeEvent::PullMerged => stage == Stage::Deploy || gate == Some(Gate::PrMerged),
+        }
+    }
+}
+
 impl Case<'_> {
     pub(super) fn forge(&self, what: &ForgeEvent) -> Decision {
         if let Some(nothing) = self.must_wait() {
@@ -22,17 +36,8 @@ impl Case<'_> {
         self.looked("the forge reported a change")
     }
 
-    /// Whether the event is about the stage at which the task stands, by its gate or by what is done there.
     fn concerns(&self, what: &ForgeEvent) -> bool {
-        let (stage, gate) = (self.task.stage, self.policy.pipeline.gate(self.task.stage));
-        match what {
-            ForgeEvent::Pushed => true,
-            ForgeEvent::CiFinished => stage == Stage::Development || gate == Some(Gate::CiGreen),
-            ForgeEvent::ReviewApproved | ForgeEvent::ReviewRejected { .. } => {
-                stage == Stage::Review || gate == Some(Gate::ReviewApproved)
-            }
-            ForgeEvent::PullMerged => stage == Stage::Deploy || gate == Some(Gate::PrMerged),
-        }
+        what.concerns(self.task.stage, self.policy.pipeline.gate(self.task.stage))
     }
 
     pub(super) fn look(&self) -> Decision {

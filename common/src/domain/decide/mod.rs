@@ -12,7 +12,7 @@ mod tests;
 
 pub use change::{Change, Outward, Start};
 
-use super::gate::{ArtifactNames, Gate, GateOutcome};
+use super::gate::{ArtifactNames, Gate, GateOutcome, WrittenVerdict};
 use super::messages::Message;
 use super::pipeline::Pipeline;
 use super::stage::{Role, Stage, TaskState};
@@ -128,6 +128,8 @@ pub struct Policy {
     pub names: ArtifactNames,
     /// How long an analyst usually takes, for the first comment.
     pub analyst_minutes: u64,
+    /// The reviewer role's verdict goes to the pull request as a review of an account of its own.
+    pub reviewer_account: bool,
 }
 
 /// What was found when the gate was looked at.
@@ -140,6 +142,8 @@ pub struct Finding {
     pub fingerprint: String,
     /// The analyst's open questions, where there are any.
     pub questions: Option<String>,
+    /// What the reviewer role wrote, where its end was looked at.
+    pub verdict: Option<WrittenVerdict>,
 }
 
 /// The answer.

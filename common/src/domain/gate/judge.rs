@@ -2,8 +2,10 @@
 
 use super::{
     ArtifactNames, CiEvidence, Evidence, FailReason, Gate, GateOutcome, PullEvidence, ReviewEvidence, TestEnd, Waiting,
+    WrittenVerdict,
 };
 use crate::domain::front_matter;
+use std::collections::BTreeMap;
 
 /// Longest reason taken from a report or a review, in characters.
 const REASON_MAX: usize = 1_000;
@@ -90,6 +92,14 @@ fn reviewer_verdict(names: &ArtifactNames, ev: &Evidence) -> GateOutcome {
     }
     let detail = format!("verdict is '{}', allowed: APPROVED, REQUEST_CHANGES", cut(&report.value, 80));
     GateOutcome::Fail(FailReason::NoVerdict { file: file.clone(), detail })
+}
+
+/// The verdict in the first review file that exists; `None` = there is no usable one.
+pub fn written_verdict(names: &ArtifactNames, artifacts: &BTreeMap<String, String>) -> Option<WrittenVerdict> {
+    let (file, text) = names.review.iter().find_map(|name| artifacts.get_key_value(name))?;
+    let report = Report::read(file, text, "verdict").ok()?;
+    let approved = report.says("APPROVED");
+    (approved || report.says("REQUEST_CHANGES")).then_some(WrittenVerdict { approved, reason: report.reason })
 }
 
 /// The open pull request's reviews; without one, the review file.

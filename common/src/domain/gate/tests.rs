@@ -133,6 +133,21 @@ fn the_first_review_file_counts() {
     assert!(matches!(broken, GateOutcome::Fail(FailReason::NoVerdict { .. })), "no way around a broken newer file");
 }
 
+#[test]
+fn the_written_verdict_is_that_of_the_file_and_of_nothing_else() {
+    let names = ArtifactNames::default();
+    let written = |files: &[(&str, &str)]| written_verdict(&names, &evidence(files).artifacts);
+    let verdict = |approved, reason: &str| Some(WrittenVerdict { approved, reason: reason.into() });
+    let file = |text| [("12-review.md", text)];
+    assert_eq!(written(&file("---\nverdict: approved\n---\nfine\n")), verdict(true, "fine"));
+    let changes = "---\nverdict: REQUEST_CHANGES\nreason: no tests\n---\n";
+    assert_eq!(written(&file(changes)), verdict(false, "no tests"));
+    for none in ["", "APPROVED", "---\nverdict: perhaps\n---\n", "---\nresult: APPROVED\n---\n"] {
+        assert_eq!(written(&file(none)), None, "{none}");
+    }
+    assert_eq!(written(&[]), None);
+}
+
 fn pull(open: bool, reviews: &[(&str, bool, i64)]) -> Option<PullEvidence> {
     let review = |(reviewer, approved, submitted_at): &(&str, bool, i64)| ReviewEvidence {
         reviewer: (*reviewer).to_owned(),

@@ -29,6 +29,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
         "The reviewer asks for changes; the developer works on them now (attempt {{ attempt }} of {{ cap }}).\
          {% if reason %}\n\n{{ reason }}{% endif %}",
     ),
+    ("review_verdict", "The reviewer's verdict: {{ verdict }}.{% if reason %}\n\n{{ reason }}{% endif %}"),
     (
         "tests_failed",
         "The tester's report is not a pass; the developer works on it now.{% if reason %}\n\n{{ reason }}{% endif %}",

@@ -64,6 +64,8 @@ messages! {
     NoArtifacts = "no_artifacts" { log: String },
     /// The reviewer wants changes; the developer's `attempt` of `cap` begins.
     ReviewChanges = "review_changes" { attempt: u32, cap: u32, reason: String },
+    /// The reviewer's verdict (the word of the report), for the pull request.
+    ReviewVerdict = "review_verdict" { verdict: String, reason: String },
     /// The tester's report is no pass; the developer goes on.
     TestsFailed = "tests_failed" { reason: String },
     /// The project's tests are red; the developer's `attempt` of `cap` begins.

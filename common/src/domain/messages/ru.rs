@@ -29,6 +29,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
         "Ревьюер просит правки; разработчик уже занимается ими (попытка {{ attempt }} из {{ cap }}).\
          {% if reason %}\n\n{{ reason }}{% endif %}",
     ),
+    ("review_verdict", "Вердикт ревьюера: {{ verdict }}.{% if reason %}\n\n{{ reason }}{% endif %}"),
     (
         "tests_failed",
         "Отчёт тестировщика отрицательный; разработчик уже занимается этим.{% if reason %}\n\n{{ reason }}{% endif %}",

@@ -25,6 +25,7 @@ fn every(text: &str) -> Vec<Message> {
         Message::Questions { text: text.clone() },
         Message::NoArtifacts { log: text.clone() },
         Message::ReviewChanges { attempt: 2, cap: 3, reason: text.clone() },
+        Message::ReviewVerdict { verdict: "APPROVED".into(), reason: text.clone() },
         Message::TestsFailed { reason: text.clone() },
         Message::TestsRed { attempt: 2, cap: 3, tail: text.clone() },
         Message::Conflict { excerpt: text.clone() },

@@ -1,11 +1,12 @@
 //! Taking the next job: oldest first among those that are due and at the head of their key.
 
 use super::rows::Job;
-use crate::domain::job::{JobKind, JobStatus};
+use crate::domain::job::JobKind;
 use crate::store::connection::Conn;
 use crate::store::error::StoreError;
 use crate::store::prepared::prepared;
 use crate::store::schema::jobs;
+use diesel::dsl::SqlTypeOf;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
@@ -29,6 +30,21 @@ prepared! {
     " AND status = 'queued' AND ready = 1 AND available_at IS NOT NULL"
 }
 
+prepared! {
+    /// The row as it is then, whole.
+    ClaimHead -> SqlTypeOf<<jobs::table as Table>::AllColumns>:
+    "UPDATE jobs SET status = 'running', available_at = NULL, attempts = attempts + 1, worker = " worker: str as Text =>
+    ", started_at = " now: i64 as BigInt =>
+    " WHERE id = " id: i64 as BigInt =>
+    " AND status = 'queued' AND ready = 1 RETURNING id, kind, role, repo, task_id, payload, status, attempts, max_attempts, \
+    transient_attempts, recoveries, run_id, error, note, worker, dedupe_key, order_key, ready, available_at, created_at, \
+    started_at, finished_at"
+}
+
+prepared! {
+    WaitsNoMore: "UPDATE jobs SET available_at = NULL WHERE id = " id: i64 as BigInt => ""
+}
+
 /// Claims the oldest due job of a kind for `worker`, or `None`. Call it inside an immediate transaction; a
 /// [`finish`](super::finish) may share it.
 pub fn claim(conn: &mut Conn, kind: JobKind, worker: &str, now: i64) -> Result<Option<Job>, StoreError> {
@@ -45,18 +61,7 @@ fn oldest_ready(conn: &mut Conn, kind: JobKind) -> Result<Option<i64>, StoreErro
 
 /// Claims one certain job if it is queued and the head of its key.
 pub fn claim_by_id(conn: &mut Conn, id: i64, worker: &str, now: i64) -> Result<Option<Job>, StoreError> {
-    let head = jobs::table.find(id).filter(jobs::status.eq(JobStatus::Queued)).filter(jobs::ready.eq(true));
-    Ok(diesel::update(head)
-        .set((
-            jobs::status.eq(JobStatus::Running),
-            jobs::worker.eq(worker),
-            jobs::attempts.eq(jobs::attempts + 1),
-            jobs::started_at.eq(now),
-            jobs::available_at.eq(None::<i64>),
-        ))
-        .returning(Job::as_returning())
-        .get_result(conn)
-        .optional()?)
+    Ok(ClaimHead { worker, now: &now, id: &id }.get_result(conn).optional()?)
 }
 
 /// Jobs whose wait is over join those that never waited, so that age alone orders them. Bounded: a flood of
@@ -64,7 +69,7 @@ pub fn claim_by_id(conn: &mut Conn, id: i64, worker: &str, now: i64) -> Result<O
 fn promote_due(conn: &mut Conn, kind: JobKind, now: i64) -> Result<(), StoreError> {
     let due: Vec<i64> = NewlyDue { kind: &kind, now: &now }.load(conn)?;
     for id in due {
-        diesel::update(jobs::table.find(id)).set(jobs::available_at.eq(None::<i64>)).execute(conn)?;
+        WaitsNoMore { id: &id }.execute(conn)?;
     }
     Ok(())
 }

@@ -4,11 +4,22 @@ use super::rows::Job;
 use crate::domain::job::{JobEnd, JobStatus, Spend};
 use crate::store::connection::Conn;
 use crate::store::error::StoreError;
+use crate::store::prepared::prepared;
 use crate::store::schema::jobs;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text};
 
 /// Longest error text kept with a job, in characters.
 const ERROR_CHARS: usize = 4000;
+
+prepared! {
+    /// How most jobs end.
+    FinishDone: "UPDATE jobs SET status = 'done', error = NULL, finished_at = " now: i64 as BigInt =>
+    ", note = " note: Option<&'q str> as Nullable<Text> =>
+    " WHERE id = " id: i64 as BigInt =>
+    " AND status = 'running' AND worker = " worker: str as Text =>
+    " AND started_at = " started_at: Option<i64> as Nullable<BigInt> => ""
+}
 
 /// Ends `job` as its owner; `false` = it was no longer this worker's (nothing is changed then). The owner is a name and
 /// a claim: a worker that lost a job and claimed it again is not who it was.
@@ -23,9 +34,10 @@ pub fn finish(conn: &mut Conn, job: &Job, end: &JobEnd, now: i64) -> Result<bool
         (jobs::status.eq(status), jobs::finished_at.eq(Some(now)), jobs::error.eq(error.map(cut)))
     };
     let changed = match end {
-        JobEnd::Done { note } => diesel::update(target)
-            .set((finished(JobStatus::Done, None), jobs::note.eq(note.as_deref())))
-            .execute(conn)?,
+        JobEnd::Done { note } => {
+            let (note, started_at) = (&note.as_deref(), &job.started_at);
+            FinishDone { now: &now, note, id: &job.id, worker, started_at }.execute(conn)?
+        }
         JobEnd::Failed { error } => {
             diesel::update(target).set(finished(JobStatus::Failed, Some(error))).execute(conn)?
         }

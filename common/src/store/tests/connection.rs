@@ -108,8 +108,52 @@ fn all_connections_taken_is_busy_and_not_broken() {
     let store =
         Store::open(&StoreOptions { pool_size: 1, patience: Duration::from_millis(200), ..options(&folder) }).unwrap();
     let _held = store.connection().unwrap();
-    let refused = store.write_now(|_| Ok(()));
+    let refused = store.connection().map(|_| ());
     assert!(refused.as_ref().is_err_and(StoreError::is_busy), "{refused:?}");
+    let within = store.write_now(|_| store.write_now(|_| Ok(())));
+    assert!(within.as_ref().is_err_and(StoreError::is_busy), "{within:?}");
+}
+
+#[test]
+fn the_turn_passes_to_the_next_as_soon_as_a_transaction_has_begun() {
+    let scratch = Scratch::new();
+    let path = scratch.store.path().with_extension("turn");
+    let turn = std::fs::File::options().create(true).append(true).open(path).unwrap();
+    let free = scratch
+        .store
+        .write_now(|_| {
+            let free = turn.try_lock().is_ok();
+            turn.unlock().unwrap();
+            Ok(free)
+        })
+        .unwrap();
+    assert!(free);
+}
+
+#[test]
+fn nobody_waits_for_ever_behind_one_who_has_the_turn_and_does_not_move() {
+    let scratch = Scratch::new();
+    let path = scratch.store.path().with_extension("turn");
+    let turn = std::fs::File::options().create(true).append(true).open(path).unwrap();
+    turn.lock().unwrap();
+    scratch.store.write_now(|c| jobs::enqueue(c, &plain(JobKind::Event), NOW)).unwrap();
+}
+
+#[test]
+fn a_checkpoint_brings_in_the_log_and_lets_it_begin_anew() {
+    let scratch = Scratch::new();
+    let log = scratch.folder.path().join("orch.db-wal");
+    let fill = || {
+        scratch.store.write_now(|c| (0..200).try_for_each(|_| jobs::enqueue(c, &plain(JobKind::Event), NOW).map(drop)))
+    };
+    fill().unwrap();
+    let size = std::fs::metadata(&log).unwrap().len();
+    for _ in 0..20 {
+        scratch.store.checkpoint().unwrap();
+        fill().unwrap();
+    }
+    let grown = std::fs::metadata(&log).unwrap().len();
+    assert!(grown < 3 * size, "{size} grew to {grown}");
 }
 
 #[tokio::test]

@@ -19,12 +19,13 @@ fn a_full_database_cannot_be_written_and_then_can() {
     let mut conn = scratch.store.connection().unwrap();
     conn.batch_execute("PRAGMA max_page_count = 1").unwrap();
     let large = NewJob { payload: "x".repeat(100_000), ..plain(JobKind::Event) };
-    let refused = crate::store::connection::immediate(&mut conn, Duration::ZERO, |c| jobs::enqueue(c, &large, NOW));
+    let refused =
+        crate::store::connection::immediate(&mut conn, Duration::ZERO, None, |c| jobs::enqueue(c, &large, NOW));
     let refused = refused.unwrap_err();
     assert!(matches!(&refused, StoreError::NotWritable(why) if why.contains("full")), "{refused}");
     conn.batch_execute("PRAGMA max_page_count = 1000000").unwrap();
     assert_eq!(number(&mut conn, "SELECT count(*) AS n FROM jobs"), 0, "nothing half-done stays");
-    crate::store::connection::immediate(&mut conn, Duration::ZERO, |c| jobs::enqueue(c, &large, NOW)).unwrap();
+    crate::store::connection::immediate(&mut conn, Duration::ZERO, None, |c| jobs::enqueue(c, &large, NOW)).unwrap();
 }
 
 #[test]

@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::domain::job::JobEnd;
+use crate::store::cursors;
 use crate::store::deliveries::{Intake, NewDelivery, Source};
 use crate::store::retention::{Pruned, STEP, prune_step};
+use diesel::sql_query;
 
 const OLD: i64 = NOW - 40 * 86_400_000;
 const MONTH_AGO: i64 = NOW - 30 * 86_400_000;
@@ -33,8 +35,8 @@ fn a_step_is_bounded_and_steps_come_to_an_end() {
         Ok(())
     });
     let prune = || scratch.write(|c| prune_step(c, MONTH_AGO, KEYS_BEFORE));
-    assert_eq!(prune(), Pruned { jobs: step, deliveries: 0 });
-    assert_eq!(prune(), Pruned { jobs: 50, deliveries: 0 });
+    assert_eq!(prune(), Pruned { jobs: step, ..Pruned::default() });
+    assert_eq!(prune(), Pruned { jobs: 50, ..Pruned::default() });
     assert!(prune().is_empty());
     let mut conn = scratch.store.connection().unwrap();
     assert_eq!(left(&mut conn), 4, "the young and the unfinished stay");
@@ -85,4 +87,28 @@ fn keys_of_deliveries_outlive_bodies_and_are_bounded_too() {
     let prune = || scratch.write(|c| prune_step(c, 0, KEYS_BEFORE)).deliveries;
     assert_eq!((prune(), prune(), prune()), (step, 12, 0));
     assert_eq!(number(&mut scratch.store.connection().unwrap(), "SELECT count(*) AS n FROM deliveries"), 3);
+}
+
+#[test]
+fn a_deed_is_remembered_as_long_as_a_task_of_its_time_is_open() {
+    let scratch = Scratch::new();
+    let step = usize::try_from(STEP).unwrap();
+    let task = scratch.write(|c| {
+        for n in 0..step + 9 {
+            cursors::put(c, &format!("comment:{n}"), "approve", KEYS_BEFORE - 5)?;
+        }
+        for name in ["review:acme/widgets:7", "moved:item:state", "plane:since:p", "telegram:chat:-1", "commentary"] {
+            cursors::put(c, name, "1", KEYS_BEFORE - 5)?;
+        }
+        cursors::put(c, "comment:young", "approve", NOW)?;
+        let task = add_task(c, 1);
+        sql_query(format!("UPDATE tasks SET created_at = {}", KEYS_BEFORE - 9)).execute(c)?;
+        Ok(task)
+    });
+    let prune = || scratch.write(|c| prune_step(c, 0, KEYS_BEFORE)).deeds;
+    assert_eq!(prune(), 0, "its thread may still be read");
+    scratch.write(|c| Ok(sql_query(format!("UPDATE tasks SET state='done' WHERE id={}", task.id)).execute(c)?));
+    assert_eq!((prune(), prune(), prune()), (step, 11, 0));
+    let left = "SELECT count(*) AS n FROM cursors";
+    assert_eq!(number(&mut scratch.store.connection().unwrap(), left), 4, "positions are no deeds");
 }

@@ -225,7 +225,10 @@ fn a_heartbeat_is_only_ones_own() {
     let row = workers::all(&mut conn).unwrap().remove(0);
     assert_eq!((row.state.as_str(), row.heartbeat_at, row.pid), ("running", NOW + 10, 8));
     workers::note_preflight(&mut conn, "w", false, "no such file").unwrap();
+    assert_eq!(workers::living(&mut conn, NOW).unwrap(), 1);
+    assert_eq!(workers::living(&mut conn, NOW + 11).unwrap(), 0, "no sign of life since");
     workers::mark_stopped(&mut conn, &new, NOW + 30).unwrap();
+    assert_eq!(workers::living(&mut conn, NOW).unwrap(), 0);
     let row = workers::all(&mut conn).unwrap().remove(0);
     assert_eq!((row.state.as_str(), row.preflight_ok), ("stopped", Some(false)));
     assert_eq!(workers::newest_heartbeat(&mut conn).unwrap(), Some(NOW + 30));

@@ -5,10 +5,13 @@ use crate::clients::error::ApiError;
 use crate::clients::http::Call;
 use serde_json::json;
 
+/// How every marker begins.
+pub(super) const MARKER_BEGIN: &str = "<!-- orch:";
+
 /// The marker of `key`: an HTML comment, invisible in rendered Markdown. What could end it early is left out.
 pub fn marker(key: &str) -> String {
     let safe: String = key.chars().filter(|c| c.is_ascii_alphanumeric() || "-_:./".contains(*c)).collect();
-    format!("<!-- orch:{safe} -->")
+    format!("{MARKER_BEGIN}{safe} -->")
 }
 
 impl GiteaClient {

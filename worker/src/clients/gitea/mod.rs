@@ -7,6 +7,7 @@ mod hooks;
 mod merge;
 mod pulls;
 mod reviews;
+mod rights;
 mod status;
 mod types;
 
@@ -15,7 +16,7 @@ pub use comments::marker;
 pub use hooks::{HOOK_EVENTS, NewHook};
 pub use merge::{MergeOutcome, MergeStyle, NewMerge};
 pub use pulls::{NewPull, Opened, PullFilter};
-pub use reviews::latest_counting;
+pub use reviews::{NewReview, latest_counting, standing_since};
 pub use status::{CombinedStatus, ContextStatus, NewStatus, OWN_CONTEXT_PREFIX, Verdict};
 pub use types::{Account, Branch, Comment, ForgeVersion, Hook, Permissions, Pull, PullEnd, Repo, Review};
 

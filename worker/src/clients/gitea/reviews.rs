@@ -1,10 +1,24 @@
 //! Reviews of a pull request, and which of them count.
 
-use super::{GiteaClient, Review};
+use super::{GiteaClient, Review, marker};
 use crate::clients::error::ApiError;
 use crate::clients::http::Call;
 use orch_common::domain::gate::ReviewEvidence;
+use orch_common::domain::stage::CommitId;
+use serde_json::json;
 use std::collections::BTreeMap;
+
+/// A verdict to give.
+#[derive(Debug, Clone, Copy)]
+pub struct NewReview<'a> {
+    pub approved: bool,
+    /// The commit that was looked at; on a later one the forge marks the review stale.
+    pub head: &'a CommitId,
+    /// What makes it one, however often it is sent.
+    pub key: &'a str,
+    /// Markdown, not empty.
+    pub text: &'a str,
+}
 
 impl GiteaClient {
     /// Every review, in the order of the forge.
@@ -15,6 +29,24 @@ impl GiteaClient {
     /// The latest review of each reviewer that counts, see [`latest_counting`].
     pub async fn reviews(&self, repo: &str, number: i64) -> Result<Vec<ReviewEvidence>, ApiError> {
         Ok(latest_counting(&self.all_reviews(repo, number).await?))
+    }
+
+    /// A review that is there once under its key; `false`: it was there. The forge refuses a verdict on an own pull
+    /// request (422): this is for the second account.
+    pub async fn post_review_once(&self, repo: &str, number: i64, new: NewReview<'_>) -> Result<bool, ApiError> {
+        let NewReview { approved, head, key, text } = new;
+        let (me, mark) = (self.me().await?.id, marker(key));
+        let mine = |r: &Review| r.user.as_ref().is_some_and(|user| user.id == me);
+        if self.all_reviews(repo, number).await?.iter().any(|r| mine(r) && r.body.contains(&mark)) {
+            return Ok(false);
+        }
+        let body = json!({
+            "event": if approved { "APPROVED" } else { "REQUEST_CHANGES" },
+            "commit_id": head.as_str(),
+            "body": format!("{text}\n\n{mark}"),
+        });
+        let path = self.path(repo, &["pulls", &number.to_string(), "reviews"]);
+        self.http.send(&Call::post(path, body)).await.map(|_| true)
     }
 }
 
@@ -33,6 +65,20 @@ pub fn latest_counting(reviews: &[Review]) -> Vec<ReviewEvidence> {
     latest.into_iter().filter(|(_, review)| counts(review)).map(|(login, review)| evidence(login, review)).collect()
 }
 
+/// The newest verdict of each reviewer given at or after `since` (ms), where it is not dismissed; whether commits came
+/// after it does not matter: it is a person's word all the same.
+pub fn standing_since(reviews: &[Review], since: i64) -> Vec<&Review> {
+    let mut latest: BTreeMap<i64, &Review> = BTreeMap::new();
+    for review in reviews.iter().filter(|r| r.is_verdict() && r.submitted_at >= since) {
+        let Some(user) = &review.user else { continue };
+        let newer = |known: &&Review| (known.submitted_at, known.id) <= (review.submitted_at, review.id);
+        if latest.get(&user.id).is_none_or(newer) {
+            latest.insert(user.id, review);
+        }
+    }
+    latest.into_values().filter(|r| !r.dismissed).collect()
+}
+
 fn counts(review: &Review) -> bool {
     let outdated = review.stale && review.state == "APPROVED";
     !review.dismissed && !outdated
@@ -42,7 +88,7 @@ fn evidence(login: &str, review: &Review) -> ReviewEvidence {
     ReviewEvidence {
         reviewer: login.to_owned(),
         approved: review.state == "APPROVED",
-        body: review.body.clone(),
+        body: review.words().to_owned(),
         stale: review.stale,
         submitted_at: review.submitted_at,
     }

@@ -1,5 +1,6 @@
 //! What the forge answers, cut to the fields Orch uses. Everything that some version leaves out is optional.
 
+use super::comments::MARKER_BEGIN;
 use crate::clients::times;
 use serde::Deserialize;
 
@@ -189,6 +190,11 @@ impl Review {
     /// It says yes or no.
     pub fn is_verdict(&self) -> bool {
         matches!(self.state.as_str(), "APPROVED" | "REQUEST_CHANGES")
+    }
+
+    /// What it says to people, without our own marker.
+    pub fn words(&self) -> &str {
+        self.body.split(MARKER_BEGIN).next().unwrap_or_default().trim()
     }
 
     /// It asks for changes, and stands.

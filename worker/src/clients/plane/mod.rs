@@ -73,6 +73,11 @@ impl PlaneClient {
         self
     }
 
+    /// How many workers call with this token.
+    pub fn share_among(&self, workers: u32) {
+        self.pace.share_among(workers);
+    }
+
     /// Another worker was told to wait until then (epoch milliseconds); the limit is the token's, so it is ours too.
     pub fn note_limited(&self, until_ms: i64) {
         self.pace.note_limited(until_ms);

@@ -25,6 +25,11 @@ impl PlaneClient {
         self.listed(project, "labels").await
     }
 
+    /// The people of the workspace, with their roles.
+    pub async fn workspace_members(&self) -> Result<Vec<Person>, ApiError> {
+        self.send_by(Route::Workspace(&["members"]), Call::get).await?.json()
+    }
+
     /// The people of a project (a bare array, without roles).
     pub async fn members(&self, project: &str) -> Result<Vec<Person>, ApiError> {
         self.send_by(Route::Project { project, rest: &["members"] }, Call::get).await?.json()

@@ -22,6 +22,9 @@ pub struct Person {
     pub display_name: String,
     #[serde(default)]
     pub email: Option<String>,
+    /// 20 admin, 15 member, 5 guest; only where the workspace's people are listed.
+    #[serde(default)]
+    pub role: Option<i32>,
 }
 
 /// A project.

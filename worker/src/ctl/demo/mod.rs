@@ -61,7 +61,7 @@ async fn play(arguments: &Arguments, limit: Duration) -> anyhow::Result<ExitCode
     let options = StoreOptions { pool_size: 1, ..StoreOptions::new(&scene.database) };
     let store = Store::open_and_migrate(&options)?;
     let mut processes = Processes::start(&scene).context("starting the two programs")?;
-    let done = watch(&scene, &store, &mut processes, &mut narrator, limit).await;
+    let done = watch(arguments, &scene, &store, &mut processes, &mut narrator, limit).await;
     let stopped = processes.stop().await;
     match done {
         Ok(()) => {
@@ -76,7 +76,20 @@ async fn play(arguments: &Arguments, limit: Duration) -> anyhow::Result<ExitCode
     }
 }
 
+/// What a person can do about an agent program that does not answer.
+const fn what_then(agent: Agent) -> &'static str {
+    match agent {
+        Agent::Scripted => {
+            "It lies in the demonstration's folder: that must be on a file system where programs may run (--dir DIR)."
+        }
+        Agent::Claude => {
+            "Install `claude`, put it on PATH and sign in; without --agent claude a scripted program plays its part."
+        }
+    }
+}
+
 async fn watch(
+    arguments: &Arguments,
     scene: &Scene,
     store: &Store,
     processes: &mut Processes,
@@ -109,7 +122,7 @@ async fn watch(
             bail!("a job failed for good: {error}");
         }
         if let Some(reason) = preflight_failure(store).await? {
-            bail!("the agent program does not answer: {reason}");
+            bail!("the agent program does not answer: {reason}\n  {}", what_then(arguments.agent));
         }
         if Instant::now() > give_up {
             bail!("the task was not done after {} s", limit.as_secs());

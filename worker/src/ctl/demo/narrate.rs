@@ -182,6 +182,7 @@ impl Narrator {
                 Ok(
                     Effect::GiteaBranch { .. }
                     | Effect::GiteaComment { .. }
+                    | Effect::GiteaReview { .. }
                     | Effect::GiteaStatus { .. }
                     | Effect::GiteaMerge { .. }
                     | Effect::PlaneLink { .. }

@@ -16,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) struct Processes {
     children: Vec<(&'static str, Child)>,
     api_output: PathBuf,
+    /// Where the logs are.
+    folder: PathBuf,
 }
 
 impl Processes {
@@ -27,11 +29,14 @@ impl Processes {
         for name in ["orch-worker", "orch-api"] {
             let program = own.with_file_name(name);
             if !program.is_file() {
-                bail!("{} is missing; it belongs beside orchctl", program.display());
+                bail!(
+                    "{} is missing; all three programs belong in one folder (`cargo build` makes all of them)",
+                    program.display()
+                );
             }
             children.push((name, start(&program, scene, name)?));
         }
-        Ok(Processes { children, api_output })
+        Ok(Processes { children, api_output, folder: scene.root.clone() })
     }
 
     /// Where the API listens, once it says so.
@@ -52,7 +57,7 @@ impl Processes {
     pub(super) fn check_alive(&mut self) -> anyhow::Result<()> {
         for (name, child) in &mut self.children {
             if let Some(status) = child.try_wait()? {
-                bail!("{name} ended: {status}");
+                bail!("{name} ended: {status}{}", last_words(&self.folder.join(format!("{name}.log"))));
             }
         }
         Ok(())
@@ -96,4 +101,11 @@ fn start(program: &Path, scene: &Scene, name: &str) -> anyhow::Result<Child> {
         .stderr(log)
         .spawn()
         .with_context(|| format!("starting {}", program.display()))
+}
+
+/// The end of a program's log, from a line of its own on.
+fn last_words(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
+    lines.iter().skip(lines.len().saturating_sub(5)).map(|line| format!("\n  {line}")).collect()
 }

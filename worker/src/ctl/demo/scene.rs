@@ -138,7 +138,7 @@ pub(super) fn git(dir: &Path, arguments: &[&str]) -> anyhow::Result<String> {
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .output()
-        .context("git could not be run")?;
+        .context("git could not be run; the demonstration needs git 2.28 or later on PATH")?;
     if !output.status.success() {
         bail!("git {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
     }

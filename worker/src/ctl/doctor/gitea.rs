@@ -82,14 +82,39 @@ async fn reviewer(report: &mut Report, asked: &Asked<'_>, me: &Account) {
             let found = format!("both tokens are of '{}'", me.login);
             report.fail(check, found, "the forge lets nobody approve an own pull request: use a second account");
         }
-        Ok(account) => report.ok(check, format!("it is '{}'", account.login)),
+        Ok(account) => match blind_for(second, asked).await {
+            None if needed => report.ok(check, format!("it is '{}', and gives the reviewer's verdicts", account.login)),
+            None => report.ok(check, format!("it is '{}'; no project waits for reviews at the forge", account.login)),
+            Some(repo) => {
+                let todo = "add it to the repository as a collaborator (write, so that its review counts)";
+                report.fail(check, format!("'{}' does not see {repo}", account.login), todo);
+            }
+        },
         Err(error) => report.fail(check, error.to_string(), token_todo(&error)),
     }
 }
 
+/// A repository that the second account should review in and cannot see.
+async fn blind_for(second: &GiteaClient, asked: &Asked<'_>) -> Option<String> {
+    for project in asked.config.projects.iter() {
+        let reviews = crate::context::pipeline_of(project).gate(Stage::Review) == Some(Gate::ReviewApproved);
+        if reviews && matches!(second.repo(&project.repo).await, Err(ApiError::NotFound | ApiError::Unauthorized(_))) {
+            return Some(project.repo.clone());
+        }
+    }
+    None
+}
+
 async fn repository(report: &mut Report, asked: &Asked<'_>, gitea: &GiteaClient, project: &Project) {
     let check = format!("gitea.repo {}", project.repo);
-    match gitea.repo(&project.repo).await {
+    let found = gitea.repo(&project.repo).await;
+    if let Ok(repo) = &found
+        && !repo.archived
+        && repo.permissions.push
+    {
+        scopes(report, gitea, project, &repo.default_branch).await;
+    }
+    match found {
         Ok(repo) if repo.archived => report.fail(check, "archived: nothing can be written", "unarchive it"),
         Ok(repo) if !repo.permissions.push => {
             report.fail(check, "the account may not push", "give it write access (a collaborator, or a team)");
@@ -106,6 +131,25 @@ async fn repository(report: &mut Report, asked: &Asked<'_>, gitea: &GiteaClient,
         Err(error) => return report.fail(check, error.to_string(), token_todo(&error)),
     }
     hook(report, asked, gitea, project).await;
+}
+
+/// The account may, but does its token?
+async fn scopes(report: &mut Report, gitea: &GiteaClient, project: &Project, default_branch: &str) {
+    let check = format!("gitea.scopes {}", project.repo);
+    let tried = [
+        ("write to the repository", gitea.try_writing(&project.repo, default_branch).await),
+        ("comment", gitea.try_commenting(&project.repo).await),
+    ];
+    for (what, answer) in &tried {
+        match answer {
+            Ok(()) => {}
+            Err(error @ ApiError::Unauthorized(_)) => {
+                return report.fail(check, format!("the token may not {what}: {error}"), token_todo(error));
+            }
+            Err(error) => return report.warn(check, format!("could not try to {what}: {error}"), "try again"),
+        }
+    }
+    report.ok(check, "the token may write to the repository and comment");
 }
 
 async fn hook(report: &mut Report, asked: &Asked<'_>, gitea: &GiteaClient, project: &Project) {

@@ -11,6 +11,9 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, ToSocketAddrs as _};
 use url::Url;
 
+/// The least role that may write.
+const MEMBER: i32 = 15;
+
 const NOT_SET: &str = "set plane.url, plane.workspace and plane.api_token (ORCH_PLANE_...)";
 
 pub async fn check(report: &mut Report, asked: &Asked<'_>) {
@@ -34,8 +37,25 @@ pub async fn check(report: &mut Report, asked: &Asked<'_>) {
         let todo = "its words and moves are ignored as the orchestrator's own: use an account of its own";
         report.warn("plane.account", found, todo);
     }
+    role(report, plane, &me).await;
     for listed in asked.config.projects.iter() {
         project(report, plane, &me, listed).await;
+    }
+}
+
+/// A guest may read, and may not do what Orch does; Plane's tokens have no scopes of their own.
+async fn role(report: &mut Report, plane: &PlaneClient, me: &Person) {
+    let Ok(all) = plane.workspace_members().await else { return };
+    let mine = all.iter().find(|person| person.id.eq_ignore_ascii_case(&me.id)).and_then(|person| person.role);
+    match mine {
+        Some(role) if role < MEMBER => {
+            let todo = "make it a Member: a guest can neither make states nor move work items of others";
+            report.fail("plane.role", "the bot is a guest of the workspace", todo);
+        }
+        Some(20) => report.ok("plane.role", "admin of the workspace; a Member would do"),
+        Some(_) => report.ok("plane.role", "member of the workspace"),
+        // Older servers do not list roles.
+        None => {}
     }
 }
 
@@ -143,11 +163,14 @@ fn address(report: &mut Report, asked: &Asked<'_>) {
         };
         match objection {
             Objection::LocalWithoutPort | Objection::NameWithoutDot => report.fail(check, says, todo),
-            // Plane may have been told; that deliveries come proves it.
+            // That deliveries come proves that Plane was told.
             Objection::Inside | Objection::PlanesOwnHost if asked.known.plane_heard.is_some() => {
                 report.ok(check, format!("{says}, and deliveries come"));
             }
-            Objection::Inside | Objection::PlanesOwnHost => report.warn(check, says, todo),
+            // Every Plane since 1.2.3 refuses it unless told otherwise, and says so nowhere but where it is typed in.
+            Objection::Inside | Objection::PlanesOwnHost => {
+                report.fail(check, says, format!("{todo}. If that is done: the first delivery settles it"));
+            }
         }
     }
 }

@@ -333,3 +333,31 @@ fn infra_is_tried_again_and_moves_nothing() {
     }
     check(rows);
 }
+
+#[test]
+fn the_reviewers_verdict_is_shown_on_the_pull_request() {
+    let review = |approved| Outward::Review(WrittenVerdict { approved, reason: "so".into() });
+    let ended = || at(S::Review, ended(R::Reviewer));
+    let shown = |given: Given| given.change().outward.into_iter().filter(|o| matches!(o, Outward::Review(_)));
+    assert_eq!(shown(ended().finds(GateOutcome::Pass).writes(true)).collect::<Vec<_>>(), [review(true)]);
+    assert_eq!(shown(ended().fails(changes_wanted()).writes(false)).collect::<Vec<_>>(), [review(false)]);
+    assert_eq!(shown(ended().finds(GateOutcome::Pass)).count(), 0, "nothing written");
+    let pushed = at(S::Review, sees(ForgeEvent::Pushed)).finds(GateOutcome::Pass).writes(true);
+    assert_eq!(shown(pushed).count(), 0, "only its own end shows it");
+    let outward = ended().finds(GateOutcome::Pass).writes(true).change().outward;
+    assert_eq!(outward[..3], [success(S::Review), Outward::Pull, review(true)], "after there is a pull request");
+}
+
+#[test]
+fn where_the_reviewer_has_an_account_nobody_else_is_asked_for_a_review() {
+    let waits = || at(S::Review, ended(R::Reviewer)).gate(Some(Gate::ReviewApproved));
+    let waits = || waits().finds(GateOutcome::Waiting(Waiting::Review)).writes(true);
+    let review = Outward::Review(WrittenVerdict { approved: true, reason: "so".into() });
+    let change = waits().reviewer_account().change();
+    assert_eq!((change.stage, change.outward), (S::Review, vec![Outward::Pull, review.clone()]));
+    let people = comment(Message::Waiting { gate: Gate::ReviewApproved });
+    assert_eq!(waits().change().outward, [Outward::Pull, review, people.clone()]);
+    let mut silent = waits().reviewer_account();
+    silent.verdict = None;
+    assert_eq!(silent.change().outward, [Outward::Pull, people], "no verdict: a person must say it");
+}

@@ -27,6 +27,7 @@ struct Given {
     /// `None` = the gate was not looked at.
     outcome: Option<GateOutcome>,
     questions: Option<String>,
+    verdict: Option<WrittenVerdict>,
     said: Option<String>,
     history: History,
     policy: Policy,
@@ -39,6 +40,7 @@ fn policy() -> Policy {
         merge: MergePolicy::Never,
         names: ArtifactNames::default(),
         analyst_minutes: 30,
+        reviewer_account: false,
     }
 }
 
@@ -58,6 +60,7 @@ fn at(stage: Stage, trigger: Trigger) -> Given {
         trigger,
         outcome: None,
         questions: None,
+        verdict: None,
         said: None,
         history: History::default(),
         policy: policy(),
@@ -78,6 +81,14 @@ impl Given {
     }
     fn questions(mut self, text: &str) -> Given {
         self.questions = Some(text.to_owned());
+        self
+    }
+    fn writes(mut self, approved: bool) -> Given {
+        self.verdict = Some(WrittenVerdict { approved, reason: "so".into() });
+        self
+    }
+    fn reviewer_account(mut self) -> Given {
+        self.policy.reviewer_account = true;
         self
     }
     fn runs(mut self, role: Role, n: u32) -> Given {
@@ -125,6 +136,7 @@ impl Given {
             fingerprint: format!("{HEAD}:{}", outcome.fingerprint()),
             outcome,
             questions: self.questions.clone(),
+            verdict: self.verdict.clone(),
         })
     }
 
