@@ -81,13 +81,14 @@ impl Waker {
                 return;
             }
             if self.unsettled.is_some_and(|until| Instant::now() < until) {
-                pause(self.breath()).await;
+                let breath = self.breath();
                 if look < TICK {
+                    pause(breath).await;
                     look *= 2;
                     continue;
                 }
                 tokio::select! {
-                    () = tokio::time::sleep(look) => look = (look * 2).min(LONGEST_LOOK),
+                    () = tokio::time::sleep(look) => look = (look * 3).min(LONGEST_LOOK),
                     // Another write begins another settling.
                     () = self.written() => look = FIRST_LOOK,
                 }
