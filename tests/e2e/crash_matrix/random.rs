@@ -11,9 +11,11 @@ use orch_worker::agent::RunDir;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-const ROUNDS: usize = 100;
-/// No round is begun after this.
-const LONGEST: Duration = Duration::from_secs(25 * 60);
+const ROUNDS: u32 = 100;
+/// The variable that says how many instead.
+const HOW_MANY: &str = "ORCH_TEST_ROUNDS";
+/// No round is begun after this for each.
+const LONGEST: Duration = Duration::from_secs(15);
 /// The variable that repeats a seed.
 const SEED: &str = "ORCH_TEST_SEED";
 
@@ -95,8 +97,9 @@ fn killed_at_random() {
     let since = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
     let seed = std::env::var(SEED).ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| since() as u64 % 1_000_000_007);
     println!("{SEED}={seed}");
+    let rounds = std::env::var(HOW_MANY).ok().map_or(ROUNDS, |n| n.parse().unwrap());
     let mut dice = Dice(seed);
-    let cases: Vec<Case> = (0..ROUNDS)
+    let cases: Vec<Case> = (0..rounds)
         .map(|_| {
             let shots: Vec<Shot> = (0..1 + dice.below(3)).map(|_| dice.shot()).collect();
             Case::of(&shots)
@@ -106,11 +109,11 @@ fn killed_at_random() {
     let seeds = Mutex::new(dice);
     let played = Mutex::new(0_usize);
     play_all(cases, |case| {
-        if begun.elapsed() < LONGEST {
+        if begun.elapsed() < LONGEST * rounds {
             let seed = seeds.lock().unwrap().next();
             at_random(case, seed);
             *played.lock().unwrap() += 1;
         }
     });
-    println!("{} of {ROUNDS} rounds in {:?}", played.lock().unwrap(), begun.elapsed());
+    println!("{} of {rounds} rounds in {:?}", played.lock().unwrap(), begun.elapsed());
 }

@@ -3,6 +3,7 @@
 use super::support::{Run, eventually};
 use orch_worker::agent::ExitReason;
 use orch_worker::agent::record::KILLED;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 /// Six ways to stay: in the group, with a session, behind a double fork, as a grandchild, without the
@@ -104,6 +105,46 @@ async fn a_fork_bomb_is_put_out() {
     assert_eq!((record.reason, record.exit_code), (ExitReason::TimedOut, Some(KILLED)));
     assert!(record.swept > 10, "{}", record.swept);
     assert_eq!(run.marked(), Vec::<i32>::new());
+}
+
+/// All of it at a time: forks without end, sessions of their own, deaf to SIGTERM, ten gigabytes of output.
+#[tokio::test]
+#[ignore = "wants the machine for itself; `make test-long` runs it"]
+async fn the_worst_agent_is_over_in_time_and_the_next_one_works() {
+    let tools = ["/usr/bin/prlimit", "/bin/bash"].iter().all(|t| std::path::Path::new(t).exists());
+    if !tools || !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root can try this without harm to others, by prlimit");
+        return;
+    }
+    let bomb = r#"trap "" TERM; f() { f | f & }; yes "all work and no play" | head -c 10000000000 &
+        for n in 1 2 3 4; do setsid sh -c "trap '' TERM; while :; do sleep 1; done" & done; f; sleep 600"#;
+    let run = Run::of("prlimit --pid $$ --nproc=120 && exec bash -c \"$bomb\"")
+        .with(|s| (s.user, s.cwd) = (Some("nobody".into()), "/".into()))
+        .with(|s| s.env.push(("bomb".into(), bomb.into())))
+        .with(|s| (s.timeout_s, s.grace_s, s.log_cap_bytes) = (15, 2, 4 << 20));
+    let supervisor = run.launch().await.supervisor;
+    let (mut disk, mut memory) = (0, 0);
+    while !run.dir().has_exit() {
+        disk = disk.max(std::fs::metadata(run.dir().log()).map_or(0, |log| log.blocks() * 512));
+        memory = memory.max(resident_kib(supervisor.pid));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let record = run.record().await;
+    let (took, printed) =
+        (record.finished_at_ms - record.started_at_ms, std::fs::metadata(run.dir().log()).unwrap().len());
+    println!("{took} ms, {printed} bytes printed, {} swept, disk {disk} bytes, memory {memory} KiB", record.swept);
+    assert_eq!((record.reason, record.exit_code), (ExitReason::TimedOut, Some(KILLED)));
+    assert!((15_000..=18_000).contains(&took), "{took} ms");
+    assert!(printed > 1 << 30, "it printed only {printed} bytes");
+    assert!(disk < 1 << 30 && memory < 32 << 10, "{disk} bytes of disk, {memory} KiB of memory");
+    assert_eq!(run.marked(), Vec::<i32>::new());
+    assert_eq!(Run::of("exit 0").play().await.exit_code, Some(0));
+}
+
+fn resident_kib(pid: i32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|l| l.split_whitespace().next()?.parse().ok()).unwrap_or_default()
 }
 
 #[tokio::test]
