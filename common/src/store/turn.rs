@@ -5,6 +5,7 @@
 //! does not move, writers do without.
 
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -30,7 +31,10 @@ impl Turn {
         let since = Instant::now();
         let path = database.with_extension("turn");
         // Every wait opens the file anew: threads that shared it would share the lock.
-        let Ok(file) = File::options().create(true).append(true).open(path) else { return Turn { lock: None, since } };
+        // Nobody else's, or anybody could have the turn and keep it.
+        let Ok(file) = File::options().create(true).append(true).mode(0o600).open(path) else {
+            return Turn { lock: None, since };
+        };
         let until = give_up.min(since + COURTESY);
         loop {
             match file.try_lock() {
