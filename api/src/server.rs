@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::hangup;
-use crate::intake::{Intake, Writer};
+use crate::intake::{Intake, Phase, Writer};
 use crate::limits::{Flood, Memory};
 use crate::reads::Reads;
 use crate::routes;
@@ -13,7 +13,7 @@ use actix_web::{HttpServer, web};
 use orch_common::store::{Durability, StoreOptions};
 use std::io;
 use std::net::TcpListener;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// How long a request's head may take. Its size is bounded by the HTTP library: 128 KiB, 96 headers.
@@ -30,6 +30,9 @@ const CONNECTIONS: usize = 256;
 
 /// For connections that are accepted to come to a thread that reads them, on a loaded machine.
 const ACCEPTED_PACE: Duration = Duration::from_millis(500);
+
+/// For the first look at the database, on a loaded machine.
+const FIRST_LOOK: Duration = Duration::from_secs(10);
 
 /// Seconds that requests have for their answer once the process stops: a commit may wait for a lock meanwhile.
 const GRACE_S: u64 = 28;
@@ -63,6 +66,7 @@ pub async fn run(settings: Settings, listener: TcpListener, shutdown: Cancellati
         tracing::warn!("GET /status and GET /queue answer 403: ORCH_API_READ_TOKEN is not set");
     }
     let (intake, writer) = Intake::start(writer_options(&settings)).map_err(RunError::Start)?;
+    opened(&intake, &shutdown).await;
     let app = web::Data::new(App {
         reads: Reads::new(settings.database.clone()),
         intake,
@@ -84,6 +88,15 @@ pub async fn run(settings: Settings, listener: TcpListener, shutdown: Cancellati
     };
     finish(writer).await?;
     served.map_err(RunError::Serve)
+}
+
+/// Waits until the database has been looked at for the first time. What comes meanwhile waits in the kernel: were it
+/// accepted, it would have to be refused.
+async fn opened(intake: &Intake, shutdown: &CancellationToken) {
+    let give_up = Instant::now() + FIRST_LOOK;
+    while intake.standing().phase() == Phase::Opening && Instant::now() < give_up && !shutdown.is_cancelled() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 fn writer_options(settings: &Settings) -> StoreOptions {
