@@ -4,6 +4,8 @@ DROP TABLE workers;
 DROP TABLE transitions;
 DROP TABLE gate_results;
 DROP TABLE runs;
+DROP TABLE delivery_index;
+DROP TABLE delivery_keys;
 DROP TABLE deliveries;
 DROP TABLE jobs;
 DROP TABLE job_counts;

@@ -38,7 +38,6 @@ CREATE TABLE jobs (
     role               TEXT    CHECK (role = 'analyst' OR role = 'architect' OR role = 'developer' OR role = 'reviewer' OR role = 'tester' OR role = 'deployer'),
     repo               TEXT,
     task_id            BIGINT  REFERENCES tasks (id),
-    payload            TEXT    NOT NULL,
     status             TEXT    NOT NULL DEFAULT 'queued' CHECK (status = 'queued' OR status = 'running' OR status = 'done' OR status = 'failed' OR status = 'cancelled'),
     attempts           INTEGER NOT NULL DEFAULT 0,
     max_attempts       INTEGER NOT NULL CHECK (max_attempts > 0),
@@ -50,18 +49,20 @@ CREATE TABLE jobs (
     worker             TEXT,
     dedupe_key         TEXT,
     order_key          TEXT,                      -- jobs of one key run one at a time, oldest first
-    ready              INTEGER NOT NULL DEFAULT 1 CHECK (ready IN (0, 1)), -- kept by the triggers below: head of its key
+    ready              INTEGER DEFAULT 1 CHECK (ready IN (0, 1)), -- kept by the triggers below: head of its key; null = not placed yet
     available_at       BIGINT,                    -- null = at once
     created_at         BIGINT  NOT NULL,
     started_at         BIGINT,
     finished_at        BIGINT,
+    payload            TEXT    NOT NULL,          -- last: whatever stands behind it would be read through it
     CHECK ((status = 'running') <= (worker IS NOT NULL AND started_at IS NOT NULL)),
     CHECK ((status = 'done' OR status = 'failed' OR status = 'cancelled') = (finished_at IS NOT NULL))
 );
 CREATE UNIQUE INDEX jobs_dedupe ON jobs (dedupe_key) WHERE dedupe_key IS NOT NULL;
 CREATE INDEX jobs_ready_now   ON jobs (kind, id) WHERE status = 'queued' AND ready = 1 AND available_at IS NULL;
 CREATE INDEX jobs_ready_later ON jobs (kind, available_at) WHERE status = 'queued' AND ready = 1 AND available_at IS NOT NULL;
-CREATE INDEX jobs_key         ON jobs (order_key, id) WHERE order_key IS NOT NULL AND status IN ('queued','running');
+CREATE INDEX jobs_unplaced    ON jobs (id) WHERE status = 'queued' AND ready IS NULL;
+CREATE INDEX jobs_key         ON jobs (order_key, id) WHERE order_key IS NOT NULL AND status IN ('queued','running') AND ready IS NOT NULL;
 CREATE UNIQUE INDEX jobs_running_key ON jobs (order_key) WHERE order_key IS NOT NULL AND status = 'running';
 CREATE INDEX jobs_running     ON jobs (worker, id) WHERE status = 'running';
 CREATE INDEX jobs_task        ON jobs (task_id, id) WHERE task_id IS NOT NULL;
@@ -69,19 +70,21 @@ CREATE INDEX jobs_agents      ON jobs (id) WHERE kind = 'agent';
 CREATE INDEX jobs_finished    ON jobs (finished_at) WHERE finished_at IS NOT NULL;
 
 -- Exactly one unfinished job of a key is running or ready; the others wait without being looked at.
--- Who inserts says so (ready = 0) where he knows that the key is busy, and saves the second write.
+-- Who inserts says so (ready = 0) where he knows that the key is busy, and saves the second write. Deliveries are not placed
+-- when they are inserted (ready = null): a flood of them is appended to the table and nothing else, and who claims places them
+-- among the others, many at a time, in the order of their ids.
 CREATE TRIGGER jobs_key_insert AFTER INSERT ON jobs WHEN NEW.order_key IS NOT NULL AND NEW.ready = 1
 BEGIN
     UPDATE jobs SET ready = 0 WHERE id = NEW.id AND EXISTS (
         SELECT 1 FROM jobs j INDEXED BY jobs_key
-        WHERE j.order_key = NEW.order_key AND j.order_key IS NOT NULL AND j.status IN ('queued','running') AND j.id < NEW.id);
+        WHERE j.order_key = NEW.order_key AND j.order_key IS NOT NULL AND j.status IN ('queued','running') AND j.ready IS NOT NULL AND j.id < NEW.id);
 END;
 CREATE TRIGGER jobs_key_finish AFTER UPDATE OF status ON jobs
 WHEN NEW.order_key IS NOT NULL AND NEW.status NOT IN ('queued','running') AND OLD.status IN ('queued','running') AND OLD.ready = 1
 BEGIN
     UPDATE jobs SET ready = 1 WHERE id = (
         SELECT j.id FROM jobs j INDEXED BY jobs_key
-        WHERE j.order_key = NEW.order_key AND j.order_key IS NOT NULL AND j.status IN ('queued','running')
+        WHERE j.order_key = NEW.order_key AND j.order_key IS NOT NULL AND j.status IN ('queued','running') AND j.ready IS NOT NULL
         ORDER BY j.id LIMIT 1);
 END;
 -- A finished job that an operator puts back waits if its key is busy.
@@ -90,7 +93,7 @@ WHEN NEW.order_key IS NOT NULL AND NEW.status = 'queued' AND OLD.status NOT IN (
 BEGIN
     UPDATE jobs SET ready = NOT EXISTS (
         SELECT 1 FROM jobs j INDEXED BY jobs_key
-        WHERE j.order_key = NEW.order_key AND j.order_key IS NOT NULL AND j.status IN ('queued','running') AND j.id <> NEW.id)
+        WHERE j.order_key = NEW.order_key AND j.order_key IS NOT NULL AND j.status IN ('queued','running') AND j.ready IS NOT NULL AND j.id <> NEW.id)
     WHERE id = NEW.id;
 END;
 
@@ -104,7 +107,8 @@ CREATE TABLE job_counts (
 INSERT INTO job_counts (kind, status, n)
 SELECT k.column1, s.column1, 0
 FROM (VALUES ('event'),('agent'),('advance'),('effect')) k, (VALUES ('queued'),('running'),('done'),('failed'),('cancelled')) s;
-CREATE TRIGGER jobs_count_insert AFTER INSERT ON jobs BEGIN
+-- Who inserts without placing counts what he inserts, once for many.
+CREATE TRIGGER jobs_count_insert AFTER INSERT ON jobs WHEN NEW.ready IS NOT NULL BEGIN
     UPDATE job_counts SET n = n + 1 WHERE kind = NEW.kind AND status = NEW.status;
 END;
 CREATE TRIGGER jobs_count_update AFTER UPDATE OF status ON jobs WHEN NEW.status <> OLD.status BEGIN
@@ -115,15 +119,27 @@ CREATE TRIGGER jobs_count_delete AFTER DELETE ON jobs BEGIN
     UPDATE job_counts SET n = n - 1 WHERE kind = OLD.kind AND status = OLD.status;
 END;
 
--- One webhook request, known by source + delivery id; outlives the body (which is the event job's payload). Kept in
--- the order of its coming, so that only the index of keys is written in places that are random.
+-- One webhook request, known by source + delivery id; outlives the body (which is the event job's payload). Kept in the order
+-- of its coming. Keys are random: an index over them would write a page of its own for each. So the index is a table that is
+-- brought up to date now and then, for thousands at a time in the order of their keys, and who inserts knows the rest by heart.
 CREATE TABLE deliveries (
     job_id      INTEGER PRIMARY KEY NOT NULL,     -- the event job's
     source      TEXT   NOT NULL CHECK (source IN ('plane','gitea')),
     key         BLOB   NOT NULL,                  -- Gitea: delivery id, Plane v2: event_id (UUIDs as 16 bytes); Plane v1: SHA-256 of the body
     received_at BIGINT NOT NULL
 );
-CREATE UNIQUE INDEX deliveries_key ON deliveries (source, key);
+CREATE TABLE delivery_keys (
+    source TEXT   NOT NULL,
+    key    BLOB   NOT NULL,
+    job_id BIGINT NOT NULL,
+    PRIMARY KEY (source, key)
+) WITHOUT ROWID;
+-- Deliveries up to this job have their keys in delivery_keys.
+CREATE TABLE delivery_index (
+    id   INTEGER PRIMARY KEY NOT NULL CHECK (id = 1),
+    upto BIGINT  NOT NULL
+);
+INSERT INTO delivery_index (id, upto) VALUES (1, 0);
 
 CREATE TABLE runs (
     id              TEXT    PRIMARY KEY NOT NULL,

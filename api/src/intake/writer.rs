@@ -7,7 +7,7 @@ use super::phase::{Phase, Standing};
 use super::{IntakeError, Item, Message, Outcome};
 use crate::clock::now_ms;
 use orch_common::failpoint::{self, Point};
-use orch_common::store::deliveries::{self, Intake as Committed};
+use orch_common::store::deliveries::{Intake as Committed, Recent};
 use orch_common::store::{Store, StoreError, StoreOptions};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -45,6 +45,7 @@ struct Database {
     store: Store,
     file: Option<(u64, u64)>,
     checkpoints: Checkpoints,
+    recent: Recent,
 }
 
 impl Database {
@@ -55,7 +56,7 @@ impl Database {
             path: store.path().display().to_string(),
             why: format!("no thread for it: {e}"),
         })?;
-        Ok(Database { file: file_at(store.path()), store, checkpoints })
+        Ok(Database { file: file_at(store.path()), store, checkpoints, recent: Recent::default() })
     }
 
     /// Another file, or none, is at its path by now: what is committed here is committed to nowhere.
@@ -116,6 +117,7 @@ fn serve(messages: &Receiver<Message>, database: &mut Database, standing: &Stand
         let bytes = batch.iter().map(|item| item.new.payload.len()).sum();
         let end = commit(database, batch, standing);
         database.checkpoints.wrote(bytes);
+        index_some(database);
         if told_to_stop {
             return End::Stop;
         }
@@ -143,8 +145,8 @@ fn gather(messages: &Receiver<Message>, first: Item) -> (Vec<Item>, bool) {
 }
 
 /// Commits a batch and answers each of its senders.
-fn commit(database: &Database, batch: Vec<Item>, standing: &Standing) -> Option<End> {
-    match patiently(standing, || insert(&database.store, &batch)) {
+fn commit(database: &mut Database, batch: Vec<Item>, standing: &Standing) -> Option<End> {
+    match patiently(standing, || insert(database, &batch)) {
         Ok(_) if database.is_replaced() => Some(disown(batch)),
         Ok(committed) => {
             for (item, outcome) in batch.into_iter().zip(committed) {
@@ -161,8 +163,8 @@ fn commit(database: &Database, batch: Vec<Item>, standing: &Standing) -> Option<
 }
 
 /// Commits one delivery of a batch that one of them spoilt.
-fn commit_alone(database: &Database, item: Item, standing: &Standing) -> Option<End> {
-    match patiently(standing, || insert(&database.store, std::slice::from_ref(&item))) {
+fn commit_alone(database: &mut Database, item: Item, standing: &Standing) -> Option<End> {
+    match patiently(standing, || insert(database, std::slice::from_ref(&item))) {
         Ok(_) if database.is_replaced() => Some(disown(vec![item])),
         Ok(committed) => {
             let outcome = committed.into_iter().next().ok_or(IntakeError::Rejected);
@@ -178,13 +180,25 @@ fn commit_alone(database: &Database, item: Item, standing: &Standing) -> Option<
     }
 }
 
-fn insert(store: &Store, batch: &[Item]) -> Result<Vec<Committed>, StoreError> {
+fn insert(database: &mut Database, batch: &[Item]) -> Result<Vec<Committed>, StoreError> {
     let now = now_ms();
+    let Database { store, recent, .. } = database;
     failpoint::here(Point::IntakeCommit);
-    let committed =
-        store.write_now(|conn| batch.iter().map(|item| deliveries::insert(conn, &item.new, now)).collect())?;
+    let committed = store.write_now(|conn| recent.insert_all(conn, batch.iter().map(|item| &item.new), now))?;
     failpoint::here(Point::IntakeCommitted);
+    recent.committed();
     Ok(committed)
+}
+
+/// Between two batches, some keys of deliveries go into their index. What fails is tried again after the next.
+fn index_some(database: &mut Database) {
+    let Database { store, recent, .. } = database;
+    if recent.wants_indexing() {
+        match store.write_now(|conn| recent.index_step(conn)) {
+            Ok(()) => recent.committed(),
+            Err(error) => tracing::debug!(%error, "keys of deliveries could not be indexed now"),
+        }
+    }
 }
 
 /// Tries again while another process holds the write lock.

@@ -37,13 +37,18 @@ pub fn prune_step(conn: &mut Conn, jobs_before: i64, deliveries_before: i64) -> 
     .bind::<BigInt, _>(jobs_before)
     .bind::<BigInt, _>(STEP)
     .execute(conn)?;
-    // The oldest have the smallest numbers; ones that a clock set back made look younger wait for theirs to come.
-    let deliveries =
-        sql_query("DELETE FROM deliveries WHERE job_id < (SELECT min(job_id) FROM deliveries) + ? AND received_at < ?")
-            .bind::<BigInt, _>(STEP)
-            .bind::<BigInt, _>(deliveries_before)
-            .execute(conn)?;
+    let deliveries = prune_deliveries(conn, deliveries_before)?;
     Ok(Pruned { jobs, deliveries, deeds: prune_deeds(conn, deliveries_before)? })
+}
+
+/// The oldest have the smallest numbers; ones that a clock set back made look younger wait for theirs to come.
+fn prune_deliveries(conn: &mut Conn, before: i64) -> Result<usize, StoreError> {
+    let old = "job_id < (SELECT min(job_id) FROM deliveries) + ? AND received_at < ?";
+    let keys =
+        format!("DELETE FROM delivery_keys WHERE (source, key) IN (SELECT source, key FROM deliveries WHERE {old})");
+    sql_query(keys).bind::<BigInt, _>(STEP).bind::<BigInt, _>(before).execute(conn)?;
+    let rows = format!("DELETE FROM deliveries WHERE {old}");
+    Ok(sql_query(rows).bind::<BigInt, _>(STEP).bind::<BigInt, _>(before).execute(conn)?)
 }
 
 /// Asking finds a deed again for as long as its task is open, however old the deed is. So one is forgotten only when

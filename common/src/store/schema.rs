@@ -34,7 +34,6 @@ diesel::table! {
         role -> Nullable<Text>,
         repo -> Nullable<Text>,
         task_id -> Nullable<BigInt>,
-        payload -> Text,
         status -> Text,
         attempts -> Integer,
         max_attempts -> Integer,
@@ -46,11 +45,12 @@ diesel::table! {
         worker -> Nullable<Text>,
         dedupe_key -> Nullable<Text>,
         order_key -> Nullable<Text>,
-        ready -> Bool,
+        ready -> Nullable<Bool>,
         available_at -> Nullable<BigInt>,
         created_at -> BigInt,
         started_at -> Nullable<BigInt>,
         finished_at -> Nullable<BigInt>,
+        payload -> Text,
     }
 }
 
@@ -68,6 +68,21 @@ diesel::table! {
         source -> Text,
         key -> Binary,
         received_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    delivery_keys (source, key) {
+        source -> Text,
+        key -> Binary,
+        job_id -> BigInt,
+    }
+}
+
+diesel::table! {
+    delivery_index (id) {
+        id -> BigInt,
+        upto -> BigInt,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Taking the next job: oldest first among those that are due and at the head of their key.
 
+use super::enqueue::is_busy;
 use super::rows::Job;
 use crate::domain::job::JobKind;
 use crate::store::connection::Conn;
@@ -8,7 +9,11 @@ use crate::store::prepared::prepared;
 use crate::store::schema::jobs;
 use diesel::dsl::SqlTypeOf;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+use std::collections::HashSet;
+
+/// Deliveries placed in one transaction at most.
+const PLACED_AT_ONCE: i64 = 256;
 
 // The planner takes a partial index only when told to.
 prepared! {
@@ -31,14 +36,24 @@ prepared! {
 }
 
 prepared! {
+    Unplaced -> (BigInt, Nullable<Text>):
+    "SELECT id, order_key FROM jobs INDEXED BY jobs_unplaced WHERE status = 'queued' AND ready IS NULL ORDER BY id LIMIT "
+        limit: i64 as BigInt => ""
+}
+
+prepared! {
+    Place: "UPDATE jobs SET ready = " ready: bool as Bool => " WHERE id = " id: i64 as BigInt => ""
+}
+
+prepared! {
     /// The row as it is then, whole.
     ClaimHead -> SqlTypeOf<<jobs::table as Table>::AllColumns>:
     "UPDATE jobs SET status = 'running', available_at = NULL, attempts = attempts + 1, worker = " worker: str as Text =>
     ", started_at = " now: i64 as BigInt =>
     " WHERE id = " id: i64 as BigInt =>
-    " AND status = 'queued' AND ready = 1 RETURNING id, kind, role, repo, task_id, payload, status, attempts, max_attempts, \
+    " AND status = 'queued' AND ready = 1 RETURNING id, kind, role, repo, task_id, status, attempts, max_attempts, \
     transient_attempts, recoveries, run_id, error, note, worker, dedupe_key, order_key, ready, available_at, created_at, \
-    started_at, finished_at"
+    started_at, finished_at, payload"
 }
 
 prepared! {
@@ -49,7 +64,12 @@ prepared! {
 /// [`finish`](super::finish) may share it.
 pub fn claim(conn: &mut Conn, kind: JobKind, worker: &str, now: i64) -> Result<Option<Job>, StoreError> {
     promote_due(conn, kind, now)?;
-    match oldest_ready(conn, kind)? {
+    let mut oldest = oldest_ready(conn, kind)?;
+    // What is not placed yet is younger than all that is.
+    if oldest.is_none() && kind == JobKind::Event && place(conn)? > 0 {
+        oldest = oldest_ready(conn, kind)?;
+    }
+    match oldest {
         Some(id) => claim_by_id(conn, id, worker, now),
         None => Ok(None),
     }
@@ -57,6 +77,28 @@ pub fn claim(conn: &mut Conn, kind: JobKind, worker: &str, now: i64) -> Result<O
 
 fn oldest_ready(conn: &mut Conn, kind: JobKind) -> Result<Option<i64>, StoreError> {
     Ok(OldestReady { kind: &kind }.get_result(conn).optional()?)
+}
+
+/// Gives the oldest deliveries that have none their place among the jobs of their key; returns how many. Bounded, like
+/// every step that others wait for.
+fn place(conn: &mut Conn) -> Result<usize, StoreError> {
+    let unplaced: Vec<(i64, Option<String>)> = Unplaced { limit: &PLACED_AT_ONCE }.load(conn)?;
+    let mut busy: HashSet<&str> = HashSet::new();
+    for (id, key) in &unplaced {
+        let ready = match key {
+            Some(key) => !busy.contains(key.as_str()) && !is_busy(conn, Some(key))?,
+            None => true,
+        };
+        busy.extend(key.as_deref());
+        Place { ready: &ready, id }.execute(conn)?;
+    }
+    Ok(unplaced.len())
+}
+
+/// Whether a delivery waits for its place; a job of its key that comes now must wait with it.
+pub(super) fn any_unplaced(conn: &mut Conn) -> Result<bool, StoreError> {
+    let first: Option<(i64, Option<String>)> = Unplaced { limit: &1 }.get_result(conn).optional()?;
+    Ok(first.is_some())
 }
 
 /// Claims one certain job if it is queued and the head of its key.
@@ -77,7 +119,7 @@ fn promote_due(conn: &mut Conn, kind: JobKind, now: i64) -> Result<(), StoreErro
 /// When the next claimable job of a kind is due: `Some(t <= now)` = there is one now, `None` = none is queued.
 /// Reads only; lets a worker look without taking the writer's lock, and sleep exactly long enough.
 pub fn next_due(conn: &mut Conn, kind: JobKind, now: i64) -> Result<Option<i64>, StoreError> {
-    if oldest_ready(conn, kind)?.is_some() {
+    if oldest_ready(conn, kind)?.is_some() || (kind == JobKind::Event && any_unplaced(conn)?) {
         return Ok(Some(now));
     }
     Ok(NextDue { kind: &kind }.get_result(conn)?)

@@ -1,5 +1,6 @@
 //! Putting a job into the queue.
 
+use super::claim::any_unplaced;
 use crate::domain::job::JobKind;
 use crate::domain::stage::Role;
 use crate::store::connection::Conn;
@@ -7,15 +8,20 @@ use crate::store::error::StoreError;
 use crate::store::prepared::prepared;
 use crate::store::schema::jobs;
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::{BigInt, Bool, Text};
 
 prepared! {
     KeyIsBusy -> Bool:
     "SELECT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_key WHERE order_key = " key: str as Text =>
-    " AND order_key IS NOT NULL AND status IN ('queued', 'running'))"
+    " AND order_key IS NOT NULL AND status IN ('queued', 'running') AND ready IS NOT NULL)"
 }
 
-/// A job to be queued. Events come by [`crate::store::deliveries::insert`].
+prepared! {
+    CountEvents: "UPDATE job_counts SET n = n + " inserted: i64 as BigInt =>
+    " WHERE kind = 'event' AND status = 'queued'"
+}
+
+/// A job to be queued. Deliveries come by [`crate::store::deliveries`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewJob {
     pub kind: JobKind,
@@ -42,7 +48,7 @@ pub fn enqueue(conn: &mut Conn, new: &NewJob, now: i64) -> Result<Option<i64>, S
             return Ok(None);
         }
     }
-    let ready = !is_busy(conn, order_key.as_deref())?;
+    let ready = readiness(conn, *kind, order_key.as_deref())?;
     let id = diesel::insert_into(jobs::table)
         .values((
             jobs::kind.eq(kind),
@@ -59,10 +65,27 @@ pub fn enqueue(conn: &mut Conn, new: &NewJob, now: i64) -> Result<Option<i64>, S
         ))
         .returning(jobs::id)
         .get_result(conn)?;
+    if ready.is_none() {
+        count_unplaced(conn, 1)?;
+    }
     Ok(Some(id))
 }
 
-/// Whether an unfinished job has this key: one that comes now waits behind it. The table's trigger would find that
+/// Whether a new job is at the head of its key. An event that comes while deliveries are not placed is placed after them.
+fn readiness(conn: &mut Conn, kind: JobKind, key: Option<&str>) -> Result<Option<bool>, StoreError> {
+    match key {
+        Some(_) if kind == JobKind::Event && any_unplaced(conn)? => Ok(None),
+        key => Ok(Some(!is_busy(conn, key)?)),
+    }
+}
+
+/// Counts events that were inserted without a place; the table's trigger counts only the others.
+pub(in crate::store) fn count_unplaced(conn: &mut Conn, inserted: i64) -> Result<(), StoreError> {
+    CountEvents { inserted: &inserted }.execute(conn)?;
+    Ok(())
+}
+
+/// Whether an unfinished job that has its place has this key: one that comes now waits behind it. The table's trigger would find that
 /// out as well, but only by writing the new row a second time.
 pub(in crate::store) fn is_busy(conn: &mut Conn, key: Option<&str>) -> Result<bool, StoreError> {
     Ok(match key {

@@ -1,5 +1,6 @@
 //! The one durable queue. A claim is one changed row; every finishing statement names its owner, so a zombie
-//! cannot overwrite a newer one. Order within a key is kept by the table's triggers (`ready`).
+//! cannot overwrite a newer one. Order within a key is kept by the table's triggers (`ready`);
+//! deliveries join it when somebody claims.
 
 mod claim;
 mod enqueue;
@@ -12,7 +13,7 @@ mod views;
 
 pub use crate::domain::job::{JobEnd, Spend};
 pub use claim::{claim, claim_by_id, next_due};
-pub(in crate::store) use enqueue::is_busy;
+pub(in crate::store) use enqueue::count_unplaced;
 pub use enqueue::{NewJob, enqueue};
 pub use finish::finish;
 pub use fused::{Turn, finish_and_claim};

@@ -14,7 +14,6 @@ pub struct Job {
     pub role: Option<Role>,
     pub repo: Option<String>,
     pub task_id: Option<i64>,
-    pub payload: String,
     pub status: JobStatus,
     /// Counted at the claim: claimed once is 1.
     pub attempts: i32,
@@ -28,10 +27,12 @@ pub struct Job {
     pub worker: Option<String>,
     pub dedupe_key: Option<String>,
     pub order_key: Option<String>,
-    /// Head of its key (kept by triggers); only ready jobs are claimed.
-    pub ready: bool,
+    /// Head of its key (kept by triggers); only ready jobs are claimed. `None` = a delivery that nobody has placed among
+    /// the others of its key yet.
+    pub ready: Option<bool>,
     pub available_at: Option<i64>,
     pub created_at: i64,
     pub started_at: Option<i64>,
     pub finished_at: Option<i64>,
+    pub payload: String,
 }

@@ -1,8 +1,8 @@
 //! Intake: one delivery is one job, however often it comes.
 
 use super::*;
-use crate::domain::job::JobStatus;
-use crate::store::deliveries::{EventPayload, Intake, NewDelivery, Source, insert, known, last_received};
+use crate::domain::job::{JobEnd, JobStatus};
+use crate::store::deliveries::{EventPayload, Intake, NewDelivery, Recent, Source, insert, known, last_received};
 use serde_json::value::RawValue;
 use std::sync::Barrier;
 
@@ -85,25 +85,136 @@ fn a_payload_keeps_the_body_as_it_came() {
     assert!(!text.contains("event_type"));
 }
 
-#[test]
-fn a_delivery_behind_another_of_its_key_waits_from_the_start() {
-    let scratch = Scratch::new();
-    let deliver = |key: &str, order: Option<&str>| NewDelivery {
+fn deliver(key: &str, order: Option<&str>) -> NewDelivery {
+    NewDelivery {
         source: Source::Gitea,
         key: key.into(),
         order_key: order.map(Into::into),
         repo: None,
         payload: "{}".into(),
-    };
-    let ids = scratch.write(|c| {
-        let all = [deliver("a", Some("k")), deliver("b", Some("k")), deliver("c", None), deliver("d", Some("other"))];
-        all.iter().map(|new| insert(c, new, NOW)).collect::<Result<Vec<_>, _>>()
+    }
+}
+
+#[test]
+fn who_claims_places_deliveries_in_the_order_of_their_coming() {
+    let scratch = Scratch::new();
+    let all = [deliver("a", Some("k")), deliver("b", Some("k")), deliver("c", None), deliver("d", Some("other"))];
+    scratch.write(|c| all.iter().try_for_each(|new| insert(c, new, NOW).map(drop)));
+    let mut conn = scratch.store.connection().unwrap();
+    let places = |c: &mut Conn| (1..=4).map(|id| job(c, id).ready).collect::<Vec<_>>();
+    assert_eq!(places(&mut conn), [None; 4]);
+    assert_eq!(jobs::counts(&mut conn).unwrap()[&JobKind::Event]["queued"], 4, "they count before that");
+    assert_eq!(jobs::next_due(&mut conn, JobKind::Event, NOW).unwrap(), Some(NOW));
+    assert_eq!(jobs::next_due(&mut conn, JobKind::Agent, NOW).unwrap(), None);
+    let first = scratch.write(|c| jobs::claim(c, JobKind::Event, "w", NOW)).unwrap();
+    assert_eq!(first.id, 1);
+    assert_eq!(places(&mut conn), [Some(true), Some(false), Some(true), Some(true)]);
+    // One of the same key that comes now waits for its place, and then for its turn.
+    scratch.write(|c| insert(c, &deliver("e", Some("k")), NOW));
+    let late = add(&mut conn, &keyed(JobKind::Event, "k"));
+    assert_eq!((job(&mut conn, 5).ready, job(&mut conn, late).ready), (None, None));
+    let mut taken = Vec::new();
+    while let Some(next) = scratch.write(|c| jobs::claim(c, JobKind::Event, "w", NOW)) {
+        taken.push(next.id);
+    }
+    assert_eq!(taken, [3, 4]);
+    assert_eq!(jobs::next_due(&mut conn, JobKind::Event, NOW).unwrap(), None, "all have their place");
+    for expected in [2, 5, late] {
+        let running = number(&mut conn, "SELECT min(id) AS n FROM jobs WHERE status = 'running' AND order_key = 'k'");
+        let running = job(&mut conn, running);
+        assert!(jobs::finish(&mut conn, &running, &JobEnd::Done { note: None }, NOW).unwrap());
+        assert_eq!(scratch.write(|c| jobs::claim(c, JobKind::Event, "w", NOW)).map(|j| j.id), Some(expected));
+    }
+    assert_eq!(jobs::counts(&mut conn).unwrap()[&JobKind::Event]["queued"], 0);
+}
+
+#[test]
+fn a_delivery_that_is_cancelled_before_it_has_a_place_never_gets_one() {
+    let scratch = Scratch::new();
+    scratch.write(|c| insert(c, &deliver("a", Some("k")), NOW));
+    scratch.write(|c| jobs::cancel(c, 1, "not wanted", NOW));
+    assert_eq!(scratch.write(|c| jobs::claim(c, JobKind::Event, "w", NOW)), None);
+    assert!(scratch.write(|c| jobs::retry(c, 1)), "put back, it stands among the others again");
+    scratch.write(|c| insert(c, &deliver("b", Some("k")), NOW));
+    let taken: Vec<_> = (0..2).map(|_| scratch.write(|c| jobs::claim(c, JobKind::Event, "w", NOW))).collect();
+    assert_eq!(taken.iter().map(|job| job.as_ref().map(|j| j.id)).collect::<Vec<_>>(), [Some(1), None]);
+}
+
+#[test]
+fn a_flood_is_placed_step_by_step_and_whole() {
+    let scratch = Scratch::new();
+    let keys = ["a", "b", "c"];
+    scratch.write(|c| {
+        let all: Vec<_> = (0..700).map(|n| deliver(&n.to_string(), Some(keys[n % 3]))).collect();
+        Recent::default().insert_all(c, all.iter(), NOW)
     });
-    let ready = ids.into_iter().map(|intake| match intake {
-        Intake::Queued(id) => job(&mut scratch.store.connection().unwrap(), id).ready,
-        Intake::Duplicate(_) => panic!("new deliveries"),
+    let unplaced = "SELECT count(*) AS n FROM jobs WHERE ready IS NULL";
+    let mut conn = scratch.store.connection().unwrap();
+    let mut taken = Vec::new();
+    while let Some(next) = scratch.write(|c| jobs::claim(c, JobKind::Event, "w", NOW)) {
+        taken.push(next.id);
+        if taken.len() == 1 {
+            assert_eq!(number(&mut conn, unplaced), 700 - 256, "a claim holds the writer for a moment only");
+        }
+        assert!(scratch.write(|c| jobs::finish(c, &next, &JobEnd::Done { note: None }, NOW)));
+    }
+    assert_eq!(taken, (1..=700).collect::<Vec<i64>>());
+}
+
+#[test]
+fn keys_are_known_by_heart_then_by_the_index_and_to_every_process_alike() {
+    let scratch = Scratch::new();
+    let (mut one, mut other) = (Recent::default(), Recent::default());
+    let keys: Vec<NewDelivery> = (0..40_000).map(|n| deliver(&format!("key-{n}"), None)).collect();
+    let first = scratch.write(|c| one.insert_all(c, keys[..20_000].iter(), NOW));
+    one.committed();
+    assert!(first.iter().zip(1..).all(|(outcome, id)| *outcome == Intake::Queued(id)));
+    assert!(one.wants_indexing());
+    assert_eq!(scratch.write(|c| other.insert(c, &keys[7], NOW)), Intake::Duplicate(8), "it read what the first wrote");
+    // Both bring the same keys in, side by side, while more come; one of them forgets half of what it did.
+    let mut steps = 0;
+    while one.wants_indexing() {
+        scratch.write(|c| one.index_step(c));
+        if steps % 2 == 0 {
+            one.committed();
+        }
+        scratch.write(|c| other.index_step(c));
+        other.committed();
+        let new = &keys[20_000 + steps];
+        assert!(matches!(scratch.write(|c| one.insert(c, new, NOW)), Intake::Queued(_)));
+        one.committed();
+        assert!(matches!(scratch.write(|c| other.insert(c, new, NOW)), Intake::Duplicate(_)));
+        other.committed();
+        steps += 1;
+        assert!(steps < 200, "it comes to an end");
+    }
+    let mut conn = scratch.store.connection().unwrap();
+    assert!(number(&mut conn, "SELECT count(*) AS n FROM delivery_keys") >= 20_000);
+    assert!(number(&mut conn, "SELECT upto AS n FROM delivery_index") >= 20_000);
+    for (n, new) in keys.iter().enumerate().take(20_000 + steps).step_by(97) {
+        let id = Some(n as i64 + 1);
+        assert_eq!(known(&mut conn, new.source, &new.key).unwrap(), id);
+        for recent in [&mut one, &mut other, &mut Recent::default()] {
+            assert_eq!(scratch.write(|c| recent.insert(c, new, NOW)), Intake::Duplicate(n as i64 + 1));
+        }
+    }
+    assert_eq!(number(&mut conn, "SELECT count(*) AS n FROM jobs"), 20_000 + steps as i64);
+}
+
+#[test]
+fn what_a_failed_transaction_inserted_is_not_known() {
+    let scratch = Scratch::new();
+    let mut recent = Recent::default();
+    let failed: Result<(), StoreError> = scratch.store.write_now(|c| {
+        recent.insert(c, &deliver("a", None), NOW)?;
+        Err(StoreError::Corrupt("it failed".into()))
     });
-    assert_eq!(ready.collect::<Vec<_>>(), [true, false, true, true]);
+    assert!(failed.is_err());
+    assert_eq!(scratch.write(|c| recent.insert(c, &deliver("b", None), NOW)), Intake::Queued(1));
+    recent.committed();
+    assert_eq!(scratch.write(|c| recent.insert(c, &deliver("a", None), NOW)), Intake::Queued(2));
+    // Said nothing of it: it is read again.
+    assert_eq!(scratch.write(|c| recent.insert(c, &deliver("a", None), NOW)), Intake::Duplicate(2));
 }
 
 #[test]

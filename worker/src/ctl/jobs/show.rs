@@ -58,7 +58,10 @@ fn head(screen: &mut Screen<'_>, job: &Job, task: Option<&Task>, now: i64) -> st
 }
 
 fn with_turn(key: &str, job: &Job) -> String {
-    if job.ready || job.status.is_finished() { key.to_owned() } else { format!("{key} (waits for its turn)") }
+    match job.ready {
+        Some(false) if !job.status.is_finished() => format!("{key} (waits for its turn)"),
+        Some(_) | None => key.to_owned(),
+    }
 }
 
 fn run_lines(screen: &mut Screen<'_>, run: &Run, now: i64) -> Result<(), CtlError> {

@@ -88,8 +88,8 @@ pub struct WholeJob {
     pub job: JobView,
     pub dedupe_key: Option<String>,
     pub order_key: Option<String>,
-    /// Head of its order key; others wait for it.
-    pub ready: bool,
+    /// Head of its order key; others wait for it. `null` = a delivery that nobody has placed among them yet.
+    pub ready: Option<bool>,
     /// As JSON, or as text where it is none.
     pub payload: Value,
     /// Its newest run.

@@ -160,11 +160,11 @@ fn holds(conn: &mut Conn) -> Result<(), TestCaseError> {
     let mut heads: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for job in rows.iter().filter(|j| !j.status.is_finished()) {
         match &job.order_key {
-            None => prop_assert!(job.ready, "a job without a key never waits: {:?}", job),
+            None => prop_assert!(job.ready == Some(true), "a job without a key never waits: {:?}", job),
             Some(key) => {
                 let (all, heads) = heads.entry(key).or_default();
                 *all += 1;
-                *heads += usize::from(job.status == JobStatus::Running || job.ready);
+                *heads += usize::from(job.status == JobStatus::Running || job.ready == Some(true));
             }
         }
     }

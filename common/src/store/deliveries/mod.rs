@@ -1,17 +1,18 @@
 //! Intake: one delivery is one key and one event job, both or neither.
 
+mod index;
+mod key;
+mod recent;
+
+pub use index::known;
+pub use recent::Recent;
+
 use super::connection::Conn;
 use super::error::StoreError;
-use super::jobs::is_busy;
-use super::prepared::prepared;
 use super::schema::deliveries;
-use crate::domain::job::JobKind;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, Text};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::borrow::Cow;
-use uuid::Uuid;
 
 crate::named_enum! {
     /// Who sent a delivery.
@@ -62,56 +63,9 @@ pub enum Intake {
     Duplicate(i64),
 }
 
-prepared! {
-    Known -> BigInt:
-    "SELECT job_id FROM deliveries WHERE source = " source: str as Text => " AND key = " key: [u8] as Binary => " LIMIT 1"
-}
-
-prepared! {
-    InsertEvent -> BigInt:
-    "INSERT INTO jobs (kind, repo, payload, max_attempts, order_key, ready, created_at) VALUES ('event', "
-        repo: Option<&'q str> as Nullable<Text> => ", "
-        payload: str as Text => ", "
-        max_attempts: i32 as Integer => ", "
-        order_key: Option<&'q str> as Nullable<Text> => ", "
-        ready: bool as Bool => ", "
-        now: i64 as BigInt => ") RETURNING id"
-}
-
-prepared! {
-    Remember: "INSERT INTO deliveries (job_id, source, key, received_at) VALUES (" job: i64 as BigInt => ", "
-        source: str as Text => ", "
-        key: [u8] as Binary => ", "
-        now: i64 as BigInt => ")"
-}
-
-/// Inserts one delivery; call it inside a transaction (many share one: group commit).
+/// Inserts one delivery; call it inside a transaction. Who inserts many keeps a [`Recent`].
 pub fn insert(conn: &mut Conn, new: &NewDelivery, now: i64) -> Result<Intake, StoreError> {
-    if let Some(job) = known(conn, new.source, &new.key)? {
-        return Ok(Intake::Duplicate(job));
-    }
-    let (order_key, repo) = (new.order_key.as_deref(), new.repo.as_deref());
-    let ready = !is_busy(conn, order_key)?;
-    let (order_key, repo, max_attempts) = (&order_key, &repo, &JobKind::Event.max_attempts());
-    let insert = InsertEvent { repo, payload: &new.payload, max_attempts, order_key, ready: &ready, now: &now };
-    let job: i64 = insert.get_result(conn)?;
-    let (source, key) = (new.source.as_str(), &*compact(&new.key));
-    Remember { job: &job, source, key, now: &now }.execute(conn)?;
-    Ok(Intake::Queued(job))
-}
-
-/// A UUID as its 16 bytes: keys are random, so each one inserted touches another page of the index, and half the
-/// bytes are half the pages. Only the usual spelling is shortened, so that no two texts become one key.
-fn compact(key: &[u8]) -> Cow<'_, [u8]> {
-    let uuid = Uuid::try_parse_ascii(key).ok();
-    let usual = uuid.filter(|uuid| uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes() == key);
-    usual.map_or(Cow::Borrowed(key), |uuid| Cow::Owned(uuid.into_bytes().to_vec()))
-}
-
-/// The job of a delivery that was seen before.
-pub fn known(conn: &mut Conn, source: Source, key: &[u8]) -> Result<Option<i64>, StoreError> {
-    let source = source.as_str();
-    Ok(Known { source, key: &compact(key) }.get_result(conn).optional()?)
+    Recent::default().insert(conn, new, now)
 }
 
 /// When the newest delivery of a source came, in ms; `None` = none is known. Looks from the newest back: quick, unless

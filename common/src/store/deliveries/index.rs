@@ -1,0 +1,81 @@
+//! The sorted index of keys, and the deliveries that it does not know yet. It is brought up to date for thousands at a
+//! time, in the order of their keys, so that neighbours share a page: a random key by itself costs a page of the log.
+
+use super::Source;
+use super::key::FullKey;
+use crate::store::connection::Conn;
+use crate::store::error::StoreError;
+use crate::store::prepared::prepared;
+use crate::store::schema::{deliveries, delivery_index};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Binary, Text};
+
+prepared! {
+    Indexed -> BigInt:
+    "SELECT job_id FROM delivery_keys WHERE source = " source: str as Text => " AND key = " key: [u8] as Binary => ""
+}
+
+prepared! {
+    /// By its row, so that one that was pruned meanwhile is not indexed for ever.
+    Index: "INSERT OR IGNORE INTO delivery_keys (source, key, job_id) \
+        SELECT source, key, job_id FROM deliveries WHERE job_id = " job: i64 as BigInt => ""
+}
+
+prepared! {
+    Newer -> (BigInt, Text, Binary):
+    "SELECT job_id, source, key FROM deliveries WHERE job_id > " after: i64 as BigInt => " ORDER BY job_id"
+}
+
+/// The job of a delivery that was seen before.
+pub fn known(conn: &mut Conn, source: Source, key: &[u8]) -> Result<Option<i64>, StoreError> {
+    let key = FullKey::new(source, key);
+    if let Some(job) = indexed(conn, &key)? {
+        return Ok(Some(job));
+    }
+    let upto = upto(conn)?;
+    Ok(deliveries::table
+        .filter(deliveries::job_id.gt(upto))
+        .filter(deliveries::source.eq(source.as_str()))
+        .filter(deliveries::key.eq(key.bytes()))
+        .select(deliveries::job_id)
+        .first(conn)
+        .optional()?)
+}
+
+/// What the index knows of a key.
+pub(super) fn indexed(conn: &mut Conn, key: &FullKey) -> Result<Option<i64>, StoreError> {
+    let (source, key) = (key.source().as_str(), key.bytes());
+    Ok(Indexed { source, key }.get_result(conn).optional()?)
+}
+
+/// Deliveries up to this job are in the index.
+pub(super) fn upto(conn: &mut Conn) -> Result<i64, StoreError> {
+    Ok(delivery_index::table.find(1).select(delivery_index::upto).first(conn)?)
+}
+
+/// Deliveries of later jobs than this, in their order.
+pub(super) fn newer(conn: &mut Conn, after: i64) -> Result<Vec<(FullKey, i64)>, StoreError> {
+    let rows: Vec<(i64, String, Vec<u8>)> = Newer { after: &after }.load(conn)?;
+    rows.into_iter()
+        .map(|(job, source, key)| {
+            let source = source.parse().map_err(|e| StoreError::Corrupt(format!("delivery of job {job}: {e}")))?;
+            Ok((FullKey::stored(source, key.into()), job))
+        })
+        .collect()
+}
+
+/// Adds these deliveries.
+pub(super) fn add(conn: &mut Conn, jobs: impl Iterator<Item = i64>) -> Result<(), StoreError> {
+    for job in jobs {
+        Index { job: &job }.execute(conn)?;
+    }
+    Ok(())
+}
+
+/// Notes that every delivery up to this job is in.
+pub(super) fn complete_upto(conn: &mut Conn, job: i64) -> Result<(), StoreError> {
+    diesel::update(delivery_index::table.find(1).filter(delivery_index::upto.lt(job)))
+        .set(delivery_index::upto.eq(job))
+        .execute(conn)?;
+    Ok(())
+}
