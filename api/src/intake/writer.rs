@@ -114,7 +114,7 @@ fn serve(messages: &Receiver<Message>, database: &mut Database, standing: &Stand
     loop {
         let Ok(Message::Deliver(first)) = messages.recv() else { return End::Stop };
         let (batch, told_to_stop) = gather(messages, *first);
-        let bytes = batch.iter().map(|item| item.new.payload.len()).sum();
+        let bytes = batch.iter().map(|item| item.new.payload.stored_bytes()).sum();
         let end = commit(database, batch, standing);
         database.checkpoints.wrote(bytes);
         index_some(database);
@@ -129,12 +129,12 @@ fn serve(messages: &Receiver<Message>, database: &mut Database, standing: &Stand
 
 /// Takes what waits already, without waiting for more; `true` = the last message was to stop.
 fn gather(messages: &Receiver<Message>, first: Item) -> (Vec<Item>, bool) {
-    let mut bytes = first.new.payload.len();
+    let mut bytes = first.new.payload.stored_bytes();
     let mut batch = vec![first];
     while batch.len() < BATCH && bytes < BATCH_BYTES {
         match messages.try_recv() {
             Ok(Message::Deliver(next)) => {
-                bytes += next.new.payload.len();
+                bytes += next.new.payload.stored_bytes();
                 batch.push(*next);
             }
             Ok(Message::Stop) => return (batch, true),

@@ -41,7 +41,7 @@ pub fn read(known_repos: &HashSet<String>, headers: &HeaderMap, text: &str) -> R
         key: delivery.map_or_else(|| sha256(text), String::into_bytes),
         order_key: Some(format!("gitea:{repo}")),
         repo: Some(repo),
-        payload: head.around(text)?,
+        payload: head.around(text)?.into(),
     })))
 }
 

@@ -51,7 +51,7 @@ pub fn read(known_projects: &HashSet<String>, headers: &HeaderMap, text: &str) -
         key: event_id.filter(|id| is_key(id)).map_or_else(|| sha256(text), String::into_bytes),
         order_key: work_item.map(|id| order_key(project.as_deref(), &id)),
         repo: None,
-        payload: head.around(text)?,
+        payload: head.around(text)?.into(),
     })))
 }
 

@@ -12,6 +12,7 @@ mod error;
 pub mod gates;
 pub mod jobs;
 mod migrate;
+pub mod payload;
 mod prepared;
 pub mod retention;
 pub mod runs;

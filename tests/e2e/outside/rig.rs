@@ -238,7 +238,7 @@ pub fn intake(delivery: &Delivery) -> NewDelivery {
         key: Sha256::digest(delivery.body.as_bytes()).to_vec(),
         order_key: Some(order),
         repo: None,
-        payload: serde_json::to_string(&payload).unwrap(),
+        payload: serde_json::to_string(&payload).unwrap().into(),
     }
 }
 

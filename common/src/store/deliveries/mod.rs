@@ -9,6 +9,7 @@ pub use recent::Recent;
 
 use super::connection::Conn;
 use super::error::StoreError;
+use super::payload::Packed;
 use super::schema::deliveries;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -33,7 +34,7 @@ pub struct NewDelivery {
     /// The forge's repository, where the event names one.
     pub repo: Option<String>,
     /// The event job's payload: an [`EventPayload`] as JSON.
-    pub payload: String,
+    pub payload: Packed,
 }
 
 /// The payload of an event job: the delivery as it came.

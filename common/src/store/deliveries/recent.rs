@@ -8,6 +8,7 @@ use crate::domain::job::JobKind;
 use crate::store::connection::Conn;
 use crate::store::error::StoreError;
 use crate::store::jobs::count_unplaced;
+use crate::store::payload::Packed;
 use crate::store::prepared::prepared;
 use crate::store::schema::jobs;
 use diesel::prelude::*;
@@ -29,7 +30,7 @@ prepared! {
         max_attempts: i32 as Integer => ", "
         order_key: Option<&'q str> as Nullable<Text> => ", NULL, "
         now: i64 as BigInt => ", "
-        payload: str as Text => ")"
+        payload: Packed as Binary => ")"
 }
 
 prepared! {

@@ -2,6 +2,7 @@
 
 use crate::domain::job::{JobKind, JobStatus};
 use crate::domain::stage::Role;
+use crate::store::payload::Unpacked;
 use crate::store::schema::jobs;
 use diesel::prelude::*;
 
@@ -34,5 +35,6 @@ pub struct Job {
     pub created_at: i64,
     pub started_at: Option<i64>,
     pub finished_at: Option<i64>,
+    #[diesel(deserialize_as = Unpacked)]
     pub payload: String,
 }

@@ -7,9 +7,8 @@ use crate::store::connection::Conn;
 use crate::store::error::StoreError;
 use crate::store::schema::{job_counts, jobs};
 use diesel::prelude::*;
-use diesel::sql_query;
-use diesel::sql_types::{BigInt, Integer, Nullable, Text};
 use diesel::sqlite::Sqlite;
+use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// Jobs of one kind by status, zero-filled.
@@ -47,36 +46,44 @@ pub struct JobFilter {
     pub task: Option<i64>,
 }
 
-/// An event job with what its payload says of itself; the body stays in the database.
-#[derive(Debug, Clone, PartialEq, QueryableByName)]
+/// An event job with what its payload says of itself.
+#[derive(Debug, Clone, PartialEq)]
 pub struct EventHead {
-    #[diesel(sql_type = BigInt)]
     pub id: i64,
-    #[diesel(sql_type = Text)]
     pub status: JobStatus,
-    #[diesel(sql_type = Nullable<Text>)]
     pub repo: Option<String>,
     /// `None` where the payload is no JSON.
-    #[diesel(sql_type = Nullable<Text>)]
     pub source: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
     pub event: Option<String>,
     /// The sender's delivery id.
-    #[diesel(sql_type = Nullable<Text>)]
     pub delivery: Option<String>,
-    /// Of the payload.
-    #[diesel(sql_type = BigInt)]
+    /// Of the payload's text.
     pub bytes: i64,
-    #[diesel(sql_type = Integer)]
     pub attempts: i32,
-    #[diesel(sql_type = Nullable<Text>)]
     pub error: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
     pub note: Option<String>,
-    #[diesel(sql_type = BigInt)]
     pub created_at: i64,
-    #[diesel(sql_type = Nullable<BigInt>)]
     pub finished_at: Option<i64>,
+}
+
+impl EventHead {
+    fn of(job: Job) -> EventHead {
+        let Job { id, status, repo, attempts, error, note, created_at, finished_at, payload, .. } = job;
+        let bytes = i64::try_from(payload.len()).unwrap_or(i64::MAX);
+        let Names { source, event, event_type, delivery } = serde_json::from_str(&payload).unwrap_or_default();
+        let event = event_type.or(event);
+        EventHead { id, status, repo, source, event, delivery, bytes, attempts, error, note, created_at, finished_at }
+    }
+}
+
+/// What a payload may say of itself, beside its body.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Names {
+    source: Option<String>,
+    event: Option<String>,
+    event_type: Option<String>,
+    delivery: Option<String>,
 }
 
 /// The newest jobs that a filter lets through, newest first.
@@ -97,15 +104,13 @@ pub fn newest(conn: &mut Conn, filter: JobFilter, limit: i64) -> Result<Vec<JobH
 
 /// The newest event jobs, newest first.
 pub fn newest_events(conn: &mut Conn, limit: i64) -> Result<Vec<EventHead>, StoreError> {
-    Ok(sql_query(
-        "SELECT id, status, repo, attempts, error, note, created_at, finished_at, length(payload) AS bytes, \
-         CAST(iif(json_valid(payload), payload ->> '$.source', NULL) AS TEXT) AS source, \
-         CAST(iif(json_valid(payload), coalesce(payload ->> '$.event_type', payload ->> '$.event'), NULL) AS TEXT) AS event, \
-         CAST(iif(json_valid(payload), payload ->> '$.delivery', NULL) AS TEXT) AS delivery \
-         FROM jobs WHERE kind = 'event' ORDER BY id DESC LIMIT ?",
-    )
-    .bind::<BigInt, _>(limit)
-    .load(conn)?)
+    let jobs: Vec<Job> = jobs::table
+        .filter(jobs::kind.eq(JobKind::Event))
+        .order(jobs::id.desc())
+        .limit(limit)
+        .select(Job::as_select())
+        .load(conn)?;
+    Ok(jobs.into_iter().map(EventHead::of).collect())
 }
 
 /// The counts of every kind.

@@ -202,6 +202,28 @@ fn keys_are_known_by_heart_then_by_the_index_and_to_every_process_alike() {
 }
 
 #[test]
+fn a_long_payload_is_stored_short_and_read_as_it_came() {
+    let scratch = Scratch::new();
+    let text =
+        format!(r#"{{"source":"gitea","event":"push","delivery":"d","body":{{"x":"{}"}}}}"#, "häufig ".repeat(400));
+    let new = NewDelivery { payload: text.as_str().into(), ..deliver("a", None) };
+    assert_eq!(scratch.write(|c| insert(c, &new, NOW)), Intake::Queued(1));
+    let mut conn = scratch.store.connection().unwrap();
+    assert_eq!(job(&mut conn, 1).payload, text);
+    assert!(number(&mut conn, "SELECT length(CAST(payload AS BLOB)) AS n FROM jobs") < 400);
+    let events = jobs::newest_events(&mut conn, 5).unwrap();
+    assert_eq!((events[0].event.as_deref(), events[0].source.as_deref()), (Some("push"), Some("gitea")));
+    assert_eq!((events[0].delivery.as_deref(), events[0].bytes), (Some("d"), text.len() as i64));
+    let claimed = scratch.write(|c| jobs::claim(c, JobKind::Event, "w", NOW)).unwrap();
+    assert_eq!(claimed.payload, text);
+    assert!(scratch.write(|c| jobs::finish(c, &claimed, &JobEnd::Done { note: None }, NOW)));
+    assert_eq!(job(&mut conn, 1).payload, text, "an update leaves it as it is");
+    diesel::sql_query("UPDATE jobs SET payload = x'04ffffffff00'").execute(&mut *conn).unwrap();
+    let damaged = jobs::get(&mut conn, 1).unwrap_err().to_string();
+    assert!(damaged.contains("payload is damaged"), "{damaged}");
+}
+
+#[test]
 fn what_a_failed_transaction_inserted_is_not_known() {
     let scratch = Scratch::new();
     let mut recent = Recent::default();
