@@ -2,6 +2,7 @@
 //! nothing else in the API writes to the database.
 
 mod checkpoint;
+mod courier;
 mod phase;
 mod writer;
 
@@ -10,6 +11,7 @@ pub use phase::{Phase, Standing};
 pub use writer::LOCK_ATTEMPT;
 
 use crate::limits::Held;
+use courier::Courier;
 use orch_common::store::StoreOptions;
 use orch_common::store::deliveries::{Intake as Committed, NewDelivery};
 use std::io;
@@ -42,6 +44,7 @@ pub type Outcome = Result<Committed, IntakeError>;
 struct Item {
     new: NewDelivery,
     answer: oneshot::Sender<Outcome>,
+    courier: Courier,
     /// Its share of the memory, until the commit.
     _held: Held,
 }
@@ -89,7 +92,7 @@ impl Intake {
             return Err(IntakeError::Unavailable(why));
         }
         let (answer, committed) = oneshot::channel();
-        let item = Box::new(Item { new, answer, _held: held });
+        let item = Box::new(Item { new, answer, courier: Courier::here(), _held: held });
         self.queue.try_send(Message::Deliver(item)).map_err(|error| match error {
             TrySendError::Full(_) => IntakeError::Unavailable("too many deliveries wait for the database"),
             TrySendError::Disconnected(_) => IntakeError::Unavailable("the service is stopping"),

@@ -3,6 +3,7 @@
 //! 12,000 deliveries a second. It never migrates and never answers before the commit has returned.
 
 use super::checkpoint::Checkpoints;
+use super::courier::Bags;
 use super::phase::{Phase, Standing};
 use super::{IntakeError, Item, Message, Outcome};
 use crate::clock::now_ms;
@@ -149,9 +150,7 @@ fn commit(database: &mut Database, batch: Vec<Item>, standing: &Standing) -> Opt
     match patiently(standing, || insert(database, &batch)) {
         Ok(_) if database.is_replaced() => Some(disown(batch)),
         Ok(committed) => {
-            for (item, outcome) in batch.into_iter().zip(committed) {
-                item.say(Ok(outcome));
-            }
+            say_all(batch.into_iter().zip(committed.into_iter().map(Ok)));
             None
         }
         Err(error) if error.is_constraint() => {
@@ -224,18 +223,16 @@ fn patiently<T>(standing: &Standing, mut attempt: impl FnMut() -> Result<T, Stor
 /// Takes back a commit to a file that is no longer the database.
 fn disown(batch: Vec<Item>) -> End {
     tracing::error!(deliveries = batch.len(), "the database's file was replaced; opening the new one");
-    for item in batch {
-        item.say(Err(IntakeError::Unavailable("the database was replaced")));
-    }
+    let outcome = Err(IntakeError::Unavailable("the database was replaced"));
+    say_all(batch.into_iter().map(|item| (item, outcome)));
     End::Reopen
 }
 
 /// Tells a batch's senders to come back.
 fn fail(standing: &Standing, batch: Vec<Item>, error: &StoreError) -> Option<End> {
     tracing::error!(%error, deliveries = batch.len(), "the queue cannot be written");
-    for item in batch {
-        item.say(Err(IntakeError::Unavailable("the queue cannot be written")));
-    }
+    let outcome = Err(IntakeError::Unavailable("the queue cannot be written"));
+    say_all(batch.into_iter().map(|item| (item, outcome)));
     if let StoreError::NotMigrated(why) = error {
         standing.enter(Phase::Outdated(why.clone()));
         return Some(End::Reopen);
@@ -251,8 +248,16 @@ fn recovered(standing: &Standing) {
 }
 
 impl Item {
-    /// Answers; a sender that is gone does not hear it.
+    /// Answers this one by itself.
     fn say(self, outcome: Outcome) {
-        let _gone = self.answer.send(outcome);
+        say_all(std::iter::once((self, outcome)));
     }
+}
+
+fn say_all(outcomes: impl Iterator<Item = (Item, Outcome)>) {
+    let mut bags = Bags::default();
+    for (item, outcome) in outcomes {
+        bags.add(item, outcome);
+    }
+    bags.send();
 }

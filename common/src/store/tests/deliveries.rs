@@ -218,7 +218,7 @@ fn a_long_payload_is_stored_short_and_read_as_it_came() {
     assert_eq!(claimed.payload, text);
     assert!(scratch.write(|c| jobs::finish(c, &claimed, &JobEnd::Done { note: None }, NOW)));
     assert_eq!(job(&mut conn, 1).payload, text, "an update leaves it as it is");
-    diesel::sql_query("UPDATE jobs SET payload = x'04ffffffff00'").execute(&mut *conn).unwrap();
+    diesel::sql_query("UPDATE jobs SET payload = x'0128b52ffd00'").execute(&mut *conn).unwrap();
     let damaged = jobs::get(&mut conn, 1).unwrap_err().to_string();
     assert!(damaged.contains("payload is damaged"), "{damaged}");
 }
