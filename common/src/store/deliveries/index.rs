@@ -16,9 +16,9 @@ prepared! {
 }
 
 prepared! {
-    /// By its row, so that one that was pruned meanwhile is not indexed for ever.
-    Index: "INSERT OR IGNORE INTO delivery_keys (source, key, job_id) \
-        SELECT source, key, job_id FROM deliveries WHERE job_id = " job: i64 as BigInt => ""
+    Index: "INSERT OR IGNORE INTO delivery_keys (source, key, job_id) VALUES (" source: str as Text => ", "
+        key: [u8] as Binary => ", "
+        job: i64 as BigInt => ")"
 }
 
 prepared! {
@@ -64,12 +64,15 @@ pub(super) fn newer(conn: &mut Conn, after: i64) -> Result<Vec<(FullKey, i64)>, 
         .collect()
 }
 
-/// Adds these deliveries.
-pub(super) fn add(conn: &mut Conn, jobs: impl Iterator<Item = i64>) -> Result<(), StoreError> {
-    for job in jobs {
-        Index { job: &job }.execute(conn)?;
-    }
+/// Adds one.
+pub(super) fn add(conn: &mut Conn, key: &FullKey, job: i64) -> Result<(), StoreError> {
+    Index { source: key.source().as_str(), key: key.bytes(), job: &job }.execute(conn)?;
     Ok(())
+}
+
+/// The oldest delivery that is not pruned.
+pub(super) fn oldest(conn: &mut Conn) -> Result<Option<i64>, StoreError> {
+    Ok(deliveries::table.select(diesel::dsl::min(deliveries::job_id)).get_result(conn)?)
 }
 
 /// Notes that every delivery up to this job is in.

@@ -19,8 +19,8 @@ use std::collections::HashMap;
 /// more of them share a page of the index.
 const MANY: usize = 16_384;
 
-/// Keys brought into the index in one transaction: a few milliseconds, even where each has a page of its own.
-const STEP: usize = 512;
+/// Keys brought into the index in one transaction, so few that nobody notices the wait.
+const STEP: usize = 64;
 
 prepared! {
     InsertEvent:
@@ -57,7 +57,7 @@ pub struct Recent {
 #[derive(Debug)]
 struct Indexing {
     /// In the order of their keys.
-    jobs: Vec<i64>,
+    keys: Vec<(FullKey, i64)>,
     /// So many are in, and committed.
     done: usize,
     /// So many are in once the transaction under way is committed.
@@ -119,22 +119,29 @@ impl Recent {
     /// Brings some keys into the index; call it inside a transaction, and [`Recent::committed`] after it.
     pub fn index_step(&mut self, conn: &mut Conn) -> Result<(), StoreError> {
         self.catch_up(conn)?;
-        let mut work = self.indexing.take().unwrap_or_else(|| self.sorted());
-        if work.done == work.jobs.len() {
+        let mut work = match self.indexing.take() {
+            Some(work) => work,
+            None => self.sorted(index::oldest(conn)?.unwrap_or(0)),
+        };
+        if work.done == work.keys.len() {
             // They are forgotten here when this is read back.
             return index::complete_upto(conn, work.upto);
         }
-        let step = work.jobs.iter().copied().skip(work.done).take(STEP);
+        let step = work.keys.iter().skip(work.done).take(STEP);
         work.under_way = work.done + step.len();
-        index::add(conn, step)?;
+        for (key, job) in step {
+            index::add(conn, key, *job)?;
+        }
         self.indexing = Some(work);
         Ok(())
     }
 
-    fn sorted(&self) -> Indexing {
-        let mut all: Vec<(&FullKey, i64)> = self.jobs.iter().map(|(key, job)| (key, *job)).collect();
-        all.sort_unstable();
-        Indexing { jobs: all.into_iter().map(|(_, job)| job).collect(), done: 0, under_way: 0, upto: self.seen }
+    /// Those that were pruned meanwhile, with lower jobs than `oldest`, would stay in the index for ever.
+    fn sorted(&self, oldest: i64) -> Indexing {
+        let kept = self.jobs.iter().filter(|(_, job)| **job >= oldest);
+        let mut keys: Vec<(FullKey, i64)> = kept.map(|(key, job)| (key.clone(), *job)).collect();
+        keys.sort_unstable();
+        Indexing { keys, done: 0, under_way: 0, upto: self.seen }
     }
 
     /// Reads what others did since the last transaction, and what was not said to be [`committed`](Recent::committed).
