@@ -6,7 +6,7 @@ use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// Payload bytes after which the log is brought in; it holds about twice as many.
-const EVERY: usize = 4 * 1024 * 1024;
+const EVERY: usize = 1024 * 1024;
 
 /// The log's pages at which a commit does it after all, because nobody else came to it: 48 MiB.
 pub const AT_THE_LATEST: u32 = 12_288;
