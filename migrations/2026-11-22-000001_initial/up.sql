@@ -63,11 +63,10 @@ CREATE INDEX jobs_ready_now   ON jobs (kind, id) WHERE status = 'queued' AND rea
 CREATE INDEX jobs_ready_later ON jobs (kind, available_at) WHERE status = 'queued' AND ready = 1 AND available_at IS NOT NULL;
 CREATE INDEX jobs_unplaced    ON jobs (id) WHERE status = 'queued' AND ready IS NULL;
 CREATE INDEX jobs_key         ON jobs (order_key, id) WHERE order_key IS NOT NULL AND status IN ('queued','running') AND ready IS NOT NULL;
-CREATE UNIQUE INDEX jobs_running_key ON jobs (order_key) WHERE order_key IS NOT NULL AND status = 'running';
-CREATE INDEX jobs_running     ON jobs (worker, id) WHERE status = 'running';
+-- Of one key one runs; of those without a key any number. Few run at a time: whoever looks for some reads all.
+CREATE UNIQUE INDEX jobs_running ON jobs (order_key) WHERE status = 'running';
 CREATE INDEX jobs_task        ON jobs (task_id, id) WHERE task_id IS NOT NULL;
 CREATE INDEX jobs_agents      ON jobs (id) WHERE kind = 'agent';
-CREATE INDEX jobs_finished    ON jobs (finished_at) WHERE finished_at IS NOT NULL;
 
 -- Exactly one unfinished job of a key is running or ready; the others wait without being looked at.
 -- Who inserts says so (ready = 0) where he knows that the key is busy, and saves the second write. Deliveries are not placed

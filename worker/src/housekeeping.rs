@@ -33,11 +33,13 @@ async fn prune_rows(ctx: &Context) -> Result<(), StoreError> {
     let keep = &ctx.config.retention;
     let jobs_before = now - i64::from(keep.jobs_days) * DAY_MS;
     let keys_before = now - i64::from(keep.delivery_keys_days) * DAY_MS;
+    let mut after = 0;
     loop {
-        let pruned = ctx.store.write(move |c| prune_step(c, jobs_before, keys_before)).await?;
+        let pruned = ctx.store.write(move |c| prune_step(c, after, jobs_before, keys_before)).await?;
         if pruned.is_empty() {
             return Ok(());
         }
+        after = pruned.looked_upto.unwrap_or(i64::MAX);
         tokio::time::sleep(BREATH).await;
     }
 }

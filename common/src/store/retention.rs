@@ -2,12 +2,16 @@
 
 use super::connection::Conn;
 use super::error::StoreError;
+use super::schema::jobs;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::BigInt;
 
 /// Rows removed in one step at most.
 pub const STEP: i64 = 200;
+
+/// Jobs looked at in one step at most.
+const LOOKED_AT: i64 = 1000;
 
 /// What one step removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -16,29 +20,54 @@ pub struct Pruned {
     pub deliveries: usize,
     /// Deeds (comments, reviews, moves) that are known to have acted.
     pub deeds: usize,
+    /// Jobs up to this one were looked at, and older ones may follow; `None` = all were.
+    pub looked_upto: Option<i64>,
 }
 
 impl Pruned {
     /// Nothing is left to prune for now.
     pub fn is_empty(&self) -> bool {
-        self.jobs == 0 && self.deliveries == 0 && self.deeds == 0
+        self.jobs == 0 && self.deliveries == 0 && self.deeds == 0 && self.looked_upto.is_none()
     }
 }
 
 /// Removes up to [`STEP`] finished jobs (with their payloads, so the bodies of deliveries) that ended before
-/// `jobs_before`, and as many delivery keys, and deeds that have acted, older than `deliveries_before` (ms). The newest
-/// job always stays: ids are never given twice.
-pub fn prune_step(conn: &mut Conn, jobs_before: i64, deliveries_before: i64) -> Result<Pruned, StoreError> {
-    let jobs = sql_query(
-        "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs INDEXED BY jobs_finished \
-         WHERE finished_at IS NOT NULL AND finished_at < ? ORDER BY finished_at LIMIT ?) \
-         AND id < (SELECT max(id) FROM jobs)",
-    )
-    .bind::<BigInt, _>(jobs_before)
-    .bind::<BigInt, _>(STEP)
-    .execute(conn)?;
+/// `jobs_before`, and as many delivery keys, and deeds that have acted, older than `deliveries_before` (ms). Looks at jobs
+/// after `after`: 0 at first, then as far as the step before has looked. The newest job always stays: ids are never given
+/// twice.
+pub fn prune_step(conn: &mut Conn, after: i64, jobs_before: i64, deliveries_before: i64) -> Result<Pruned, StoreError> {
+    let (jobs, looked_upto) = prune_jobs(conn, after, jobs_before)?;
     let deliveries = prune_deliveries(conn, deliveries_before)?;
-    Ok(Pruned { jobs, deliveries, deeds: prune_deeds(conn, deliveries_before)? })
+    Ok(Pruned { jobs, deliveries, deeds: prune_deeds(conn, deliveries_before)?, looked_upto })
+}
+
+/// In the order of their coming, which needs no index of when they ended: what came later than `before` did not end
+/// before it. Of what is older, only the few that are unfinished, or ended late, are looked at in vain.
+fn prune_jobs(conn: &mut Conn, after: i64, before: i64) -> Result<(usize, Option<i64>), StoreError> {
+    let newest: Option<i64> = jobs::table.select(diesel::dsl::max(jobs::id)).get_result(conn)?;
+    let rows: Vec<(i64, i64, Option<i64>)> = jobs::table
+        .filter(jobs::id.gt(after))
+        .order(jobs::id)
+        .limit(LOOKED_AT)
+        .select((jobs::id, jobs::created_at, jobs::finished_at))
+        .load(conn)?;
+    let mut looked_upto = rows.last().map(|(id, ..)| *id).filter(|id| Some(*id) < newest);
+    let mut ended = Vec::new();
+    for (id, created_at, finished_at) in rows {
+        if created_at >= before {
+            looked_upto = None;
+            break;
+        }
+        if finished_at.is_some_and(|at| at < before) && Some(id) < newest {
+            ended.push(id);
+        }
+        if ended.len() as i64 == STEP {
+            looked_upto = Some(id);
+            break;
+        }
+    }
+    let removed = diesel::delete(jobs::table.filter(jobs::id.eq_any(ended))).execute(conn)?;
+    Ok((removed, looked_upto))
 }
 
 /// The oldest have the smallest numbers; ones that a clock set back made look younger wait for theirs to come.

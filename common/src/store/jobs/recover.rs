@@ -20,14 +20,21 @@ struct Id {
     id: i64,
 }
 
-/// Running jobs of one worker name, oldest first.
-pub fn owned_by(conn: &mut Conn, worker: &str) -> Result<Vec<Job>, StoreError> {
-    Ok(jobs::table
-        .filter(jobs::worker.eq(worker))
-        .filter(jobs::status.eq(JobStatus::Running))
+/// Every running job that a filter lets through, oldest first. There are few.
+fn running(conn: &mut Conn, wanted: impl Fn(&Job) -> bool) -> Result<Vec<Job>, StoreError> {
+    // The planner would rather read the whole table in the order of its ids than the few that run.
+    let ids: Vec<Id> = sql_query("SELECT id FROM jobs INDEXED BY jobs_running WHERE status = 'running'").load(conn)?;
+    let jobs: Vec<Job> = jobs::table
+        .filter(jobs::id.eq_any(ids.into_iter().map(|row| row.id)))
         .order(jobs::id)
         .select(Job::as_select())
-        .load(conn)?)
+        .load(conn)?;
+    Ok(jobs.into_iter().filter(wanted).collect())
+}
+
+/// Running jobs of one worker name, oldest first.
+pub fn owned_by(conn: &mut Conn, worker: &str) -> Result<Vec<Job>, StoreError> {
+    running(conn, |job| job.worker.as_deref() == Some(worker))
 }
 
 /// Running jobs of workers on `host` that are `dead` or said that they stopped, or who have no row at all; `me`
@@ -36,17 +43,7 @@ pub fn orphans(conn: &mut Conn, me: &str, host: &str, dead: impl Fn(&Worker) -> 
     let all = workers::all(conn)?;
     let spared: Vec<String> =
         all.into_iter().filter(|w| w.host != host || (w.state != "stopped" && !dead(w))).map(|w| w.name).collect();
-    // The planner would rather read the whole table in the order of its ids than the few that run.
-    let running: Vec<Id> =
-        sql_query("SELECT id FROM jobs INDEXED BY jobs_running WHERE status = 'running' AND worker IS NOT NULL")
-            .load(conn)?;
-    let running: Vec<Job> = jobs::table
-        .filter(jobs::id.eq_any(running.into_iter().map(|row| row.id)))
-        .filter(jobs::worker.ne(me))
-        .order(jobs::id)
-        .select(Job::as_select())
-        .load(conn)?;
-    Ok(running.into_iter().filter(|job| job.worker.as_ref().is_some_and(|owner| !spared.contains(owner))).collect())
+    running(conn, |job| job.worker.as_ref().is_some_and(|owner| owner != me && !spared.contains(owner)))
 }
 
 /// Whether `job` is still what was claimed: running, its owner's, and by this very claim.

@@ -188,8 +188,8 @@ fn recovery_reads_the_running_alone() {
 #[test]
 fn forgetting_finds_the_oldest_ends() {
     let scratch = long_queue();
-    uses(&scratch, &["jobs_finished", "SEARCH deliveries USING INTEGER PRIMARY KEY"], |c| {
-        assert_eq!(retention::prune_step(c, NOW + 1, NOW + 1).unwrap().jobs, 200);
+    uses(&scratch, &["SEARCH jobs USING INTEGER PRIMARY KEY", "SEARCH deliveries USING INTEGER PRIMARY KEY"], |c| {
+        assert_eq!(retention::prune_step(c, 0, NOW + 1, NOW + 1).unwrap().jobs, 200);
     });
 }
 

@@ -14,7 +14,7 @@ const KEYS_BEFORE: i64 = NOW - 90 * 86_400_000;
 /// `n` finished jobs that ended at `at`.
 fn finished(conn: &mut Conn, n: usize, at: i64) {
     for _ in 0..n {
-        let id = add(conn, &plain(JobKind::Event));
+        let id = jobs::enqueue(conn, &plain(JobKind::Event), at).unwrap().unwrap();
         let taken = jobs::claim_by_id(conn, id, "w", at).unwrap().unwrap();
         assert!(jobs::finish(conn, &taken, &JobEnd::Done { note: None }, at).unwrap());
     }
@@ -34,14 +34,38 @@ fn a_step_is_bounded_and_steps_come_to_an_end() {
         add(c, &plain(JobKind::Agent));
         Ok(())
     });
-    let prune = || scratch.write(|c| prune_step(c, MONTH_AGO, KEYS_BEFORE));
-    assert_eq!(prune(), Pruned { jobs: step, ..Pruned::default() });
-    assert_eq!(prune(), Pruned { jobs: 50, ..Pruned::default() });
-    assert!(prune().is_empty());
+    let prune = |after| scratch.write(|c| prune_step(c, after, MONTH_AGO, KEYS_BEFORE));
+    assert_eq!(prune(0), Pruned { jobs: step, looked_upto: Some(STEP), ..Pruned::default() });
+    assert_eq!(prune(STEP), Pruned { jobs: 50, ..Pruned::default() });
+    assert!(prune(i64::MAX).is_empty());
+    assert!(prune(0).is_empty());
     let mut conn = scratch.store.connection().unwrap();
     assert_eq!(left(&mut conn), 4, "the young and the unfinished stay");
     let counts = jobs::counts(&mut conn).unwrap();
     assert_eq!((counts[&JobKind::Event]["done"], counts[&JobKind::Agent]["queued"]), (3, 1));
+}
+
+#[test]
+fn old_jobs_that_have_not_ended_are_passed_by() {
+    let scratch = Scratch::new();
+    scratch.write(|c| {
+        for _ in 0..2_500 {
+            jobs::enqueue(c, &plain(JobKind::Effect), OLD)?;
+        }
+        finished(c, 30, OLD);
+        finished(c, 1, NOW);
+        Ok(())
+    });
+    let (mut after, mut removed, mut steps) = (0, 0, 0);
+    loop {
+        let pruned = scratch.write(|c| prune_step(c, after, MONTH_AGO, KEYS_BEFORE));
+        removed += pruned.jobs;
+        steps += 1;
+        let Some(upto) = pruned.looked_upto else { break };
+        assert!(upto > after);
+        after = upto;
+    }
+    assert_eq!((removed, steps), (30, 3));
 }
 
 #[test]
@@ -50,7 +74,7 @@ fn the_newest_id_is_never_given_twice() {
     let mut conn = scratch.store.connection().unwrap();
     finished(&mut conn, 5, OLD);
     let newest = number(&mut conn, "SELECT max(id) AS n FROM jobs");
-    while !scratch.write(|c| prune_step(c, MONTH_AGO, KEYS_BEFORE)).is_empty() {}
+    while !scratch.write(|c| prune_step(c, 0, MONTH_AGO, KEYS_BEFORE)).is_empty() {}
     assert_eq!(left(&mut conn), 1);
     assert!(add(&mut conn, &plain(JobKind::Event)) > newest);
 }
@@ -63,7 +87,7 @@ fn what_is_unfinished_is_never_forgotten_however_old() {
     let running = jobs::enqueue(&mut conn, &plain(JobKind::Effect), 0).unwrap().unwrap();
     jobs::claim_by_id(&mut conn, running, "w", 0).unwrap().unwrap();
     finished(&mut conn, 1, NOW);
-    assert!(scratch.write(|c| prune_step(c, i64::MAX - 1, i64::MAX - 1)).is_empty());
+    assert!(scratch.write(|c| prune_step(c, 0, i64::MAX - 1, i64::MAX - 1)).is_empty());
     assert_eq!((job(&mut conn, waiting).id, job(&mut conn, running).id), (waiting, running));
 }
 
@@ -89,7 +113,7 @@ fn keys_of_deliveries_outlive_bodies_and_are_bounded_too() {
         let indexed = "INSERT INTO delivery_keys SELECT source, key, job_id FROM deliveries WHERE job_id % 2 = 0";
         Ok(sql_query(indexed).execute(c)?)
     });
-    let prune = || scratch.write(|c| prune_step(c, 0, KEYS_BEFORE)).deliveries;
+    let prune = || scratch.write(|c| prune_step(c, 0, 0, KEYS_BEFORE)).deliveries;
     assert_eq!((prune(), prune(), prune()), (step, 12, 0));
     let mut conn = scratch.store.connection().unwrap();
     assert_eq!(number(&mut conn, "SELECT count(*) AS n FROM delivery_keys"), 1, "its keys go with it");
@@ -112,7 +136,7 @@ fn a_deed_is_remembered_as_long_as_a_task_of_its_time_is_open() {
         sql_query(format!("UPDATE tasks SET created_at = {}", KEYS_BEFORE - 9)).execute(c)?;
         Ok(task)
     });
-    let prune = || scratch.write(|c| prune_step(c, 0, KEYS_BEFORE)).deeds;
+    let prune = || scratch.write(|c| prune_step(c, 0, 0, KEYS_BEFORE)).deeds;
     assert_eq!(prune(), 0, "its thread may still be read");
     scratch.write(|c| Ok(sql_query(format!("UPDATE tasks SET state='done' WHERE id={}", task.id)).execute(c)?));
     assert_eq!((prune(), prune(), prune()), (step, 11, 0));
