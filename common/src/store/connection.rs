@@ -3,7 +3,7 @@
 
 use super::error::StoreError;
 use super::migrate;
-use super::turn::Turn;
+use super::turn::{Turn, Turnstile};
 use crate::failpoint::{self, Point};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -83,6 +83,7 @@ pub struct Store {
     readers: Connections,
     writer: Connections,
     path: PathBuf,
+    turnstile: Arc<Turnstile>,
     patience: Duration,
 }
 
@@ -150,7 +151,8 @@ impl Store {
         };
         let writer = connections(1, WRITERS_TIMEOUT_MS, WRITERS_CACHE_KIB)?;
         let readers = connections(options.pool_size.max(1), READERS_TIMEOUT_MS, READERS_CACHE_KIB)?;
-        let store = Store { readers, writer, path: options.path.clone(), patience: options.patience };
+        let turnstile = Arc::new(Turnstile::of(&options.path));
+        let store = Store { readers, writer, path: options.path.clone(), turnstile, patience: options.patience };
         store.verify(options.durability)?;
         Ok(store)
     }
@@ -225,7 +227,7 @@ impl Store {
         F: FnMut(&mut Conn) -> Result<T, StoreError>,
     {
         let mut conn = self.of(&self.writer, self.patience.max(Duration::from_millis(100)))?;
-        immediate(&mut conn, self.patience, Some(&self.path), f)
+        immediate(&mut conn, self.patience, Some(&self.turnstile), f)
     }
 
     /// Brings the log into the database and lets writers begin it anew. Most of it is done beside the writers; they
@@ -234,7 +236,7 @@ impl Store {
         let mut conn = self.connection()?;
         conn.batch_execute("PRAGMA wal_checkpoint(PASSIVE)")?;
         conn.batch_execute("PRAGMA wal_checkpoint(PASSIVE)")?;
-        let _first_in_line = Turn::wait(&self.path, Instant::now() + self.patience);
+        let _first_in_line = self.turnstile.wait(Instant::now() + self.patience);
         Ok(conn.batch_execute("PRAGMA wal_checkpoint(RESTART)")?)
     }
 
@@ -257,12 +259,12 @@ impl Store {
     }
 }
 
-/// Runs `f` in an immediate transaction, waiting up to `patience` for the writer's lock of the database at `path` (`None`
-/// = without a turn).
+/// Runs `f` in an immediate transaction, waiting up to `patience` for the writer's lock, in turn with the
+/// others (`None` = out of turn).
 pub(crate) fn immediate<T, F>(
     conn: &mut Conn,
     patience: Duration,
-    path: Option<&Path>,
+    turnstile: Option<&Turnstile>,
     mut f: F,
 ) -> Result<T, StoreError>
 where
@@ -272,7 +274,7 @@ where
     if failpoint::refuses(Point::TxnBegin) {
         return Err(StoreError::NotWritable("a fail point says so".into()));
     }
-    let mut turn = path.map(|path| Turn::wait(path, give_up));
+    let mut turn = turnstile.map(|turnstile| turnstile.wait(give_up));
     loop {
         let attempt = conn.immediate_transaction(|c| {
             if let Some(turn) = &mut turn {

@@ -6,7 +6,8 @@
 
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// How long a turn is waited for before a writer does without.
@@ -19,32 +20,64 @@ const SLOW: Duration = Duration::from_millis(2);
 /// A transaction of ours is over in this time.
 const SHORT: Duration = Duration::from_millis(50);
 
-/// The turn, until dropped.
-pub(super) struct Turn {
-    lock: Option<File>,
-    since: Instant,
+/// Where the turn is waited for. Keeps the file open between two turns; threads that wait at the same time have one each,
+/// since those that shared it would share the lock.
+pub(crate) struct Turnstile {
+    path: PathBuf,
+    spare: Mutex<Option<File>>,
 }
 
-impl Turn {
-    /// Waits for it, at most until `give_up`.
-    pub(super) fn wait(database: &Path, give_up: Instant) -> Turn {
-        let since = Instant::now();
-        let path = database.with_extension("turn");
-        // Every wait opens the file anew: threads that shared it would share the lock.
-        // Nobody else's, or anybody could have the turn and keep it.
-        let Ok(file) = File::options().create(true).append(true).mode(0o600).open(path) else {
-            return Turn { lock: None, since };
-        };
-        let until = give_up.min(since + COURTESY);
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Turn { lock: Some(file), since: Instant::now() },
-                Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(LOOK),
-                Err(_) => return Turn { lock: None, since },
-            }
+impl Turnstile {
+    pub(super) fn of(database: &Path) -> Turnstile {
+        Turnstile { path: database.with_extension("turn"), spare: Mutex::new(None) }
+    }
+
+    fn file(&self) -> std::io::Result<File> {
+        let spare = self.spare.lock().ok().and_then(|mut spare| spare.take());
+        match spare {
+            Some(file) => Ok(file),
+            // Nobody else's, or anybody could have the turn and keep it.
+            None => File::options().create(true).append(true).mode(0o600).open(&self.path),
         }
     }
 
+    fn keep(&self, file: File) {
+        if file.unlock().is_ok()
+            && let Ok(mut spare) = self.spare.lock()
+        {
+            spare.get_or_insert(file);
+        }
+    }
+
+    /// Waits for the turn, at most until `give_up`.
+    pub(super) fn wait(&self, give_up: Instant) -> Turn<'_> {
+        let since = Instant::now();
+        let Ok(file) = self.file() else { return Turn { lock: None, turnstile: self, since } };
+        let until = give_up.min(since + COURTESY);
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Turn { lock: Some(file), turnstile: self, since: Instant::now() },
+                Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(LOOK),
+                Err(_) => return Turn { lock: None, turnstile: self, since },
+            }
+        }
+    }
+}
+
+/// The turn, until dropped.
+pub(super) struct Turn<'a> {
+    lock: Option<File>,
+    turnstile: &'a Turnstile,
+    since: Instant,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.pass_on();
+    }
+}
+
+impl Turn<'_> {
     /// How long to wait before the next look at SQLite's lock.
     pub(super) fn pause(&self) -> Duration {
         match &self.lock {
@@ -55,6 +88,8 @@ impl Turn {
 
     /// Lets the next one wait for SQLite's lock; called when this one has it.
     pub(super) fn pass_on(&mut self) {
-        self.lock = None;
+        if let Some(file) = self.lock.take() {
+            self.turnstile.keep(file);
+        }
     }
 }
