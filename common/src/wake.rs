@@ -20,9 +20,13 @@ use tokio::time::Instant;
 
 /// How long after a write a commit may take to become visible; a sync on a busy disk is the long part.
 const SETTLE: Duration = Duration::from_secs(2);
+/// Where a commit has become visible, one that was written beside it is waited for this many times as long as that took,
+/// and no shorter than this.
+const AS_SLOW: u32 = 20;
+const AT_LEAST: Duration = Duration::from_millis(100);
 /// Between two looks while a write settles: the first, and the longest.
 const FIRST_LOOK: Duration = Duration::from_micros(100);
-const LONGEST_LOOK: Duration = Duration::from_millis(250);
+const LONGEST_LOOK: Duration = Duration::from_millis(500);
 /// What the runtime's clock counts in.
 const TICK: Duration = Duration::from_millis(1);
 /// Looks in a row that may follow each other at once; under a steady stream of writes there is one in each
@@ -39,6 +43,8 @@ pub struct Waker {
     /// Until when writes that were seen may still become a commit. Kept between calls, so that a caller may drop
     /// [`Waker::changed`] at any point and lose nothing.
     unsettled: Option<Instant>,
+    /// How long to wait before the next look: the longer ago the last write was, the longer.
+    look: Duration,
     /// Looks that may be taken at once, as they stood at the last one.
     credit: (f64, Instant),
 }
@@ -64,6 +70,7 @@ impl Waker {
             names,
             commits,
             unsettled: None,
+            look: FIRST_LOOK,
             credit: (BURST, Instant::now()),
         })
     }
@@ -71,32 +78,46 @@ impl Waker {
     /// Returns when another connection (of any process) has committed since the last return, or since
     /// [`Waker::watch`]. Many commits are one return. May be dropped and called again without losing one.
     pub async fn changed(&mut self) {
-        let mut look = FIRST_LOOK;
         loop {
             if self.take_events() {
-                self.unsettled = Some(Instant::now() + SETTLE);
-                look = FIRST_LOOK;
+                self.begin_settling();
             }
             if self.commits.moved_on() {
+                self.settle_sooner();
                 return;
             }
             if self.unsettled.is_some_and(|until| Instant::now() < until) {
                 let breath = self.breath();
-                if look < TICK {
+                if self.look < TICK {
                     pause(breath).await;
-                    look *= 2;
+                    self.look *= 2;
                     continue;
                 }
+                let look = self.look;
                 tokio::select! {
-                    () = tokio::time::sleep(look) => look = (look * 3).min(LONGEST_LOOK),
+                    () = tokio::time::sleep(look) => self.look = (look * 3).min(LONGEST_LOOK),
                     // Another write begins another settling.
-                    () = self.written() => look = FIRST_LOOK,
+                    () = self.written() => {}
                 }
                 continue;
             }
             self.unsettled = None;
             self.written().await;
         }
+    }
+
+    fn begin_settling(&mut self) {
+        self.unsettled = Some(Instant::now() + SETTLE);
+        self.look = FIRST_LOOK;
+    }
+
+    /// Of the writes that were seen at least one has become visible; the others are on the same disk.
+    fn settle_sooner(&mut self) {
+        self.unsettled = self.unsettled.map(|until| {
+            let now = Instant::now();
+            let took = SETTLE.saturating_sub(until.saturating_duration_since(now));
+            until.min(now + (took * AS_SLOW).max(AT_LEAST))
+        });
     }
 
     /// How long to wait in any case before the next look.
@@ -119,7 +140,7 @@ impl Waker {
                     if let Ok(Ok(events)) = read
                         && concerns(&self.names, &events)
                     {
-                        self.unsettled = Some(Instant::now() + SETTLE);
+                        self.begin_settling();
                         return;
                     }
                 }

@@ -1,14 +1,13 @@
 //! The worker's life: register, recover, run the lanes, stop. Reads like a table of contents.
 
+use crate::bells::{self, Bells};
 use crate::context::Context;
-use crate::lanes::{Lane, OnStop, Wakes};
+use crate::lanes::{Lane, OnStop};
 use crate::{advance_lane, effects, events, heartbeat, housekeeping, reconcile, recovery, runs};
 use anyhow::Context as _;
 use orch_common::config::Config;
 use orch_common::domain::job::JobKind;
-use orch_common::wake::Waker;
 use std::sync::Arc;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -19,16 +18,16 @@ pub async fn run(config: Config, stopping: CancellationToken) -> anyhow::Result<
     let _name_is_ours = heartbeat::claim_name(&ctx)?;
     let me = heartbeat::register(&ctx).await?;
     let adopted = recovery::at_start(&ctx).await?;
-    let (wake, wakes) = watch::channel(0_u64);
+    let bells = Arc::new(Bells::default());
     let mut background = JoinSet::new();
     background.spawn(heartbeat::beat(Arc::clone(&ctx), me.clone()));
-    background.spawn(watch_database(Arc::clone(&ctx), wake));
+    background.spawn(bells::keep_looking(Arc::clone(&ctx), Arc::clone(&bells)));
     background.spawn(recovery::periodically(Arc::clone(&ctx)));
     background.spawn(reconcile::periodically(Arc::clone(&ctx)));
     background.spawn(housekeeping::periodically(Arc::clone(&ctx)));
     crate::notify::ready();
     tracing::info!(worker = %ctx.name, "ready");
-    run_lanes(&ctx, &wakes, adopted).await;
+    run_lanes(&ctx, &bells, adopted).await;
     crate::notify::stopping();
     background.shutdown().await;
     heartbeat::deregister(&ctx, &me).await.context("the worker could not sign off")?;
@@ -36,29 +35,15 @@ pub async fn run(config: Config, stopping: CancellationToken) -> anyhow::Result<
     Ok(())
 }
 
-async fn run_lanes(ctx: &Arc<Context>, wakes: &Wakes, adopted: JoinSet<()>) {
+async fn run_lanes(ctx: &Arc<Context>, bells: &Bells, adopted: JoinSet<()>) {
     let lane = |kind, room, on_stop| Lane { kind, room, on_stop };
     let agents = usize::try_from(ctx.config.worker.max_concurrency).unwrap_or(1);
-    let none = JoinSet::new;
+    let (none, wakes) = (JoinSet::new, |kind| bells.of(kind));
+    let (event, advance, effect, agent) = (JobKind::Event, JobKind::Advance, JobKind::Effect, JobKind::Agent);
     tokio::join!(
-        lane(JobKind::Event, 2, OnStop::Finish).run(Arc::clone(ctx), wakes.clone(), none(), events::handle),
-        lane(JobKind::Advance, 2, OnStop::Finish).run(Arc::clone(ctx), wakes.clone(), none(), advance_lane::handle),
-        lane(JobKind::Effect, 4, OnStop::Finish).run(Arc::clone(ctx), wakes.clone(), none(), effects::handle),
-        lane(JobKind::Agent, agents, OnStop::Leave).run(Arc::clone(ctx), wakes.clone(), adopted, runs::handle),
+        lane(event, 2, OnStop::Finish).run(Arc::clone(ctx), wakes(event), none(), events::handle),
+        lane(advance, 2, OnStop::Finish).run(Arc::clone(ctx), wakes(advance), none(), advance_lane::handle),
+        lane(effect, 4, OnStop::Finish).run(Arc::clone(ctx), wakes(effect), none(), effects::handle),
+        lane(agent, agents, OnStop::Leave).run(Arc::clone(ctx), wakes(agent), adopted, runs::handle),
     );
-}
-
-/// Counts commits of any process; where inotify is not to be had, polling alone is left.
-async fn watch_database(ctx: Arc<Context>, wake: watch::Sender<u64>) {
-    let mut waker = match Waker::watch(ctx.store.path()) {
-        Ok(waker) => waker,
-        Err(error) => {
-            tracing::warn!(%error, "commits cannot be watched; the queue is only polled");
-            return;
-        }
-    };
-    loop {
-        waker.changed().await;
-        wake.send_modify(|n| *n = n.wrapping_add(1));
-    }
 }

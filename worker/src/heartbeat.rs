@@ -83,11 +83,14 @@ pub async fn beat(ctx: Arc<Context>, me: Worker) {
         due = Instant::now() + every;
         let row = me.clone();
         failpoint::here(Point::Beat);
-        let beaten = ctx.store.write(move |c| workers::beat(c, &row, now_ms())).await;
+        let since = alive_since(&ctx);
+        // Counted with the same breath: an idle worker has little else to do.
+        let beaten =
+            ctx.store.write(move |c| Ok((workers::beat(c, &row, now_ms())?, workers::living(c, since)?))).await;
         failpoint::here(Point::Beaten);
         match beaten {
-            Ok(true) => {
-                share_the_pace(&ctx).await;
+            Ok((true, living)) => {
+                ctx.outside.share_among(u32::try_from(living).unwrap_or(1));
                 let silence = last.elapsed();
                 last = Instant::now();
                 if silence >= dead {
@@ -95,7 +98,7 @@ pub async fn beat(ctx: Arc<Context>, me: Worker) {
                     tracing::warn!("no sign of life was given for {s} s: others may have this worker's jobs by now");
                 }
             }
-            Ok(false) => {
+            Ok((false, _)) => {
                 tracing::error!(worker = %ctx.name, "another process has taken this worker's row; stopping");
                 ctx.stopping.cancel();
                 return;
@@ -107,11 +110,17 @@ pub async fn beat(ctx: Arc<Context>, me: Worker) {
 
 /// What the services allow a token is for all living workers together.
 async fn share_the_pace(ctx: &Context) {
-    let dead_ms = i64::try_from(ctx.config.worker.heartbeat_dead_s).unwrap_or(i64::MAX / 1000).saturating_mul(1000);
-    match ctx.store.read(move |c| workers::living(c, now_ms().saturating_sub(dead_ms))).await {
+    let since = alive_since(ctx);
+    match ctx.store.read(move |c| workers::living(c, since)).await {
         Ok(living) => ctx.outside.share_among(u32::try_from(living).unwrap_or(1)),
         Err(error) => tracing::debug!(%error, "the living workers could not be counted"),
     }
+}
+
+/// Who has given no sign of life since then (ms) is dead.
+fn alive_since(ctx: &Context) -> i64 {
+    let dead_ms = i64::try_from(ctx.config.worker.heartbeat_dead_s).unwrap_or(i64::MAX / 1000).saturating_mul(1000);
+    now_ms().saturating_sub(dead_ms)
 }
 
 /// Says that the worker stopped on purpose: its rows may be taken over at once.

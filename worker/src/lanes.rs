@@ -1,6 +1,7 @@
 //! Lanes: one per kind of job, so that events, advances and effects never wait behind agents. A lane claims while
-//! it has room, and sleeps until the database changes, a job falls due or a job of its own ends.
+//! it has room, and sleeps until a job of its kind is due or a job of its own ends.
 
+use crate::bells::{LANES_POLL, Wakes};
 use crate::clock::now_ms;
 use crate::context::Context;
 use orch_common::domain::job::JobKind;
@@ -9,11 +10,7 @@ use orch_common::store::jobs::{self, Job};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
-
-/// Counts the changes of the database that were noticed.
-pub type Wakes = watch::Receiver<u64>;
 
 /// How a lane treats its jobs when the worker stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,13 +37,15 @@ impl Lane {
         Fut: Future<Output = ()> + Send + 'static,
     {
         let mut running = adopted;
+        let mut rung = false;
         while !ctx.stopping.is_cancelled() {
             wakes.mark_unchanged();
-            let next = self.fill(&ctx, &mut running, &handle).await;
+            let next = self.fill(&ctx, &mut running, &handle, rung).await;
+            rung = false;
             tokio::select! {
                 () = ctx.stopping.cancelled() => break,
                 Some(ended) = running.join_next() => log_panic(ended),
-                _ = wakes.changed() => {}
+                woken = wakes.changed() => rung = woken.is_ok(),
                 () = tokio::time::sleep(next) => {}
             }
         }
@@ -60,8 +59,14 @@ impl Lane {
         }
     }
 
-    /// Claims until the lane is full or nothing is due; says how long to sleep at most.
-    async fn fill<F, Fut>(&self, ctx: &Arc<Context>, running: &mut JoinSet<()>, handle: &F) -> Duration
+    /// Claims until the lane is full or nothing is due; says how long to sleep at most. `is_due`: that was just looked at.
+    async fn fill<F, Fut>(
+        &self,
+        ctx: &Arc<Context>,
+        running: &mut JoinSet<()>,
+        handle: &F,
+        mut is_due: bool,
+    ) -> Duration
     where
         F: Fn(Arc<Context>, Job) -> Fut,
         Fut: Future<Output = ()> + Send + 'static,
@@ -75,7 +80,7 @@ impl Lane {
                 return poll;
             }
             let claiming = ctx.in_flight.claiming().await;
-            match self.claim(ctx).await {
+            match self.claim(ctx, std::mem::take(&mut is_due)).await {
                 Ok(Claim::Job(job)) => {
                     let guard = ctx.in_flight.enter(&job);
                     drop(claiming);
@@ -85,7 +90,7 @@ impl Lane {
                         work.await;
                     });
                 }
-                Ok(Claim::Wait(wait)) => return wait.min(poll),
+                Ok(Claim::Wait(wait)) => return wait.min(poll * LANES_POLL),
                 Err(error) => {
                     tracing::warn!(%error, kind = %self.kind, "the queue could not be asked");
                     return poll;
@@ -94,13 +99,15 @@ impl Lane {
         }
     }
 
-    async fn claim(&self, ctx: &Arc<Context>) -> Result<Claim, orch_common::store::StoreError> {
+    async fn claim(&self, ctx: &Arc<Context>, is_due: bool) -> Result<Claim, orch_common::store::StoreError> {
         let (kind, now) = (self.kind, now_ms());
         // A look without the writer's lock first: an idle worker never writes.
-        let due = ctx.store.read(move |c| jobs::next_due(c, kind, now)).await?;
-        let Some(at) = due else { return Ok(Claim::Wait(Duration::MAX)) };
-        if at > now {
-            return Ok(Claim::Wait(Duration::from_millis(u64::try_from(at - now).unwrap_or(0))));
+        if !is_due {
+            let due = ctx.store.read(move |c| jobs::next_due(c, kind, now)).await?;
+            let Some(at) = due else { return Ok(Claim::Wait(Duration::MAX)) };
+            if at > now {
+                return Ok(Claim::Wait(Duration::from_millis(u64::try_from(at - now).unwrap_or(0))));
+            }
         }
         let (claiming, claimed) = claim_points(kind);
         failpoint::here(claiming);

@@ -4,6 +4,7 @@
 mod advance_lane;
 pub mod agent;
 mod alerts;
+mod bells;
 pub mod clients;
 mod clock;
 pub mod context;

@@ -17,5 +17,8 @@ mod limits;
 #[path = "supervise/service_manager.rs"]
 mod service_manager;
 #[cfg(test)]
+#[path = "supervise/standby.rs"]
+mod standby;
+#[cfg(test)]
 #[path = "supervise/sweeping.rs"]
 mod sweeping;

@@ -39,7 +39,7 @@ settings! {
         runs_dir: PathBuf = "data/runs", "ORCH_RUNS_DIR", ("a folder");
         /// Agents at a time.
         max_concurrency: u32 = 1, "ORCH_MAX_CONCURRENCY", (1 to 64);
-        /// Seconds between two looks at the queue; a commit wakes the worker earlier.
+        /// Seconds between two looks at the queue where no commits are reported; a commit wakes the worker at once.
         poll_interval_s: f64 = 2.0, "ORCH_QUEUE_POLL_INTERVAL", (0.05 to 3600.0);
         /// Seconds between two signs of life.
         heartbeat_s: u64 = 5, "ORCH_HEARTBEAT_SECONDS", (1 to 3600);

@@ -10,6 +10,7 @@ pub mod cursors;
 pub mod deliveries;
 mod error;
 pub mod gates;
+pub mod heard;
 pub mod jobs;
 mod migrate;
 pub mod payload;

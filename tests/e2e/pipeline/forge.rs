@@ -141,6 +141,30 @@ fn what_the_forge_says_while_an_agent_works_is_left_to_its_end() {
     assert_eq!(stack.jobs_with(JobStatus::Failed), 0);
 }
 
+/// The worker has just fetched, and a push moves nothing while the task is blocked: all that can tell it to look again is
+/// what it heard.
+#[test]
+fn what_a_person_pushed_before_an_agent_began_is_in_its_folder() {
+    let play = Play::default().role(Role::Developer, [develops("red"), develops("red 2"), develops("red 3")]);
+    let stack = Stack::builder().play(play).start();
+    let item = stack.approved("Login");
+    let branch = stack.wait_task(&item, Stage::Development, TaskState::Blocked).branch;
+    stack.settle();
+    push(&stack, &branch, "by-hand.txt", "kept\n");
+    let pushed = stack.gitea().head_of(REPO, &branch).unwrap();
+    stack.settle();
+    assert!(stack.notes_of_events().iter().any(|note| note.contains("ignored: the task is blocked")));
+    stack.change_play(&Play::default());
+    stack.plane().comment(&item, "<p>:retry:</p>");
+    stack.wait_task(&item, Stage::Done, TaskState::Done);
+    stack.settle();
+    assert_eq!(stack.agents_begun(&item, Role::Developer), 4);
+    assert_eq!(git(&stack.scene.forge, &["show", &format!("{branch}:by-hand.txt")]), "kept");
+    // Had it begun without, the two would have been joined at its end.
+    let since = format!("{pushed}..{branch}");
+    assert_eq!(git(&stack.scene.forge, &["rev-list", "--merges", &since]), "");
+}
+
 /// Who reviewed the task's pull request, and how.
 fn reviews(stack: &Stack, item: &str) -> Vec<(String, String)> {
     let number = stack.pull(item).expect("a pull request").number;

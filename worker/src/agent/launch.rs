@@ -5,7 +5,7 @@ use super::adopt::{self, AdoptError, Found};
 use super::identity::{Identity, signal};
 use super::record::{BadSpec, RunSpec};
 use super::run_dir::{RunDir, RunDirError};
-use super::supervise::{RUN_DIR_OPTION, SUBCOMMAND};
+use super::supervise::{FROM_STDIN_OPTION, SUBCOMMAND};
 use orch_common::failpoint::{self, Point};
 use rustix::process::Signal;
 use std::io;
@@ -31,6 +31,29 @@ pub enum Starter {
     /// The service manager: to whoever connects to this socket it gives a supervisor in a unit of its own, with its
     /// own rights and limits, which what happens to the worker's unit does not touch.
     Socket(PathBuf),
+}
+
+/// A supervisor that the worker started while it was still preparing the run: it has loaded itself and waits to be told
+/// the folder. One that is dropped ends at once, and so does one whose worker ends: it waits on a pipe.
+#[derive(Debug, Default)]
+pub struct Standby(Option<Child>);
+
+impl Standby {
+    /// Its number, for whoever looks from outside.
+    pub fn pid(&self) -> Option<u32> {
+        self.0.as_ref().and_then(Child::id)
+    }
+}
+
+impl Starter {
+    /// Starts a supervisor for the launch that comes; where that is not possible, or not ours to do, the launch does it.
+    /// To be called inside a runtime; takes as long as executing a program does.
+    pub fn stand_by(&self) -> Standby {
+        match self {
+            Starter::Worker(program) => Standby(spawn(program).ok()),
+            Starter::Socket(_) => Standby::default(),
+        }
+    }
 }
 
 /// A run that has a supervisor.
@@ -65,6 +88,17 @@ pub enum LaunchError {
 /// Writes the run's folder and has its supervisor started. Returns when that has the run, which is about when the agent
 /// is executed.
 pub async fn launch(run_dir: &Path, spec: &RunSpec, prompt: &[u8], starter: &Starter) -> Result<Launched, LaunchError> {
+    launch_with(run_dir, spec, prompt, starter, Standby::default()).await
+}
+
+/// [`launch`], with a supervisor that stands by, if there is one.
+pub async fn launch_with(
+    run_dir: &Path,
+    spec: &RunSpec,
+    prompt: &[u8],
+    starter: &Starter,
+    standby: Standby,
+) -> Result<Launched, LaunchError> {
     spec.check()?;
     let path = std::path::absolute(run_dir).map_err(|e| super::run_dir::io_error(run_dir, e))?;
     let dir = RunDir::create(path)?;
@@ -73,7 +107,7 @@ pub async fn launch(run_dir: &Path, spec: &RunSpec, prompt: &[u8], starter: &Sta
     failpoint::here(Point::AgentFolder);
     let (child, taken) = match starter {
         Starter::Worker(program) => {
-            let mut child = spawn(&dir, program).map_err(|source| failed(program, source))?;
+            let mut child = told(&dir, program, standby).await.map_err(|source| failed(program, source))?;
             let answer = child.stdout.take();
             (Some(child), begun(&dir, answer).await)
         }
@@ -87,6 +121,7 @@ pub async fn launch(run_dir: &Path, spec: &RunSpec, prompt: &[u8], starter: &Sta
         return Err(LaunchError::NotTaken(dir.path().to_owned()));
     };
     failpoint::here(Point::AgentTaken);
+    make_durable(dir);
     if let Some(mut child) = child {
         tokio::spawn(async move { child.wait().await });
     }
@@ -97,14 +132,12 @@ fn failed(by: &Path, source: io::Error) -> LaunchError {
     LaunchError::Supervisor { by: by.to_owned(), source }
 }
 
-/// What there is to do while the supervisor comes up, then its answer.
 async fn begun(dir: &RunDir, answer: Option<impl AsyncRead + Unpin>) -> Option<Identity> {
     failpoint::here(Point::AgentSpawned);
-    make_durable(dir.clone());
     taken(dir, answer).await
 }
 
-/// Nothing waits for it: what is lost with the power is a run that ended with the power, and only people read its prompt.
+/// Nothing waits for it, and it is not begun before the supervisor has written what it must: what is lost with the power is a run that ended with the power, and only people read its prompt.
 fn make_durable(dir: RunDir) {
     tokio::task::spawn_blocking(move || {
         if let Err(e) = dir.sync() {
@@ -115,24 +148,48 @@ fn make_durable(dir: RunDir) {
 
 /// The environment is empty: it would show the worker's secrets to whoever may read `/proc`. The working folder holds
 /// no mount busy.
-fn spawn(dir: &RunDir, program: &Path) -> io::Result<Child> {
+fn spawn(program: &Path) -> io::Result<Child> {
     Command::new(program)
-        .args([SUBCOMMAND.as_ref(), RUN_DIR_OPTION.as_ref(), dir.path().as_os_str()])
+        .args([SUBCOMMAND, FROM_STDIN_OPTION])
         .env_clear()
         .envs(failpoint::passed_on())
         .current_dir("/")
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .kill_on_drop(false)
         .spawn()
 }
 
+/// The supervisor that stands by, or a new one if that has ended meanwhile, told its folder.
+async fn told(dir: &RunDir, program: &Path, standby: Standby) -> io::Result<Child> {
+    if let Some(mut child) = standby.0
+        && matches!(child.try_wait(), Ok(None))
+        && tell(&mut child, dir).await.is_ok()
+    {
+        return Ok(child);
+    }
+    let mut child = spawn(program)?;
+    // One that does not read it does not answer either, which is noticed.
+    tell(&mut child, dir).await.ok();
+    Ok(child)
+}
+
+/// One short line: it is written whole or, the reader being gone, not at all.
+async fn tell(child: &mut Child, dir: &RunDir) -> io::Result<()> {
+    let mut stdin = child.stdin.take().ok_or_else(|| io::Error::other("the supervisor has no input"))?;
+    stdin.write_all(&line(dir)).await?;
+    stdin.flush().await
+}
+
+fn line(dir: &RunDir) -> Vec<u8> {
+    [dir.path().as_os_str().as_bytes(), b"\n"].concat()
+}
+
 /// The connection becomes the supervisor's standard input and output: the folder goes in, the answer comes out.
 async fn ask(dir: &RunDir, socket: &Path) -> io::Result<UnixStream> {
     let mut stream = UnixStream::connect(socket).await?;
-    let line = [dir.path().as_os_str().as_bytes(), b"\n"].concat();
-    stream.write_all(&line).await?;
+    stream.write_all(&line(dir)).await?;
     Ok(stream)
 }
 

@@ -3,6 +3,7 @@
 
 use super::body::{Body, missing};
 use super::{BadEvent, Parsed, RawEvent};
+use orch_common::store::heard::Heard;
 use serde::{Deserialize, Serialize};
 
 /// Something that happened in a repository.
@@ -15,6 +16,24 @@ pub struct GiteaEvent {
     pub sender_id: i64,
     pub sender_login: String,
     pub what: GiteaChange,
+}
+
+impl GiteaEvent {
+    /// What it says of where a branch is now. A branch that is made is pushed as well, which tells more.
+    pub fn heard(&self) -> Option<Heard> {
+        match &self.what {
+            GiteaChange::Push { branch, after, .. } => {
+                Some(Heard { branch: branch.clone(), head: Some(after.parse().ok()?) })
+            }
+            GiteaChange::BranchDeleted { branch } => Some(Heard { branch: branch.clone(), head: None }),
+            GiteaChange::BranchCreated { .. }
+            | GiteaChange::Pull { .. }
+            | GiteaChange::Review { .. }
+            | GiteaChange::Status { .. }
+            | GiteaChange::Workflow { .. }
+            | GiteaChange::Comment { .. } => None,
+        }
+    }
 }
 
 /// What happened.

@@ -3,7 +3,7 @@
 use super::observed::ObservedPayload;
 use super::once::Once;
 use super::plan::{Plan, PlanError};
-use super::{Event, Parsed, RawEvent, gitea_rules, parse, plane_rules};
+use super::{Event, GiteaEvent, Parsed, RawEvent, gitea_rules, parse, plane_rules};
 use crate::clock::now_ms;
 use crate::context::{Context, pipeline_of};
 use crate::effects::shared;
@@ -16,6 +16,7 @@ use orch_common::domain::job::JobEnd;
 use orch_common::domain::stage::TaskState;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::deliveries::{EventPayload, Source};
+use orch_common::store::heard::{self, Heard};
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::{Conn, StoreError, tasks};
 use std::sync::Arc;
@@ -29,13 +30,14 @@ pub async fn handle(ctx: Arc<Context>, job: Job) {
     let span = tracing::info_span!("event", job = job.id);
     async {
         shared::recall(&ctx).await;
-        match plan(&ctx, &job).await {
+        let mut heard = None;
+        match plan(&ctx, &job, &mut heard).await {
             Ok(plan) => {
                 failpoint::here(Point::EventPlanned);
-                commit(&ctx, &job, plan).await;
+                commit(&ctx, &job, plan, heard).await;
             }
             Err(error @ PlanError::NotSeen { .. }) if job.attempts >= LOOKS => {
-                commit(&ctx, &job, Plan::ignore(error.to_string())).await;
+                commit(&ctx, &job, Plan::ignore(error.to_string()), heard).await;
             }
             Err(error) => job_end::failed(&ctx, &job, &error.to_string(), error.retry()).await,
         }
@@ -45,12 +47,24 @@ pub async fn handle(ctx: Arc<Context>, job: Job) {
     .await;
 }
 
-async fn plan(ctx: &Context, job: &Job) -> Result<Plan, PlanError> {
+/// What the forge said of one of its branches: the repository as configured, and its words.
+type Word = (String, Heard);
+
+async fn plan(ctx: &Context, job: &Job, heard: &mut Option<Word>) -> Result<Plan, PlanError> {
     match read(&job.payload)? {
         Parsed::Ignored { why } => Ok(Plan::Ignore { why }),
         Parsed::Event(Event::Plane(event)) => plane_rules::plan(ctx, event).await,
-        Parsed::Event(Event::Gitea(event)) => gitea_rules::plan(ctx, event).await,
+        Parsed::Event(Event::Gitea(event)) => {
+            // Whoever moved it, and whether or not that moves a task.
+            *heard = word(ctx, &event);
+            gitea_rules::plan(ctx, event).await
+        }
     }
+}
+
+fn word(ctx: &Context, event: &GiteaEvent) -> Option<Word> {
+    let project = ctx.config.projects.by_repo(&format!("{}/{}", event.owner, event.repo))?;
+    Some((project.repo.clone(), event.heard()?))
 }
 
 /// The event of a payload: a delivery, or what was found by asking.
@@ -72,12 +86,15 @@ fn read(payload: &str) -> Result<Parsed<Event>, PlanError> {
     parse(&raw).map_err(|e| PlanError::Unusable(format!("the delivery cannot be understood: {e}")))
 }
 
-async fn commit(ctx: &Arc<Context>, job: &Job, plan: Plan) {
+async fn commit(ctx: &Arc<Context>, job: &Job, plan: Plan, heard: Option<Word>) {
     let (inner, own_job) = (Arc::clone(ctx), job.clone());
     let result = ctx
         .store
         .write(move |conn| {
             let now = now_ms();
+            if let Some((repo, heard)) = &heard {
+                heard::note(conn, repo, heard, now)?;
+            }
             let note = carry_out(conn, &inner, &own_job, &plan, now)?;
             if !jobs::finish(conn, &own_job, &JobEnd::Done { note: Some(note.clone()) }, now)? {
                 // Not ours any more: whoever has it handles it; nothing of this may stay.

@@ -9,6 +9,7 @@ use super::call::{Call, Input};
 use super::commit::Identity;
 use super::error::{GitError, classify, clean_tail};
 use super::group::Group;
+use crate::agent::preflight::resolve;
 use rustix::process::Signal;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -45,6 +46,15 @@ impl Default for GitSettings {
             local_timeout: Duration::from_secs(300),
             network_timeout: Duration::from_secs(1800),
         }
+    }
+}
+
+impl GitSettings {
+    /// With the program's whole path, where it can be found: a child that has to look for it is forked, which costs more
+    /// than the look, and it would be looked for at every call.
+    pub(super) fn with_program_found(self) -> GitSettings {
+        let found = self.program.to_str().and_then(|name| resolve(name).ok());
+        GitSettings { program: found.unwrap_or(self.program), ..self }
     }
 }
 

@@ -1,31 +1,81 @@
 //! Bringing the forge's branches into the mirror.
 
 use super::call::Call;
+use super::check;
 use super::error::GitError;
 use super::lock::RepoLock;
+use super::refs::{self, Found};
 use super::remote::Remote;
-use super::repos::Repos;
+use super::repos::{Place, Repos, pin_both};
+use super::worktree::Site;
+use orch_common::store::heard::Heard;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// Git's own locks are held for well under a second; one this old was left by a killed process.
 const STALE_LOCK: Duration = Duration::from_secs(600);
 
+/// How long a fetch of this process lasts for the start of an agent, if nothing was heard of meanwhile. Long enough for a
+/// stage to begin on what the one before has fetched to publish; short, because a push whose delivery is late or lost is
+/// not seen until it is over (it is joined when the agent has ended, as one during its work is).
+const FRESH: Duration = Duration::from_secs(30);
+
 impl Repos {
+    /// [`Repos::fetch`] for a task, unless it can be spared: the task's folder is there, this process has fetched the
+    /// repository a moment ago, nothing has smelled of damage since, and the mirror has what was `heard` of the two
+    /// branches that matter to the task. `None` = what was heard is not known; then it cannot be spared. Says whether
+    /// there was a fetch.
+    pub async fn fetch_unless_fresh(
+        &self,
+        task: (&str, &str, &str, &str),
+        heard: Option<&[Heard]>,
+        remote: &Remote,
+        cancel: &CancellationToken,
+    ) -> Result<bool, GitError> {
+        let (repo, key, branch, base) = task;
+        let (key, branch) = (check::key(key)?, check::branch(branch)?);
+        let place = self.place(repo)?;
+        let site = Site::new(&place, repo, key, branch);
+        let matters = |heard: &&Heard| heard.branch == branch || heard.branch == base;
+        let fresh = heard.is_some_and(|all| {
+            self.memory().fetched_within(&site.mirror, FRESH)
+                && Repos::is_finished(&site)
+                && all.iter().filter(matters).all(|heard| is_there(&site.mirror, heard))
+        });
+        if fresh {
+            pin_both(&site.mirror, Some(&site.admin))?;
+            return Ok(false);
+        }
+        self.fetch(repo, remote, cancel).await.map(|()| true)
+    }
+
     /// Brings every branch of the forge into the mirror (made or rebuilt if need be), and drops those that
     /// are gone there. The tasks' own branches are not touched.
     pub async fn fetch(&self, repo: &str, remote: &Remote, cancel: &CancellationToken) -> Result<(), GitError> {
         let place = self.place(repo)?;
         let lock = self.lock(&place, cancel).await?;
+        let began = Instant::now();
+        self.fetch_soundly(&place, remote, &lock, cancel).await?;
+        self.memory().fetched(&place.mirror, began);
+        Ok(())
+    }
+
+    async fn fetch_soundly(
+        &self,
+        place: &Place,
+        remote: &Remote,
+        lock: &RepoLock,
+        cancel: &CancellationToken,
+    ) -> Result<(), GitError> {
         if !self.is_sound(&place.mirror, cancel).await? {
-            return self.build(&place, remote, &lock, cancel).await;
+            return self.build(place, remote, lock, cancel).await;
         }
         remove_stale_locks(&place.mirror);
-        match self.fetch_into(&place.mirror, remote, &lock, cancel).await {
+        match self.fetch_into(&place.mirror, remote, lock, cancel).await {
             Err(GitError::Corrupt { tail }) => {
                 tracing::warn!(%tail, "the fetch found damage");
-                self.build(&place, remote, &lock, cancel).await
+                self.build(place, remote, lock, cancel).await
             }
             other => other,
         }
@@ -46,6 +96,12 @@ impl Repos {
             .holding(lock.handle()?);
         self.git(mirror, call, cancel).await.map(drop)
     }
+}
+
+/// Whether the mirror has of a branch what was heard of it.
+fn is_there(mirror: &Path, heard: &Heard) -> bool {
+    let found = refs::read(mirror, &format!("refs/remotes/origin/{}", heard.branch));
+    found == heard.head.clone().map_or(Found::Nothing, Found::Id)
 }
 
 /// Removes lock files that outlived their owner; git itself never does.

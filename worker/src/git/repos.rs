@@ -1,23 +1,26 @@
 //! The folder of all repositories: where each part of one lives, and the fenced calls that the verbs are
-//! made of. It holds no state about tasks; everything is read from disk each time.
+//! made of. It holds no state about tasks; what it remembers of a mirror (see `memory`) only saves calls.
 
 use super::call::Call;
 use super::check;
-use super::command::{GitSettings, Output, run, run_ok};
+use super::command::{GitSettings, Output, run};
 use super::config_pin;
 use super::error::GitError;
 use super::lock::{Locks, RepoLock};
+use super::memory::Memory;
+use super::refs::{self, Found};
 use orch_common::domain::stage::CommitId;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// All repositories of one installation. Cheap to clone; every clone shares the locks.
+/// All repositories of one installation. Cheap to clone; every clone shares the locks and the memory.
 #[derive(Debug, Clone)]
 pub struct Repos {
     root: Arc<PathBuf>,
     settings: Arc<GitSettings>,
     locks: Arc<Locks>,
+    memory: Arc<Memory>,
 }
 
 /// Where one repository lives.
@@ -47,7 +50,8 @@ impl Repos {
         let at = |e| GitError::io(format!("opening {}", root.display()), e);
         std::fs::create_dir_all(root).map_err(at)?;
         let root = root.canonicalize().map_err(at)?;
-        Ok(Repos { root: Arc::new(root), settings: Arc::new(settings), locks: Arc::default() })
+        let settings = Arc::new(settings.with_program_found());
+        Ok(Repos { root: Arc::new(root), settings, locks: Arc::default(), memory: Arc::default() })
     }
 
     /// Absolute.
@@ -57,6 +61,10 @@ impl Repos {
 
     pub(super) fn settings(&self) -> &GitSettings {
         &self.settings
+    }
+
+    pub(super) fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     /// `repo` is `owner/name`.
@@ -81,7 +89,12 @@ impl Repos {
         cancel: &CancellationToken,
     ) -> Result<Output, GitError> {
         pin(mirror, &call)?;
-        run(&self.settings, call, cancel).await
+        let output = run(&self.settings, call, cancel).await?;
+        // Many an exit code is an answer; then nothing is said.
+        if output.code != 0 && !output.stderr.is_empty() {
+            self.note_failure(mirror, &output.error());
+        }
+        Ok(output)
     }
 
     /// A call that must succeed.
@@ -91,12 +104,38 @@ impl Repos {
         call: Call<'_>,
         cancel: &CancellationToken,
     ) -> Result<Output, GitError> {
-        pin(mirror, &call)?;
-        run_ok(&self.settings, call, cancel).await
+        let output = self.try_git(mirror, call, cancel).await?;
+        if output.code == 0 { Ok(output) } else { Err(output.error()) }
     }
 
-    /// The commit that a full ref (`refs/...`) points to.
+    /// What git calls damage, or cannot explain, ends what is believed of the mirror.
+    fn note_failure(&self, mirror: &Path, error: &GitError) {
+        if matches!(error, GitError::Corrupt { .. } | GitError::Other { .. }) {
+            self.memory.doubt(mirror);
+        }
+    }
+
+    /// The commit that a full ref (`refs/...`) points to. Git is asked once for each commit, the files every time.
     pub(super) async fn resolve(
+        &self,
+        mirror: &Path,
+        full_ref: &str,
+        cancel: &CancellationToken,
+    ) -> Result<Option<CommitId>, GitError> {
+        match refs::read(mirror, full_ref) {
+            Found::Id(id) if self.memory.knows(mirror, &id) => return Ok(Some(id)),
+            Found::Nothing => return Ok(None),
+            Found::Unclear => self.memory.doubt(mirror),
+            Found::Id(_) => {}
+        }
+        let found = self.ask(mirror, full_ref, cancel).await?;
+        if let Some(commit) = &found {
+            self.memory.learn(mirror, commit);
+        }
+        Ok(found)
+    }
+
+    async fn ask(
         &self,
         mirror: &Path,
         full_ref: &str,
@@ -122,6 +161,9 @@ impl Repos {
         newer: &CommitId,
         cancel: &CancellationToken,
     ) -> Result<bool, GitError> {
+        if older == newer {
+            return Ok(true);
+        }
         let call = Call::bare(mirror).args(["merge-base", "--is-ancestor", older.as_str(), newer.as_str()]);
         let output = self.try_git(mirror, call, cancel).await?;
         match output.code {
@@ -139,6 +181,9 @@ impl Repos {
         to: &CommitId,
         cancel: &CancellationToken,
     ) -> Result<(), GitError> {
+        if refs::read(mirror, full_ref) == Found::Id(to.clone()) {
+            return Ok(());
+        }
         let call = Call::bare(mirror).args(["update-ref", "--no-deref", full_ref, to.as_str()]);
         self.git(mirror, call, cancel).await.map(drop)
     }
@@ -146,8 +191,13 @@ impl Repos {
 
 /// Nothing that an agent wrote into git's own files has a say in the call that follows.
 fn pin(mirror: &Path, call: &Call<'_>) -> Result<(), GitError> {
+    pin_both(mirror, call.linked_dir())
+}
+
+/// The same where no call may follow: an agent runs git there, too.
+pub(super) fn pin_both(mirror: &Path, admin: Option<&Path>) -> Result<(), GitError> {
     config_pin::restore(mirror)?;
-    call.linked_dir().map_or(Ok(()), config_pin::restore_link)
+    admin.map_or(Ok(()), config_pin::restore_link)
 }
 
 /// A commit id out of git's answer.

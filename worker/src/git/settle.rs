@@ -4,8 +4,11 @@
 
 use super::delete::delete_tree;
 use super::error::GitError;
+use super::index_file;
+use super::refs;
 use super::repos::Repos;
 use super::worktree::{Site, Worktree};
+use orch_common::domain::stage::CommitId;
 use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +33,24 @@ impl Repos {
     pub(super) async fn settle(&self, w: &Site, cancel: &CancellationToken) -> Result<(), GitError> {
         remove_left_locks(w);
         self.mend_index(w, cancel).await?;
+        self.settle_on_branch(w, cancel).await
+    }
+
+    /// [`Repos::settle`] where nothing is taken out of the folder next: an index that looks whole is believed.
+    pub(super) async fn settle_to_begin(
+        &self,
+        w: &Site,
+        head: &CommitId,
+        cancel: &CancellationToken,
+    ) -> Result<(), GitError> {
+        remove_left_locks(w);
+        if !index_file::is_readable(&w.admin.join("index"), head.as_str().len() / 2) {
+            self.mend_index(w, cancel).await?;
+        }
+        self.settle_on_branch(w, cancel).await
+    }
+
+    async fn settle_on_branch(&self, w: &Site, cancel: &CancellationToken) -> Result<(), GitError> {
         if marker(w).exists() {
             tracing::warn!(key = w.key, "a change of the folder was cut short; taken back");
             self.preserve(w, None, cancel).await?;
@@ -68,6 +89,9 @@ impl Repos {
 
     /// Commits made beside the branch are taken over if they follow it, else preserved and left.
     async fn return_to_branch(&self, w: &Site, cancel: &CancellationToken) -> Result<(), GitError> {
+        if refs::is_on(&w.admin, &w.branch_ref()) {
+            return Ok(());
+        }
         let call = w.call().args(["symbolic-ref", "--quiet", "HEAD"]);
         let on = self.try_git(&w.mirror, call, cancel).await?;
         if on.code == 0 && on.line() == w.branch_ref() {

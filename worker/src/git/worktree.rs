@@ -6,7 +6,8 @@ use super::call::Call;
 use super::check;
 use super::delete::delete_tree;
 use super::error::GitError;
-use super::repos::{Place, Repos, commit_id};
+use super::refs;
+use super::repos::{Place, Repos, commit_id, pin_both};
 use orch_common::domain::stage::CommitId;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -44,7 +45,7 @@ impl Deref for Worktree {
 }
 
 impl Site {
-    fn new(place: &Place, repo: &str, key: &str, branch: &str) -> Site {
+    pub(super) fn new(place: &Place, repo: &str, key: &str, branch: &str) -> Site {
         Site {
             repo: repo.to_owned(),
             key: key.to_owned(),
@@ -102,10 +103,11 @@ impl Repos {
         let _lock = self.lock(&place, cancel).await?;
         let site = Site::new(&place, repo, key, branch);
         refuse_shared_branch(&site)?;
-        if self.is_good(&site, cancel).await? {
-            self.settle(&site, cancel).await?;
-        } else {
-            self.rebuild(&place, &site, base, cancel).await?;
+        // What follows may need no call of git, which would do this; the agent's own calls come after it.
+        pin_both(&site.mirror, Some(&site.admin))?;
+        match self.head_if_good(&site, cancel).await? {
+            Some(head) => self.settle_to_begin(&site, &head, cancel).await?,
+            None => self.rebuild(&place, &site, base, cancel).await?,
         }
         Ok(Worktree { head: self.head(&site, cancel).await?, site })
     }
@@ -125,19 +127,28 @@ impl Repos {
         self.resolve(&worktree.mirror, &name, cancel).await?.ok_or(GitError::NotFound { what: name })
     }
 
-    async fn is_good(&self, w: &Site, cancel: &CancellationToken) -> Result<bool, GitError> {
+    /// Whether the folder was finished, for this branch.
+    pub(super) fn is_finished(w: &Site) -> bool {
         let folder = w.path.symlink_metadata().is_ok_and(|m| m.is_dir());
         let linked = holds(&w.path.join(".git"), &format!("gitdir: {}", w.admin.display()));
         let known = holds(&w.admin.join("gitdir"), &w.path.join(".git").display().to_string());
         let ready = holds(&w.admin.join(READY), &w.branch);
-        if !(folder && linked && known && ready) {
-            return Ok(false);
+        folder && linked && known && ready
+    }
+
+    /// The branch's head, where the folder is one that can be worked in.
+    async fn head_if_good(&self, w: &Site, cancel: &CancellationToken) -> Result<Option<CommitId>, GitError> {
+        if !Repos::is_finished(w) {
+            return Ok(None);
         }
-        if self.resolve(&w.mirror, &w.branch_ref(), cancel).await?.is_none() {
-            return Ok(false);
+        let Some(head) = self.resolve(&w.mirror, &w.branch_ref(), cancel).await? else { return Ok(None) };
+        // All that git would look at itself: objects and refs of the mirror, and a HEAD that leads to a commit.
+        let whole = ["objects", "refs"].iter().all(|name| w.mirror.join(name).is_dir());
+        if whole && refs::is_on(&w.admin, &w.branch_ref()) {
+            return Ok(Some(head));
         }
         let call = w.call().args(["rev-parse", "--is-inside-work-tree"]);
-        Ok(self.try_git(&w.mirror, call, cancel).await?.code == 0)
+        Ok((self.try_git(&w.mirror, call, cancel).await?.code == 0).then_some(head))
     }
 
     async fn rebuild(&self, place: &Place, w: &Site, base: &str, cancel: &CancellationToken) -> Result<(), GitError> {

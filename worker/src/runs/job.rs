@@ -3,7 +3,7 @@
 use super::conclude::{Concluded, conclude, launch_failed, not_wanted};
 use super::prepare::{Prepared, Refused, prepare};
 use super::watch::{Watched, watch};
-use crate::agent::launch::launch;
+use crate::agent::launch::launch_with;
 use crate::context::Context;
 use crate::job_end::put_back;
 use orch_common::failpoint::{self, Point};
@@ -19,6 +19,9 @@ pub async fn handle(ctx: Arc<Context>, job: Job) {
 }
 
 async fn run(ctx: &Arc<Context>, job: &Job) {
+    // It comes up while the run is prepared; without a run it ends.
+    let starter = ctx.starter.clone();
+    let standby = tokio::task::spawn_blocking(move || starter.stand_by());
     let prepared = match prepare(ctx, job).await {
         Ok(prepared) => prepared,
         Err(Refused::Stopping) => return put_back(ctx, job).await,
@@ -28,7 +31,8 @@ async fn run(ctx: &Arc<Context>, job: &Job) {
         Err(Refused::Failed { why }) => return launch_failed(ctx, job, None, &why).await,
     };
     let Prepared { run, dir, spec, prompt } = prepared;
-    let started = launch(&dir, &spec, prompt.as_bytes(), &ctx.starter).await;
+    let standby = standby.await.unwrap_or_default();
+    let started = launch_with(&dir, &spec, prompt.as_bytes(), &ctx.starter, standby).await;
     if let Err(error) = started {
         return launch_failed(ctx, job, Some(&run), &format!("the agent could not be started: {error}")).await;
     }

@@ -16,6 +16,7 @@ use orch_common::domain::messages::Message;
 use orch_common::domain::stage::Role;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::StoreError;
+use orch_common::store::heard::{self, Heard};
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::runs::{self, NewRun, Run};
 use orch_common::store::tasks::{self, Task};
@@ -75,6 +76,8 @@ struct Work {
     project: Project,
     payload: AgentPayload,
     earlier: Vec<Run>,
+    /// What the forge said last of its branches; `None` = it said more than is known.
+    heard: Option<Vec<Heard>>,
 }
 
 /// Prepares a run and writes its row.
@@ -137,7 +140,8 @@ async fn load(ctx: &Arc<Context>, job: &Job) -> Result<Work, Refused> {
             }
             let mut earlier = runs::of_task(c, task.id)?;
             earlier.retain(|r| r.job_id == job_id);
-            Ok(Ok(Work { task, project: project.clone(), payload: payload.clone(), earlier }))
+            let heard = heard::of_repo(c, &task.repo)?;
+            Ok(Ok(Work { task, project: project.clone(), payload: payload.clone(), earlier, heard }))
         })
         .await?
 }
@@ -147,7 +151,9 @@ async fn load(ctx: &Arc<Context>, job: &Job) -> Result<Work, Refused> {
 async fn worktree(ctx: &Context, work: &Work, judges_anew: bool) -> Result<(Worktree, PathBuf), Refused> {
     let remote = ctx.remote(&work.project)?;
     let (task, cancel) = (&work.task, &ctx.stopping);
-    ctx.repos.fetch(&task.repo, &remote, cancel).await?;
+    let heard = work.heard.as_deref().filter(|_| ctx.tenant.is_none());
+    let names = (task.repo.as_str(), task.key.as_str(), task.branch.as_str(), task.base.as_str());
+    ctx.repos.fetch_unless_fresh(names, heard, &remote, cancel).await?;
     let worktree = ctx.repos.ensure_worktree(&task.repo, &task.key, &task.branch, &task.base, cancel).await?;
     let shop = ctx.tenant.as_ref().map(|tenant| ctx.repos.workshop(&worktree, tenant)).transpose()?;
     // What an interrupted run committed is part of the branch before anything else joins it.

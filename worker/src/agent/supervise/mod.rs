@@ -28,7 +28,8 @@ use std::time::{Duration, SystemTime};
 pub const SUBCOMMAND: &str = "supervise";
 /// Its option: the run's folder.
 pub const RUN_DIR_OPTION: &str = "--run-dir";
-/// Or this one: the folder is the first line of standard input, a connection that the service manager accepted.
+/// Or this one: the folder is the first line of standard input, a pipe of the worker's or a connection that the service
+/// manager accepted.
 pub const FROM_STDIN_OPTION: &str = "--run-dir-from-stdin";
 /// The longest path that the system takes.
 const LONGEST_LINE: u64 = 4096;
@@ -66,7 +67,11 @@ pub fn if_asked(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
 /// Supervises the run in `run_dir` from start to end. 0: an exit record was written, or the run was not this process's
 /// to start.
 pub fn supervise(run_dir: &Path) -> ExitCode {
-    match run(&RunDir::at(run_dir)) {
+    told(detach().and_then(|signals| run(&RunDir::at(run_dir), &signals)))
+}
+
+fn told(end: Result<(), SuperviseError>) -> ExitCode {
+    match end {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("supervise: {e}");
@@ -75,12 +80,17 @@ pub fn supervise(run_dir: &Path) -> ExitCode {
     }
 }
 
-/// The same for the folder that standard input names, absolutely.
+/// The same for the folder that standard input names, absolutely. That may be long in coming, and what the worker's
+/// group or terminal is told meanwhile is not meant for this process; the input's end is.
 fn supervise_named() -> ExitCode {
+    let signals = match detach() {
+        Ok(signals) => signals,
+        Err(e) => return told(Err(e)),
+    };
     let mut line = Vec::new();
     let read = std::io::stdin().lock().take(LONGEST_LINE).read_until(b'\n', &mut line);
     match (read, line.strip_suffix(b"\n").map(|path| Path::new(OsStr::from_bytes(path)))) {
-        (Ok(_), Some(dir)) if dir.is_absolute() => supervise(dir),
+        (Ok(_), Some(dir)) if dir.is_absolute() => told(run(&RunDir::at(dir), &signals)),
         (Ok(_), _) => {
             eprintln!("supervise: standard input does not begin with an absolute folder and a line's end");
             ExitCode::from(2)
@@ -92,8 +102,7 @@ fn supervise_named() -> ExitCode {
     }
 }
 
-fn run(dir: &RunDir) -> Result<(), SuperviseError> {
-    let signals = detach()?;
+fn run(dir: &RunDir, signals: &Signals) -> Result<(), SuperviseError> {
     let spec = dir.read_spec()?;
     failpoint::here(Point::SuperviseStart);
     let _lock = dir.lock()?;
@@ -107,7 +116,7 @@ fn run(dir: &RunDir) -> Result<(), SuperviseError> {
     failpoint::here(Point::SuperviseKnown);
     announce();
     failpoint::here(Point::SuperviseAnnounced);
-    let record = supervised(dir, &spec, &own, &signals);
+    let record = supervised(dir, &spec, &own, signals);
     failpoint::here(Point::SuperviseSwept);
     let written = write_record(dir, &record);
     failpoint::here(Point::SuperviseRecorded);

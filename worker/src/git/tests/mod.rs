@@ -1,5 +1,6 @@
 //! The whole module against real repositories: a bare one stands for the forge, a clone for a person.
 
+mod fresh;
 mod hostile;
 mod leftovers;
 mod mirror;
@@ -7,4 +8,4 @@ mod publish;
 mod reading;
 mod workshop;
 mod worktree;
-mod world;
+pub mod world;
