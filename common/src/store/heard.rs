@@ -26,11 +26,12 @@ pub struct Heard {
     pub head: Option<CommitId>,
 }
 
-// The key has the forge's own spelling of the name.
+// The key has the forge's own spelling of the name. A delivery that has no place yet may be of any repository.
 prepared! {
     EventWaits -> Bool:
     "SELECT EXISTS (SELECT 1 FROM jobs WHERE order_key >= 'gitea:' AND order_key < 'gitea;' AND order_key IS NOT NULL \
-     AND status IN ('queued', 'running') AND ready IS NOT NULL AND lower(order_key) = " key: str as Text => ")"
+     AND status IN ('queued', 'running') AND ready IS NOT NULL AND lower(order_key) = " key: str as Text =>
+    ") OR EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_unplaced WHERE status = 'queued' AND ready IS NULL)"
 }
 
 /// Remembers the forge's word about a branch of `repo` (`owner/name`).
@@ -70,7 +71,7 @@ fn cursor(repo: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::job::JobEnd;
+    use crate::domain::job::{JobEnd, JobKind};
     use crate::store::deliveries::{self, Intake, NewDelivery, Source};
     use crate::store::jobs;
     use crate::store::{Store, StoreOptions};
@@ -130,10 +131,13 @@ mod tests {
         for other in ["gitea:acme/widgets2", "gitea:acme", "plane:acme/widgets"] {
             delivered(&store, other);
         }
+        assert!(!asked(&store), "nobody has looked whose they are");
+        let claim = || store.write_now(|c| jobs::claim(c, JobKind::Event, "w", 2)).unwrap().unwrap();
+        assert_eq!(claim().order_key.as_deref(), Some("gitea:acme/widgets2"));
         assert!(asked(&store));
         let id = delivered(&store, "gitea:Acme/Widgets");
         assert!(!asked(&store), "queued");
-        let job = store.write_now(|c| jobs::claim_by_id(c, id, "w", 2)).unwrap().unwrap();
+        let job = std::iter::repeat_with(claim).find(|job| job.id == id).unwrap();
         assert!(!asked(&store), "running");
         store.write_now(|c| jobs::finish(c, &job, &JobEnd::Done { note: None }, 3)).unwrap();
         assert!(asked(&store), "done");
