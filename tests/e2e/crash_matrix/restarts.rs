@@ -111,7 +111,8 @@ fn two_workers_killed_in_turn_bring_every_task_to_its_end() {
     let names = ["w1", "w2"];
     names.iter().for_each(|name| stack.start_worker(name));
     let items: Vec<String> = (0..3).map(|n| stack.plane().create_item(&format!("Item {n}"), "", &[]).0).collect();
-    for round in 0..8 {
+    // A job that is lost a sixth time is poison by rule, and one that waits for its turn at the chat may be there each time.
+    for round in 0..5 {
         let name = names[round % 2];
         let before = stack.jobs_with(orch_common::domain::job::JobStatus::Done);
         let finished = |stack: &Stack| stack.is_settled() && stack.task(&items[2]).is_some();
@@ -125,7 +126,7 @@ fn two_workers_killed_in_turn_bring_every_task_to_its_end() {
         done(&stack, item);
     }
     for item in &items {
-        all_is_well_with(&stack, item, 1, 8);
+        all_is_well_with(&stack, item, 1, 5);
     }
 }
 
