@@ -88,8 +88,9 @@ pub(super) fn until_ended(
         if ending.is_none()
             && let Some(reason) = watch.reason_to_end(now, dir, signals)
         {
+            // It has ended since it was looked at: by itself, or because it was told what this process was told.
             if let Some(status) = status_of(leader) {
-                return Ended { reason: ExitReason::Exited, status: Some(status) };
+                return Ended { reason: reason_of_own_end(Some(status), dir, signals), status: Some(status) };
             }
             stop::terminate(leader);
             ending = Some(Ending { reason, kill_at: now + span(spec.grace_s) });
