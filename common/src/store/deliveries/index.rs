@@ -70,6 +70,11 @@ pub(super) fn add(conn: &mut Conn, key: &FullKey, job: i64) -> Result<(), StoreE
     Ok(())
 }
 
+/// The newest delivery.
+pub(super) fn newest(conn: &mut Conn) -> Result<Option<i64>, StoreError> {
+    Ok(deliveries::table.select(diesel::dsl::max(deliveries::job_id)).get_result(conn)?)
+}
+
 /// The oldest delivery that is not pruned.
 pub(super) fn oldest(conn: &mut Conn) -> Result<Option<i64>, StoreError> {
     Ok(deliveries::table.select(diesel::dsl::min(deliveries::job_id)).get_result(conn)?)

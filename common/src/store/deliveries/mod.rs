@@ -66,7 +66,10 @@ pub enum Intake {
 
 /// Inserts one delivery; call it inside a transaction. Who inserts many keeps a [`Recent`].
 pub fn insert(conn: &mut Conn, new: &NewDelivery, now: i64) -> Result<Intake, StoreError> {
-    Recent::default().insert(conn, new, now)
+    match known(conn, new.source, &new.key)? {
+        Some(job) => Ok(Intake::Duplicate(job)),
+        None => Recent::of_nothing(conn)?.insert(conn, new, now),
+    }
 }
 
 /// When the newest delivery of a source came, in ms; `None` = none is known. Looks from the newest back: quick, unless

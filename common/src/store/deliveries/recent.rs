@@ -66,6 +66,11 @@ struct Indexing {
 }
 
 impl Recent {
+    /// For one insert of what was looked for in the table itself.
+    pub(super) fn of_nothing(conn: &mut Conn) -> Result<Recent, StoreError> {
+        Ok(Recent { seen: index::newest(conn)?.unwrap_or(0), ..Recent::default() })
+    }
+
     /// Inserts one delivery; call it inside a transaction.
     pub fn insert(&mut self, conn: &mut Conn, new: &NewDelivery, now: i64) -> Result<Intake, StoreError> {
         let mut one = self.insert_all(conn, std::iter::once(new), now)?;
