@@ -5,7 +5,8 @@ use orch_common::store::Store;
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-/// Payload bytes after which the log is brought in; it holds about twice as many.
+/// Payload bytes, as stored, after which the log is brought in: little at a time, so that the commits beside it notice
+/// little. It holds three to four times as many.
 const EVERY: usize = 1024 * 1024;
 
 /// The log's pages at which a commit does it after all, because nobody else came to it: 48 MiB.

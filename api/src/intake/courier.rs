@@ -1,5 +1,6 @@
-//! Outcomes on their way back. A request waits on the thread that reads its connection, and to wake another thread costs more
-//! than to answer; so the writer hands all outcomes for one thread over at once, and a task there tells each request its own.
+//! Outcomes on their way back. A request waits on the thread that reads its connection, and to wake another thread costs
+//! more than to answer; so the writer hands all outcomes for one thread over at once, and a task there tells each request
+//! its own.
 
 use super::{Item, Outcome};
 use std::cell::RefCell;

@@ -137,7 +137,8 @@ async fn begun(dir: &RunDir, answer: Option<impl AsyncRead + Unpin>) -> Option<I
     taken(dir, answer).await
 }
 
-/// Nothing waits for it, and it is not begun before the supervisor has written what it must: what is lost with the power is a run that ended with the power, and only people read its prompt.
+/// Nothing waits for it, and it is not begun before the supervisor has written what it must: what is lost with the power
+/// is a run that ended with the power, and only people read its prompt.
 fn make_durable(dir: RunDir) {
     tokio::task::spawn_blocking(move || {
         if let Err(e) = dir.sync() {

@@ -3,7 +3,7 @@
 use super::observed::ObservedPayload;
 use super::once::Once;
 use super::plan::{Plan, PlanError};
-use super::{Event, GiteaEvent, Parsed, RawEvent, gitea_rules, parse, plane_rules};
+use super::{Event, Parsed, RawEvent, gitea_rules, parse, plane_rules};
 use crate::clock::now_ms;
 use crate::context::{Context, pipeline_of};
 use crate::effects::shared;
@@ -30,8 +30,10 @@ pub async fn handle(ctx: Arc<Context>, job: Job) {
     let span = tracing::info_span!("event", job = job.id);
     async {
         shared::recall(&ctx).await;
-        let mut heard = None;
-        match plan(&ctx, &job, &mut heard).await {
+        let parsed = read(&job.payload);
+        // Whoever moved it, and whether or not that moves a task.
+        let heard = parsed.as_ref().ok().and_then(|parsed| word(&ctx, parsed));
+        match plan(&ctx, parsed).await {
             Ok(plan) => {
                 failpoint::here(Point::EventPlanned);
                 commit(&ctx, &job, plan, heard).await;
@@ -50,19 +52,16 @@ pub async fn handle(ctx: Arc<Context>, job: Job) {
 /// What the forge said of one of its branches: the repository as configured, and its words.
 type Word = (String, Heard);
 
-async fn plan(ctx: &Context, job: &Job, heard: &mut Option<Word>) -> Result<Plan, PlanError> {
-    match read(&job.payload)? {
+async fn plan(ctx: &Context, parsed: Result<Parsed<Event>, PlanError>) -> Result<Plan, PlanError> {
+    match parsed? {
         Parsed::Ignored { why } => Ok(Plan::Ignore { why }),
         Parsed::Event(Event::Plane(event)) => plane_rules::plan(ctx, event).await,
-        Parsed::Event(Event::Gitea(event)) => {
-            // Whoever moved it, and whether or not that moves a task.
-            *heard = word(ctx, &event);
-            gitea_rules::plan(ctx, event).await
-        }
+        Parsed::Event(Event::Gitea(event)) => gitea_rules::plan(ctx, event).await,
     }
 }
 
-fn word(ctx: &Context, event: &GiteaEvent) -> Option<Word> {
+fn word(ctx: &Context, parsed: &Parsed<Event>) -> Option<Word> {
+    let Parsed::Event(Event::Gitea(event)) = parsed else { return None };
     let project = ctx.config.projects.by_repo(&format!("{}/{}", event.owner, event.repo))?;
     Some((project.repo.clone(), event.heard()?))
 }

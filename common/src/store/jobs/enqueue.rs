@@ -85,8 +85,8 @@ pub(in crate::store) fn count_unplaced(conn: &mut Conn, inserted: i64) -> Result
     Ok(())
 }
 
-/// Whether an unfinished job that has its place has this key: one that comes now waits behind it. The table's trigger would find that
-/// out as well, but only by writing the new row a second time.
+/// Whether an unfinished job that has its place has this key: one that comes now waits behind it. The table's trigger would
+/// find that out as well, but only by writing the new row a second time.
 pub(in crate::store) fn is_busy(conn: &mut Conn, key: Option<&str>) -> Result<bool, StoreError> {
     Ok(match key {
         Some(key) => KeyIsBusy { key }.get_result(conn)?,
