@@ -143,12 +143,13 @@ impl Net {
 }
 
 /// Stopping a group is one step in which none of it can fork: no bomb outgrows it. The member that is known stands still,
-/// so its group is what it was, and can not have become anybody else's. The caller's own group is spared.
+/// so its group is what it was, and can not have become anybody else's. The caller's own group is spared; that is 0 where
+/// its leader lives outside this PID namespace.
 fn stop_group_of(member: &Stat) {
-    let own = rustix::process::getpgrp();
+    let own = nix::unistd::getpgrp().as_raw();
     let still = procfs::stat(member.pid).ok().filter(|s| s.start_ticks == member.start_ticks && s.is_stopped());
     let group = still.map(|s| s.group).filter(|g| *g > 1).and_then(Pid::from_raw);
-    if let Some(group) = group.filter(|g| *g != own) {
+    if let Some(group) = group.filter(|g| g.as_raw_pid() != own) {
         let _refused = kill_process_group(group, Signal::STOP);
     }
 }

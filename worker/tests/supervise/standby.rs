@@ -1,9 +1,9 @@
 //! A supervisor that is started before there is a run for it.
 
-use super::support::{Run, WORKER, by_worker, eventually, is_alive, kill};
+use super::support::{Run, WORKER, by_worker, eventually, is_alive, kill, session};
 use orch_worker::agent::ExitReason;
 use orch_worker::agent::launch::{Launched, Standby, launch_with};
-use rustix::process::{Pid, Signal, getsid, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 
 fn stand_by() -> (Standby, i32) {
     let standby = by_worker(WORKER).stand_by();
@@ -40,9 +40,8 @@ async fn one_that_nobody_needs_ends_by_itself() {
 #[tokio::test]
 async fn a_hangup_meanwhile_ends_neither_it_nor_the_run() {
     let (standby, pid) = stand_by();
-    let process = Pid::from_raw(pid).unwrap();
-    eventually("a session of its own", || (getsid(Some(process)) == Ok(process)).then_some(())).await;
-    kill_process(process, Signal::HUP).unwrap();
+    eventually("a session of its own", || (session(pid) == pid).then_some(())).await;
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::HUP).unwrap();
     let run = Run::of("exit 3");
     assert_eq!(launch_by(&run, standby).await.supervisor.pid, pid);
     assert_eq!(run.record().await.exit_code, Some(3));
