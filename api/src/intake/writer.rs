@@ -1,6 +1,7 @@
 //! The one writer: a thread with a connection of its own that commits what has gathered since its last commit,
-//! many deliveries in one transaction. On a disk whose sync takes 2 ms that is the difference between 400 and
-//! 12,000 deliveries a second. It never migrates and never answers before the commit has returned.
+//! many deliveries in one transaction, their long payloads compressed before it. On a disk whose sync takes 2 ms that
+//! is the difference between 400 and 12,000 deliveries a second. It never migrates and never answers before the
+//! commit has returned.
 
 use super::checkpoint::Checkpoints;
 use super::courier::Bags;
@@ -118,7 +119,6 @@ fn serve(messages: &Receiver<Message>, database: &mut Database, standing: &Stand
         let bytes = batch.iter().map(|item| item.new.payload.stored_bytes()).sum();
         let end = commit(database, batch, standing);
         database.checkpoints.wrote(bytes);
-        index_some(database);
         if told_to_stop {
             return End::Stop;
         }
@@ -130,19 +130,22 @@ fn serve(messages: &Receiver<Message>, database: &mut Database, standing: &Stand
 
 /// Takes what waits already, without waiting for more; `true` = the last message was to stop.
 fn gather(messages: &Receiver<Message>, first: Item) -> (Vec<Item>, bool) {
-    let mut bytes = first.new.payload.stored_bytes();
-    let mut batch = vec![first];
-    while batch.len() < BATCH && bytes < BATCH_BYTES {
-        match messages.try_recv() {
-            Ok(Message::Deliver(next)) => {
-                bytes += next.new.payload.stored_bytes();
-                batch.push(*next);
-            }
-            Ok(Message::Stop) => return (batch, true),
-            Err(_) => break,
+    let mut bytes = 0;
+    let mut batch = Vec::new();
+    let mut next = first;
+    loop {
+        next.new.payload.pack();
+        bytes += next.new.payload.stored_bytes();
+        batch.push(next);
+        if batch.len() == BATCH || bytes >= BATCH_BYTES {
+            return (batch, false);
         }
+        next = match messages.try_recv() {
+            Ok(Message::Deliver(item)) => *item,
+            Ok(Message::Stop) => return (batch, true),
+            Err(_) => return (batch, false),
+        };
     }
-    (batch, false)
 }
 
 /// Commits a batch and answers each of its senders.
@@ -187,17 +190,6 @@ fn insert(database: &mut Database, batch: &[Item]) -> Result<Vec<Committed>, Sto
     failpoint::here(Point::IntakeCommitted);
     recent.committed();
     Ok(committed)
-}
-
-/// Between two batches, some keys of deliveries go into their index. What fails is tried again after the next.
-fn index_some(database: &mut Database) {
-    let Database { store, recent, .. } = database;
-    if recent.wants_indexing() {
-        match store.write_now(|conn| recent.index_step(conn)) {
-            Ok(()) => recent.committed(),
-            Err(error) => tracing::debug!(%error, "keys of deliveries could not be indexed now"),
-        }
-    }
 }
 
 /// Tries again while another process holds the write lock.

@@ -3,6 +3,7 @@
 use super::{Head, Malformed, Verdict, envelope, header, sha256};
 use actix_web::http::header::HeaderMap;
 use orch_common::store::deliveries::{NewDelivery, Source};
+use orch_common::store::payload::Packed;
 use serde::Deserialize;
 use std::collections::HashSet;
 
@@ -41,7 +42,7 @@ pub fn read(known_repos: &HashSet<String>, headers: &HeaderMap, text: &str) -> R
         key: delivery.map_or_else(|| sha256(text), String::into_bytes),
         order_key: Some(format!("gitea:{repo}")),
         repo: Some(repo),
-        payload: head.around(text)?.into(),
+        payload: Packed::later(head.around(text)?),
     })))
 }
 

@@ -3,6 +3,7 @@
 use super::{Head, Malformed, Verdict, envelope, header, sha256};
 use actix_web::http::header::HeaderMap;
 use orch_common::store::deliveries::{NewDelivery, Source};
+use orch_common::store::payload::Packed;
 use serde::Deserialize;
 use std::collections::HashSet;
 
@@ -51,7 +52,7 @@ pub fn read(known_projects: &HashSet<String>, headers: &HeaderMap, text: &str) -
         key: event_id.filter(|id| is_key(id)).map_or_else(|| sha256(text), String::into_bytes),
         order_key: work_item.map(|id| order_key(project.as_deref(), &id)),
         repo: None,
-        payload: head.around(text)?.into(),
+        payload: Packed::later(head.around(text)?),
     })))
 }
 

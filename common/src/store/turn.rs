@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 
 /// How long a turn is waited for before a writer does without.
 const COURTESY: Duration = Duration::from_secs(1);
-/// Between two looks at a turn that is taken.
-const LOOK: Duration = Duration::from_millis(1);
+/// Between two looks at a turn that is taken: as a rule it is free again in no time.
+const LOOK: Duration = Duration::from_micros(200);
+const LATER_LOOK: Duration = Duration::from_millis(1);
 /// Between two looks at SQLite's lock by who has the turn: while it is held for one statement, and for longer.
 const QUICK: Duration = Duration::from_micros(100);
 const SLOW: Duration = Duration::from_millis(2);
@@ -57,7 +58,9 @@ impl Turnstile {
         loop {
             match file.try_lock() {
                 Ok(()) => return Turn { lock: Some(file), turnstile: self, since: Instant::now() },
-                Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(LOOK),
+                Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                    std::thread::sleep(if since.elapsed() < LATER_LOOK { LOOK } else { LATER_LOOK });
+                }
                 Err(_) => return Turn { lock: None, turnstile: self, since },
             }
         }

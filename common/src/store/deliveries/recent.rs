@@ -19,7 +19,7 @@ use std::collections::HashMap;
 /// more of them share a page of the index.
 const MANY: usize = 16_384;
 
-/// Keys brought into the index in one transaction, so few that nobody notices the wait.
+/// Keys brought into the index by one transaction beside what it inserts, so few that nobody notices the wait.
 const STEP: usize = 64;
 
 prepared! {
@@ -77,7 +77,8 @@ impl Recent {
         one.pop().ok_or_else(|| StoreError::Corrupt("an insert without an outcome".into()))
     }
 
-    /// Inserts deliveries in their order; call it inside a transaction, and [`Recent::committed`] after it.
+    /// Inserts deliveries in their order, and brings some keys into the index where many are missing: a transaction of
+    /// its own for these would be one sync more. Call it inside a transaction, and [`Recent::committed`] after it.
     pub fn insert_all<'a>(
         &mut self,
         conn: &mut Conn,
@@ -103,6 +104,7 @@ impl Recent {
         if next > first {
             count_unplaced(conn, next - first)?;
         }
+        self.index_some(conn)?;
         Ok(outcomes)
     }
 
@@ -116,17 +118,11 @@ impl Recent {
         self.jobs.extend(self.fresh.drain());
     }
 
-    /// Whether [`Recent::index_step`] has something to do.
-    pub fn wants_indexing(&self) -> bool {
-        self.indexing.is_some() || self.jobs.len() >= MANY
-    }
-
-    /// Brings some keys into the index; call it inside a transaction, and [`Recent::committed`] after it.
-    pub fn index_step(&mut self, conn: &mut Conn) -> Result<(), StoreError> {
-        self.catch_up(conn)?;
+    fn index_some(&mut self, conn: &mut Conn) -> Result<(), StoreError> {
         let mut work = match self.indexing.take() {
             Some(work) => work,
-            None => self.sorted(index::oldest(conn)?.unwrap_or(0)),
+            None if self.jobs.len() >= MANY => self.sorted(index::oldest(conn)?.unwrap_or(0)),
+            None => return Ok(()),
         };
         if work.done == work.keys.len() {
             // They are forgotten here when this is read back.
