@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// Payload bytes, as stored, after which the log is brought in: little at a time, so that the commits beside it notice
 /// little. It holds three to four times as many.
-const EVERY: usize = 1024 * 1024;
+const EVERY: usize = 640 * 1024;
 
 /// The log's pages at which a commit does it after all, because nobody else came to it: 48 MiB.
 pub const AT_THE_LATEST: u32 = 12_288;
