@@ -19,8 +19,10 @@ use std::collections::HashMap;
 /// more of them share a page of the index.
 const MANY: usize = 16_384;
 
-/// Keys brought into the index by one transaction beside what it inserts, so few that nobody notices the wait.
-const STEP: usize = 64;
+/// Keys brought into the index by one transaction beside what it inserts: for each insert this many, so that no flood leaves
+/// the index behind, and of all at least so many.
+const PER_INSERT: usize = 2;
+const AT_LEAST: usize = 8;
 
 prepared! {
     InsertEvent:
@@ -104,7 +106,7 @@ impl Recent {
         if next > first {
             count_unplaced(conn, next - first)?;
         }
-        self.index_some(conn)?;
+        self.index_some(conn, AT_LEAST.max(PER_INSERT * self.fresh.len()))?;
         Ok(outcomes)
     }
 
@@ -118,7 +120,7 @@ impl Recent {
         self.jobs.extend(self.fresh.drain());
     }
 
-    fn index_some(&mut self, conn: &mut Conn) -> Result<(), StoreError> {
+    fn index_some(&mut self, conn: &mut Conn, many: usize) -> Result<(), StoreError> {
         let mut work = match self.indexing.take() {
             Some(work) => work,
             None if self.jobs.len() >= MANY => self.sorted(index::oldest(conn)?.unwrap_or(0)),
@@ -128,7 +130,7 @@ impl Recent {
             // They are forgotten here when this is read back.
             return index::complete_upto(conn, work.upto);
         }
-        let step = work.keys.iter().skip(work.done).take(STEP);
+        let step = work.keys.iter().skip(work.done).take(many);
         work.under_way = work.done + step.len();
         for (key, job) in step {
             index::add(conn, key, *job)?;

@@ -165,34 +165,42 @@ fn a_flood_is_placed_step_by_step_and_whole() {
 fn keys_are_known_by_heart_then_by_the_index_and_to_every_process_alike() {
     let scratch = Scratch::new();
     let (mut one, mut other) = (Recent::default(), Recent::default());
-    let keys: Vec<NewDelivery> = (0..40_000).map(|n| deliver(&format!("key-{n}"), None)).collect();
-    let first = scratch.write(|c| one.insert_all(c, keys[..20_000].iter(), NOW));
+    const FIRST: usize = 17_000;
+    const BATCH: usize = 200;
+    let keys: Vec<NewDelivery> = (0..3 * FIRST).map(|n| deliver(&format!("key-{n}"), None)).collect();
+    let mut batches = keys[FIRST..].chunks(BATCH);
+    let first = scratch.write(|c| one.insert_all(c, keys[..FIRST].iter(), NOW));
     one.committed();
     assert!(first.iter().zip(1..).all(|(outcome, id)| *outcome == Intake::Queued(id)));
-    // Both bring the same keys in, side by side, while more come; one of them forgets half of what it did.
+    // Both bring the same keys in, side by side, while more come, and keep up with them; one of them forgets what it did
+    // now and then.
     let upto = "SELECT upto AS n FROM delivery_index";
-    let mut steps = 0;
-    while number(&mut scratch.store.connection().unwrap(), upto) < 20_000 {
-        let new = &keys[20_000 + steps];
-        assert!(matches!(scratch.write(|c| one.insert(c, new, NOW)), Intake::Queued(_)));
-        if steps % 2 == 0 {
+    let mut there = FIRST;
+    for round in 0.. {
+        if number(&mut scratch.store.connection().unwrap(), upto) >= FIRST as i64 {
+            break;
+        }
+        let batch = batches.next().expect("it comes to an end before as many have come again");
+        let new = scratch.write(|c| one.insert_all(c, batch.iter(), NOW));
+        assert!(new.iter().all(|outcome| matches!(outcome, Intake::Queued(_))));
+        if round % 4 != 0 {
             one.committed();
         }
-        assert!(matches!(scratch.write(|c| other.insert(c, new, NOW)), Intake::Duplicate(_)));
+        let again = scratch.write(|c| other.insert_all(c, batch.iter(), NOW));
+        assert!(again.iter().all(|outcome| matches!(outcome, Intake::Duplicate(_))));
         other.committed();
-        steps += 1;
-        assert!(steps < 1000, "it comes to an end");
+        there += BATCH;
     }
     let mut conn = scratch.store.connection().unwrap();
-    assert!(number(&mut conn, "SELECT count(*) AS n FROM delivery_keys") >= 20_000);
-    for (n, new) in keys.iter().enumerate().take(20_000 + steps).step_by(97) {
+    assert!(number(&mut conn, "SELECT count(*) AS n FROM delivery_keys") >= FIRST as i64);
+    for (n, new) in keys.iter().enumerate().take(there).step_by(97) {
         let id = Some(n as i64 + 1);
         assert_eq!(known(&mut conn, new.source, &new.key).unwrap(), id);
         for recent in [&mut one, &mut other, &mut Recent::default()] {
             assert_eq!(scratch.write(|c| recent.insert(c, new, NOW)), Intake::Duplicate(n as i64 + 1));
         }
     }
-    assert_eq!(number(&mut conn, "SELECT count(*) AS n FROM jobs"), 20_000 + steps as i64);
+    assert_eq!(number(&mut conn, "SELECT count(*) AS n FROM jobs"), there as i64);
 }
 
 #[test]
