@@ -25,8 +25,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long a closing connection may take.
 const DISCONNECT_PACE: Duration = Duration::from_secs(2);
 
-/// Connections per HTTP thread; each is two descriptors (see [`hangup`]).
-const CONNECTIONS: usize = 256;
+/// Connections, shared by the HTTP threads; each is two descriptors (see [`hangup`]).
+const CONNECTIONS: usize = 512;
+/// Of a thread, at the least: not all threads get equally many.
+const A_THREADS_CONNECTIONS: usize = 128;
 
 /// For connections that are accepted to come to a thread that reads them, on a loaded machine.
 const ACCEPTED_PACE: Duration = Duration::from_millis(500);
@@ -114,7 +116,7 @@ fn serve(app: web::Data<App>, listener: TcpListener, closed: CancellationToken) 
     let server = HttpServer::new(move || actix_web::App::new().app_data(app.clone()).configure(routes::configure))
         .workers(threads)
         .worker_max_blocking_threads(VIEW_THREADS)
-        .max_connections(CONNECTIONS)
+        .max_connections((CONNECTIONS / threads.max(1)).max(A_THREADS_CONNECTIONS))
         .client_request_timeout(HEAD_PACE)
         .client_disconnect_timeout(DISCONNECT_PACE)
         .keep_alive(KEEP_ALIVE)

@@ -58,7 +58,7 @@ impl From<&Config> for Settings {
             read_token: config.api.read_token.as_ref().and_then(|token| ReadToken::new(token.expose())),
             known_projects: config.projects.iter().map(|p| p.plane_project.to_lowercase()).collect(),
             known_repos: config.projects.iter().map(|p| p.repo.to_lowercase()).collect(),
-            threads: config.api.threads.try_into().unwrap_or(2),
+            threads: config.api.threads.try_into().unwrap_or(1),
             worker_dead_after: Duration::from_secs(config.worker.heartbeat_dead_s),
         }
     }
