@@ -5,9 +5,12 @@ use orch_common::store::Store;
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-/// Payload bytes, as stored, after which the log is brought in: little at a time, so that the commits beside it notice
-/// little. It holds three to four times as many.
-const EVERY: usize = 640 * 1024;
+/// Bytes in the log, by estimate, after which it is brought in: little at a time, so that the commits beside it notice
+/// little.
+const EVERY: usize = 2 * 1024 * 1024;
+
+/// What a commit adds to the log beside what it stores: the pages of indexes and counters that it changes.
+const PER_COMMIT: usize = 24 * 1024;
 
 /// The log's pages at which a commit does it after all, because nobody else came to it: 48 MiB.
 pub const AT_THE_LATEST: u32 = 12_288;
@@ -25,9 +28,9 @@ impl Checkpoints {
         Ok(Checkpoints { due, written: 0 })
     }
 
-    /// Notes that so many bytes were committed.
+    /// Notes a commit that stored so many bytes.
     pub(super) fn wrote(&mut self, bytes: usize) {
-        self.written += bytes;
+        self.written += PER_COMMIT + bytes;
         if self.written >= EVERY {
             self.written = 0;
             // One that is under way does for both.

@@ -3,6 +3,8 @@
 
 mod checkpoint;
 mod courier;
+mod crowd;
+mod inbox;
 mod phase;
 mod writer;
 
@@ -12,11 +14,11 @@ pub use writer::LOCK_ATTEMPT;
 
 use crate::limits::Held;
 use courier::Courier;
+use inbox::{Inbox, Outlet, Refused};
 use orch_common::store::StoreOptions;
 use orch_common::store::deliveries::{Intake as Committed, NewDelivery};
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -49,22 +51,16 @@ struct Item {
     _held: Held,
 }
 
-enum Message {
-    Deliver(Box<Item>),
-    /// Commit what came before this, then end.
-    Stop,
-}
-
 /// The handle that requests have; cheap to clone.
 #[derive(Clone)]
 pub struct Intake {
-    queue: SyncSender<Message>,
+    inbox: Arc<Inbox>,
     standing: Arc<Standing>,
 }
 
 /// The writer's thread, for the one who stops it.
 pub struct Writer {
-    queue: SyncSender<Message>,
+    inbox: Arc<Inbox>,
     thread: JoinHandle<()>,
     gone: CancellationToken,
 }
@@ -73,16 +69,17 @@ impl Intake {
     /// Starts the writer. It opens the database by itself and keeps trying; until the schema is current every
     /// delivery is [`IntakeError::Unavailable`].
     pub fn start(options: StoreOptions) -> io::Result<(Intake, Writer)> {
-        let (queue, messages) = sync_channel(QUEUE_DEPTH);
+        let inbox = Arc::new(Inbox::new(QUEUE_DEPTH));
         let standing = Arc::new(Standing::default());
         let gone = CancellationToken::new();
         let (theirs, guard) = (Arc::clone(&standing), gone.clone().drop_guard());
+        let outlet = Outlet::of(&inbox);
         let thread = std::thread::Builder::new().name("intake".into()).spawn(move || {
-            // However the thread ends, whoever watches hears of it.
+            // However the thread ends, whoever watches hears of it, and nobody waits for it any more.
             let _guard = guard;
-            writer::work(&messages, &options, &theirs);
+            writer::work(&outlet, &options, &theirs);
         })?;
-        Ok((Intake { queue: queue.clone(), standing }, Writer { queue, thread, gone }))
+        Ok((Intake { inbox: Arc::clone(&inbox), standing }, Writer { inbox, thread, gone }))
     }
 
     /// Hands a delivery over and waits for its commit, at most `patience`. A sender that was told to come back
@@ -92,10 +89,10 @@ impl Intake {
             return Err(IntakeError::Unavailable(why));
         }
         let (answer, committed) = oneshot::channel();
-        let item = Box::new(Item { new, answer, courier: Courier::here(), _held: held });
-        self.queue.try_send(Message::Deliver(item)).map_err(|error| match error {
-            TrySendError::Full(_) => IntakeError::Unavailable("too many deliveries wait for the database"),
-            TrySendError::Disconnected(_) => IntakeError::Unavailable("the service is stopping"),
+        let item = Item { new, answer, courier: Courier::here(), _held: held };
+        self.inbox.put(item).map_err(|refused| match refused {
+            Refused::Full => IntakeError::Unavailable("too many deliveries wait for the database"),
+            Refused::Closed => IntakeError::Unavailable("the service is stopping"),
         })?;
         match tokio::time::timeout(patience, committed).await {
             Ok(Ok(outcome)) => outcome,
@@ -119,8 +116,8 @@ impl Writer {
     /// Commits everything that was accepted so far, then ends the thread; blocks until it has. `false` = it had
     /// ended by a fault.
     pub fn stop(self) -> bool {
-        let told = self.queue.send(Message::Stop).is_ok();
-        self.thread.join().is_ok() && told
+        self.inbox.close();
+        self.thread.join().is_ok()
     }
 }
 

@@ -1,26 +1,27 @@
 //! The one writer: a thread with a connection of its own that commits what has gathered since its last commit,
-//! many deliveries in one transaction, their long payloads compressed before it. On a disk whose sync takes 2 ms that
-//! is the difference between 400 and 12,000 deliveries a second. It never migrates and never answers before the
-//! commit has returned.
+//! many deliveries in one transaction. On a disk whose sync takes 2 ms that is the difference between 400 and 12,000
+//! deliveries a second. When it is quiet it takes apart what came in a crowd. It never migrates and never answers
+//! before the commit has returned.
 
 use super::checkpoint::Checkpoints;
 use super::courier::Bags;
+use super::crowd::Crowd;
+use super::inbox::{Found, Outlet};
 use super::phase::{Phase, Standing};
-use super::{IntakeError, Item, Message, Outcome};
+use super::{IntakeError, Item, Outcome};
 use crate::clock::now_ms;
 use orch_common::failpoint::{self, Point};
-use orch_common::store::deliveries::{Intake as Committed, Recent};
+use orch_common::store::deliveries::{Intake as Committed, Recent, any_bundled, unbundle_oldest};
 use orch_common::store::{Store, StoreError, StoreOptions};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 /// Deliveries of one transaction on a disk that takes long to sync: as many as wait, so that its time is shared by many.
 const BATCH: usize = 256;
 /// The same on a quick disk. The first need not wait for the last there, and their senders, and the threads that answer
 /// them, have something to do while the next are committed.
-const SMALL_BATCH: usize = 32;
+const SMALL_BATCH: usize = 64;
 /// A disk is quick where a transaction takes less than this.
 const QUICK: Duration = Duration::from_micros(1500);
 
@@ -37,10 +38,16 @@ pub const LOCK_ATTEMPT: Duration = Duration::from_millis(500);
 /// How often a database that is not ready is looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// How long others of a crowd are waited for.
+const LINGER: Duration = Duration::from_micros(500);
+
+/// So long without a delivery it is quiet.
+const QUIET: Duration = Duration::from_millis(5);
+
 /// Runs until told to stop.
-pub(super) fn work(messages: &Receiver<Message>, options: &StoreOptions, standing: &Standing) {
-    while let Some(mut database) = become_ready(messages, options, standing) {
-        if serve(messages, &mut database, standing).is_stop() {
+pub(super) fn work(outlet: &Outlet, options: &StoreOptions, standing: &Standing) {
+    while let Some(mut database) = become_ready(outlet, options, standing) {
+        if serve(outlet, &mut database, standing).is_stop() {
             return;
         }
         standing.enter(Phase::Opening);
@@ -53,6 +60,8 @@ struct Database {
     file: Option<(u64, u64)>,
     checkpoints: Checkpoints,
     recent: Recent,
+    /// When to take a bundle apart if nothing comes meanwhile; `None` = there is none.
+    bundles: Option<Duration>,
 }
 
 impl Database {
@@ -63,7 +72,20 @@ impl Database {
             path: store.path().display().to_string(),
             why: format!("no thread for it: {e}"),
         })?;
-        Ok(Database { file: file_at(store.path()), store, checkpoints, recent: Recent::default() })
+        let bundles = any_bundled(&mut *store.connection()?)?.then_some(QUIET);
+        Ok(Database { file: file_at(store.path()), store, checkpoints, recent: Recent::default(), bundles })
+    }
+
+    /// Makes the deliveries of one bundle jobs of their own.
+    fn unbundle(&mut self) {
+        self.bundles = match self.store.write_now(unbundle_oldest) {
+            Ok(0) => None,
+            Ok(_) => Some(QUIET),
+            Err(error) => {
+                tracing::debug!(%error, "deliveries stay in their bundle for now");
+                Some(LOOK_AGAIN)
+            }
+        };
     }
 
     /// Another file, or none, is at its path by now: what is committed here is committed to nowhere.
@@ -92,7 +114,7 @@ impl End {
 }
 
 /// Opens the database as soon as it can be and its schema is current; `None` = told to stop before.
-fn become_ready(messages: &Receiver<Message>, options: &StoreOptions, standing: &Standing) -> Option<Database> {
+fn become_ready(outlet: &Outlet, options: &StoreOptions, standing: &Standing) -> Option<Database> {
     loop {
         let phase = match Database::open(options) {
             Ok(database) => {
@@ -107,54 +129,40 @@ fn become_ready(messages: &Receiver<Message>, options: &StoreOptions, standing: 
         if standing.enter(phase.clone()) {
             tracing::warn!(?phase, "no delivery is accepted until the database is ready");
         }
-        match messages.recv_timeout(LOOK_AGAIN) {
-            Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
+        match outlet.wait(1, Some(LOOK_AGAIN)) {
+            Found::End => return None,
             // It slipped in while the phase changed.
-            Ok(Message::Deliver(item)) => item.say(Err(IntakeError::Unavailable("the database is not ready"))),
-            Err(RecvTimeoutError::Timeout) => {}
+            Found::Some => {
+                let outcome = Err(IntakeError::Unavailable("the database is not ready"));
+                say_all(outlet.take(BATCH, usize::MAX).into_iter().map(|item| (item, outcome)));
+            }
+            Found::Nothing => {}
         }
     }
 }
 
 /// Commits batch after batch.
-fn serve(messages: &Receiver<Message>, database: &mut Database, standing: &Standing) -> End {
+fn serve(outlet: &Outlet, database: &mut Database, standing: &Standing) -> End {
     let mut usual = Duration::ZERO;
+    let mut crowd = Crowd::default();
     loop {
-        let Ok(Message::Deliver(first)) = messages.recv() else { return End::Stop };
-        let many = if usual < QUICK { SMALL_BATCH } else { BATCH };
-        let (batch, told_to_stop) = gather(messages, *first, many);
-        let bytes = batch.iter().map(|item| item.new.payload.stored_bytes()).sum();
-        let began = Instant::now();
-        let end = commit(database, batch, standing);
-        // One that waited for somebody does not make a disk slow.
-        usual = (usual * 7 + began.elapsed().min(2 * QUICK)) / 8;
-        database.checkpoints.wrote(bytes);
-        if told_to_stop {
-            return End::Stop;
+        if let Some(enough) = crowd.worth_waiting_for() {
+            outlet.wait(enough, Some(LINGER));
         }
-        if let Some(end) = end {
-            return end;
+        match outlet.wait(1, database.bundles) {
+            Found::End => return End::Stop,
+            Found::Nothing => database.unbundle(),
+            Found::Some => {
+                let batch = outlet.take(if usual < QUICK { SMALL_BATCH } else { BATCH }, BATCH_BYTES);
+                let (many, began) = (batch.len(), Instant::now());
+                if let Some(end) = commit(database, batch, standing) {
+                    return end;
+                }
+                // One that waited for somebody does not make a disk slow.
+                usual = (usual * 7 + began.elapsed().min(2 * QUICK)) / 8;
+                crowd.was(many, outlet.waiting());
+            }
         }
-    }
-}
-
-/// Takes what waits already, at most so many, without waiting for more; `true` = the last message was to stop.
-fn gather(messages: &Receiver<Message>, first: Item, many: usize) -> (Vec<Item>, bool) {
-    let mut bytes = 0;
-    let mut batch = Vec::new();
-    let mut next = first;
-    loop {
-        next.new.payload.pack();
-        bytes += next.new.payload.stored_bytes();
-        batch.push(next);
-        if batch.len() == many || bytes >= BATCH_BYTES {
-            return (batch, false);
-        }
-        next = match messages.try_recv() {
-            Ok(Message::Deliver(item)) => *item,
-            Ok(Message::Stop) => return (batch, true),
-            Err(_) => return (batch, false),
-        };
     }
 }
 
@@ -194,11 +202,15 @@ fn commit_alone(database: &mut Database, item: Item, standing: &Standing) -> Opt
 
 fn insert(database: &mut Database, batch: &[Item]) -> Result<Vec<Committed>, StoreError> {
     let now = now_ms();
-    let Database { store, recent, .. } = database;
+    let Database { store, recent, checkpoints, bundles, .. } = database;
     failpoint::here(Point::IntakeCommit);
     let committed = store.write_now(|conn| recent.insert_all(conn, batch.iter().map(|item| &item.new), now))?;
     failpoint::here(Point::IntakeCommitted);
     recent.committed();
+    checkpoints.wrote(recent.stored_bytes());
+    if recent.has_bundled() {
+        *bundles = Some(QUIET);
+    }
     Ok(committed)
 }
 

@@ -38,7 +38,7 @@ impl Sender for Gitea {
         field.map(|(_, value)| Cow::Owned(value.into_owned().into_bytes()))
     }
 
-    fn read(settings: &Settings, headers: &HeaderMap, text: &str) -> Result<Verdict, Malformed> {
+    fn read(settings: &Settings, headers: &HeaderMap, text: String) -> Result<Verdict, Malformed> {
         wire::gitea::read(&settings.known_repos, headers, text)
     }
 }

@@ -26,7 +26,7 @@ impl Sender for Plane {
         Some(Cow::Borrowed(body))
     }
 
-    fn read(settings: &Settings, headers: &HeaderMap, text: &str) -> Result<Verdict, Malformed> {
+    fn read(settings: &Settings, headers: &HeaderMap, text: String) -> Result<Verdict, Malformed> {
         wire::plane::read(&settings.known_projects, headers, text)
     }
 }

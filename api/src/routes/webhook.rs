@@ -35,7 +35,7 @@ pub trait Sender: Sized + 'static {
     fn signed_part<'a>(headers: &HeaderMap, body: &'a [u8]) -> Option<Cow<'a, [u8]>>;
 
     /// Decides on the signed text.
-    fn read(settings: &Settings, headers: &HeaderMap, text: &str) -> Result<Verdict, Malformed>;
+    fn read(settings: &Settings, headers: &HeaderMap, text: String) -> Result<Verdict, Malformed>;
 }
 
 /// `POST` by this sender.
@@ -49,11 +49,10 @@ async fn receive<S: Sender>(
     signed: Signed<S>,
 ) -> Result<HttpResponse, Problem> {
     let Signed { text, held, .. } = signed;
-    let verdict = S::read(&app.settings, request.headers(), &text).map_err(|error| {
+    let verdict = S::read(&app.settings, request.headers(), text).map_err(|error| {
         tracing::warn!(source = %S::SOURCE, %error, "a signed webhook could not be read");
         Problem::bad_request(error.to_string())
     })?;
-    drop(text);
     let new = match verdict {
         Verdict::Enqueue(new) => *new,
         Verdict::Ignored(reason) => {

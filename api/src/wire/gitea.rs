@@ -3,7 +3,6 @@
 use super::{Head, Malformed, Verdict, envelope, header, sha256};
 use actix_web::http::header::HeaderMap;
 use orch_common::store::deliveries::{NewDelivery, Source};
-use orch_common::store::payload::Packed;
 use serde::Deserialize;
 use std::collections::HashSet;
 
@@ -22,8 +21,8 @@ struct Repository {
 }
 
 /// Decides on a signed delivery. The headers are not signed; all they could do is name another event.
-pub fn read(known_repos: &HashSet<String>, headers: &HeaderMap, text: &str) -> Result<Verdict, Malformed> {
-    let Envelope { repository } = envelope(text)?;
+pub fn read(known_repos: &HashSet<String>, headers: &HeaderMap, text: String) -> Result<Verdict, Malformed> {
+    let Envelope { repository } = envelope(&text)?;
     let (event, event_type) = (header(headers, EVENT), header(headers, EVENT_TYPE));
     let name = event_type.as_deref().or(event.as_deref()).unwrap_or_default();
     if !is_handled(name) {
@@ -39,10 +38,10 @@ pub fn read(known_repos: &HashSet<String>, headers: &HeaderMap, text: &str) -> R
     let head = Head { source: Source::Gitea, event, event_type, delivery: delivery.clone() };
     Ok(Verdict::Enqueue(Box::new(NewDelivery {
         source: Source::Gitea,
-        key: delivery.map_or_else(|| sha256(text), String::into_bytes),
+        key: delivery.map_or_else(|| sha256(&text), String::into_bytes),
         order_key: Some(format!("gitea:{repo}")),
         repo: Some(repo),
-        payload: Packed::later(head.around(text)?),
+        payload: head.around(text)?,
     })))
 }
 

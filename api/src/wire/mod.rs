@@ -6,6 +6,7 @@ pub mod plane;
 
 use actix_web::http::header::HeaderMap;
 use orch_common::store::deliveries::{EventPayload, NewDelivery, Source};
+use orch_common::store::payload::Packed;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -63,15 +64,14 @@ impl Head {
     /// The event job's payload: an [`EventPayload`] with the body's text as it came. `text` is one whole JSON value,
     /// by [`envelope`]; it is put in its place unparsed, because a second look at every byte is a good part of what
     /// a delivery costs.
-    fn around(self, text: &str) -> Result<String, Malformed> {
+    fn around(self, text: String) -> Result<Packed, Malformed> {
         let Head { source, event, event_type, delivery } = self;
         let head = EventPayload { source, event, event_type, delivery, body: RawValue::NULL };
         let mut json = serde_json::to_string(&head).map_err(not_json)?;
         json.truncate(json.len().saturating_sub("null}".len()));
-        json.reserve_exact(text.len() + 1);
-        json.push_str(text.trim());
-        json.push('}');
-        Ok(json)
+        let bare = text.trim();
+        let text = if bare.len() == text.len() { text } else { bare.to_owned() };
+        Ok(Packed::later(json, text))
     }
 }
 

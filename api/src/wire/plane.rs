@@ -3,7 +3,6 @@
 use super::{Head, Malformed, Verdict, envelope, header, sha256};
 use actix_web::http::header::HeaderMap;
 use orch_common::store::deliveries::{NewDelivery, Source};
-use orch_common::store::payload::Packed;
 use serde::Deserialize;
 use std::collections::HashSet;
 
@@ -27,8 +26,8 @@ struct Data {
 }
 
 /// Decides on a signed delivery.
-pub fn read(known_projects: &HashSet<String>, headers: &HeaderMap, text: &str) -> Result<Verdict, Malformed> {
-    let Envelope { event: in_body, event_id, data } = envelope(text)?;
+pub fn read(known_projects: &HashSet<String>, headers: &HeaderMap, text: String) -> Result<Verdict, Malformed> {
+    let Envelope { event: in_body, event_id, data } = envelope(&text)?;
     let named = header(headers, &["x-plane-event"]);
     // The body is signed, the header is not; but version 2 has been seen with a program's own name in the body.
     let Some(event) = [&in_body, &named].into_iter().flatten().find(|name| is_handled(name)) else {
@@ -49,10 +48,10 @@ pub fn read(known_projects: &HashSet<String>, headers: &HeaderMap, text: &str) -
     };
     Ok(Verdict::Enqueue(Box::new(NewDelivery {
         source: Source::Plane,
-        key: event_id.filter(|id| is_key(id)).map_or_else(|| sha256(text), String::into_bytes),
+        key: event_id.filter(|id| is_key(id)).map_or_else(|| sha256(&text), String::into_bytes),
         order_key: work_item.map(|id| order_key(project.as_deref(), &id)),
         repo: None,
-        payload: Packed::later(head.around(text)?),
+        payload: head.around(text)?,
     })))
 }
 

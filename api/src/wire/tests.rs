@@ -24,11 +24,11 @@ fn fixture(name: &str) -> String {
 
 fn plane(pairs: &[(&str, &str)], text: &str) -> Verdict {
     let known = [PROJECT, "59e3be42-87ec-4950-99a3-ae639cf2b089"].map(str::to_owned);
-    plane::read(&HashSet::from(known), &headers(pairs), text).unwrap()
+    plane::read(&HashSet::from(known), &headers(pairs), text.to_owned()).unwrap()
 }
 
 fn gitea(pairs: &[(&str, &str)], text: &str) -> Verdict {
-    gitea::read(&HashSet::from(["acme/widgets".to_owned()]), &headers(pairs), text).unwrap()
+    gitea::read(&HashSet::from(["acme/widgets".to_owned()]), &headers(pairs), text.to_owned()).unwrap()
 }
 
 fn enqueued(verdict: Verdict) -> NewDelivery {
@@ -189,7 +189,7 @@ fn what_is_no_webhook() {
     let not_json = ["", " ", "{", "nope", "{}}", r#"{"a":1,}"#, "[1", "{\"a\":\"\u{1}\"}", "\u{feff}{}", "{'a':1}"];
     let not_an_object = ["[]", "null", "5", "\"{}\"", r#"[null,null,null]"#];
     let shape = [r#"{"event":5}"#, r#"{"data":[]}x"#, r#"{"data":"text"}"#, r#"{"event":"a","event":"b"}"#];
-    let read = |text: &str| plane::read(&HashSet::new(), &headers(&[]), text).unwrap_err();
+    let read = |text: &str| plane::read(&HashSet::new(), &headers(&[]), text.to_owned()).unwrap_err();
     for text in not_json {
         assert!(matches!(read(text), Malformed::NotJson(_)), "{text:?}: {:?}", read(text));
     }

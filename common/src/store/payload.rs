@@ -6,6 +6,7 @@ use diesel::deserialize::{FromSql, Queryable, Result as FromResult};
 use diesel::serialize::{IsNull, Output, Result as ToResult, ToSql};
 use diesel::sql_types::{Binary, Text};
 use diesel::sqlite::Sqlite;
+use std::borrow::Cow;
 use std::cell::RefCell;
 use zstd::bulk::{Compressor, Decompressor};
 
@@ -25,7 +26,7 @@ const LEVEL: i32 = 1;
 const SHORT: usize = 1024;
 
 /// Longer ones are compressed with a context of their own, so that none of megabytes is kept by a thread.
-const LONG: usize = 256 * 1024;
+pub(super) const LONG: usize = 256 * 1024;
 
 /// No text is longer: a body has 25 MiB at most. A length beyond that is damage, and not memory to be set aside.
 const LONGEST: usize = 64 * 1024 * 1024;
@@ -34,7 +35,7 @@ thread_local! {
     static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
 }
 
-/// A payload as it is stored.
+/// A payload as it is stored, or on its way there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packed(Stored);
 
@@ -42,12 +43,37 @@ pub struct Packed(Stored);
 enum Stored {
     Text(String),
     Zstd(Vec<u8>),
+    /// Not put together yet.
+    Pieces(Pieces),
+}
+
+/// What an object's text begins with, and the last value in it; a brace follows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Pieces {
+    head: String,
+    last: String,
+}
+
+impl Pieces {
+    fn all(&self) -> [&[u8]; 3] {
+        [self.head.as_bytes(), self.last.as_bytes(), b"}"]
+    }
+
+    fn joined(&self) -> String {
+        [&self.head, &self.last, "}"].concat()
+    }
 }
 
 impl Packed {
-    /// A text that is [packed](Packed::pack) later; one that takes long is packed at once, where nobody waits behind it.
-    pub fn later(text: String) -> Packed {
-        if text.len() > LONG { text.into() } else { Packed(Stored::Text(text)) }
+    /// An object whose text begins with `head` and ends with the value `last` and a brace. It is put together and compressed
+    /// by who stores it; one that takes long at once, where nobody waits behind it.
+    pub fn later(head: String, last: String) -> Packed {
+        let pieces = Pieces { head, last };
+        if pieces.head.len() + pieces.last.len() > LONG {
+            pieces.joined().into()
+        } else {
+            Packed(Stored::Pieces(pieces))
+        }
     }
 }
 
@@ -93,26 +119,39 @@ impl From<&str> for Packed {
 }
 
 impl Packed {
-    /// Bytes in the database.
-    pub fn stored_bytes(&self) -> usize {
+    /// Its bytes as it is now.
+    pub fn bytes(&self) -> usize {
+        self.pieces().iter().map(|piece| piece.len()).sum()
+    }
+
+    /// As it is now, in pieces.
+    pub(super) fn pieces(&self) -> [&[u8]; 3] {
         match &self.0 {
-            Stored::Text(text) => text.len(),
-            Stored::Zstd(bytes) => bytes.len(),
+            Stored::Text(text) => [text.as_bytes(), b"", b""],
+            Stored::Zstd(bytes) => [bytes, b"", b""],
+            Stored::Pieces(pieces) => pieces.all(),
         }
     }
 
-    /// Compresses a text that is long. It is quicker where many are done in a row: what it takes is in the
+    /// Put together and, where it is long, compressed. It is quicker where many are done in a row: what it takes is in the
     /// processor's cache then.
-    pub fn pack(&mut self) {
-        if let Stored::Text(text) = &mut self.0 {
-            *self = std::mem::take(text).into();
+    pub(super) fn packed(&self) -> Cow<'_, Packed> {
+        match &self.0 {
+            Stored::Text(_) | Stored::Zstd(_) => Cow::Borrowed(self),
+            Stored::Pieces(pieces) => Cow::Owned(pieces.joined().into()),
         }
+    }
+
+    /// Whether it is a text still, to be compressed with others.
+    pub(super) fn is_text(&self) -> bool {
+        !matches!(self.0, Stored::Zstd(_))
     }
 
     /// The text.
     pub fn text(&self) -> Result<String, DamagedPayload> {
         match &self.0 {
             Stored::Text(text) => Ok(text.clone()),
+            Stored::Pieces(pieces) => Ok(pieces.joined()),
             Stored::Zstd(bytes) => unpack(bytes),
         }
     }
@@ -123,8 +162,22 @@ impl ToSql<Binary, Sqlite> for Packed {
         match &self.0 {
             Stored::Text(text) => out.set_value(text.as_bytes()),
             Stored::Zstd(bytes) => out.set_value(bytes.as_slice()),
+            Stored::Pieces(pieces) => out.set_value(pieces.joined().into_bytes()),
         }
         Ok(IsNull::No)
+    }
+}
+
+/// Many texts as one, compressed, with the mark before them.
+pub(super) fn pack_bytes(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    compress(bytes)
+}
+
+/// What [`pack_bytes`] was given.
+pub(super) fn unpack_bytes(marked: &[u8]) -> Result<Vec<u8>, DamagedPayload> {
+    match marked.split_first() {
+        Some((&MARK, frame)) => decompress(frame, 0),
+        Some(_) | None => Err(DamagedPayload("it has not the mark of this format".into())),
     }
 }
 
@@ -161,15 +214,19 @@ impl Queryable<Text, Sqlite> for Unpacked {
 }
 
 fn unpack(marked: &[u8]) -> Result<String, DamagedPayload> {
+    let bytes = decompress(marked.get(1..).unwrap_or_default(), SHORT)?;
+    String::from_utf8(bytes).map_err(|e| DamagedPayload(e.to_string()))
+}
+
+/// Of at least so many bytes.
+fn decompress(frame: &[u8], shortest: usize) -> Result<Vec<u8>, DamagedPayload> {
     let damaged = |what: String| DamagedPayload(what);
-    let frame = marked.get(1..).unwrap_or_default();
     let length = Decompressor::upper_bound(frame).ok_or_else(|| damaged("it does not say how long it is".into()))?;
-    if !(SHORT..=LONGEST).contains(&length) {
+    if !(shortest..=LONGEST).contains(&length) {
         return Err(damaged(format!("a text of {length} bytes")));
     }
     let bytes = Decompressor::with_dictionary(DICTIONARY).and_then(|mut d| d.decompress(frame, length));
-    let bytes = bytes.map_err(|e| damaged(e.to_string()))?;
-    String::from_utf8(bytes).map_err(|e| damaged(e.to_string()))
+    bytes.map_err(|e| damaged(e.to_string()))
 }
 
 #[cfg(test)]
@@ -181,7 +238,7 @@ mod tests {
     fn what_is_long_and_repeats_itself_is_stored_short() {
         let long = r#"{"commits":[{"message":"why it was done"}]}"#.repeat(100);
         let packed = Packed::from(long.clone());
-        assert!(packed.stored_bytes() < long.len() / 3);
+        assert!(packed.bytes() < long.len() / 3);
         assert_eq!(packed.text().unwrap(), long);
     }
 
@@ -211,6 +268,28 @@ mod tests {
         huge.extend([0xe0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x00, 0x01, 0x00, 0x00]);
         for bad in [&good[..3], &good[..9], &good[..good.len() - 1], &huge, &[MARK][..]] {
             assert!(unpack(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn pieces_are_stored_as_the_text_they_make() {
+        for length in [0, SHORT, LONG + 1] {
+            let body = format!("\"{}\"", "wort ".repeat(length / 5));
+            let text = format!(r#"{{"source":"plane","body":{body}}}"#);
+            let packed = Packed::later(r#"{"source":"plane","body":"#.into(), body);
+            assert_eq!(packed.text().unwrap(), text);
+            assert_eq!(*packed.packed(), Packed::from(text.clone()));
+            assert_eq!(packed.packed().text().unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn bytes_come_back_and_what_is_none_of_ours_is_refused() {
+        for bytes in [vec![], vec![7; 3], b"many texts ".repeat(30_000)] {
+            assert_eq!(unpack_bytes(&pack_bytes(&bytes).unwrap()).unwrap(), bytes);
+        }
+        for bad in [&b""[..], b"{}", &[MARK, 0x28, 0xb5, 0x2f, 0xfd, 0]] {
+            assert!(unpack_bytes(bad).is_err(), "{bad:?}");
         }
     }
 

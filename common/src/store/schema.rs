@@ -87,6 +87,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    bundles (first_job) {
+        first_job -> BigInt,
+        last_job -> BigInt,
+        received_at -> BigInt,
+        keys -> Binary,
+        contents -> Binary,
+    }
+}
+
+diesel::table! {
     runs (id) {
         id -> Text,
         job_id -> BigInt,

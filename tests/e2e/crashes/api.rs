@@ -1,11 +1,12 @@
 //! What the API acknowledged is in the database, whatever happens to it.
 
 use orch_common::store::deliveries::{self, Source};
-use orch_common::store::jobs;
+use orch_common::store::{Store, StoreOptions, jobs};
 use orch_tests::fakes::{Delivery, FakePlane};
 use orch_tests::stack::Stack;
 use sha2::{Digest, Sha256};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::thread;
 
 const SENDERS: usize = 4;
@@ -61,4 +62,43 @@ fn every_acknowledged_delivery_survives_a_kill_of_the_api_and_none_is_doubled() 
     assert_eq!(again.len(), all.len());
     let queue = stack.get("/queue").unwrap();
     assert_eq!(queue["counts_by_kind"]["event"]["queued"], SENDERS * EACH, "{queue}");
+}
+
+/// Those who wait for a lock together are committed together, and stored as one row until it is quiet.
+#[test]
+fn a_crowd_that_was_acknowledged_survives_a_kill_before_it_is_taken_apart() {
+    const CROWD: usize = 48;
+    let mut stack = Stack::builder().without_worker().start();
+    let plane = FakePlane::start();
+    let all: Vec<Delivery> = (0..CROWD).map(|n| plane.create_item(&format!("Item {n}"), "", &[]).1).collect();
+    let url = format!("{}/webhook/plane", stack.api_url().unwrap());
+    let other = Store::open(&StoreOptions { pool_size: 1, ..StoreOptions::new(&stack.scene.database) }).unwrap();
+    let (held, is_held) = channel();
+    let (release, released) = channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            other.write_now(|_| {
+                held.send(()).unwrap();
+                released.recv().unwrap();
+                Ok(())
+            })
+        });
+        is_held.recv().unwrap();
+        let senders: Vec<_> = all.iter().map(|delivery| scope.spawn(|| delivery.post(&url))).collect();
+        stack.wait("the lock to be met", || stack.api_log().contains("write lock"));
+        release.send(()).unwrap();
+        for sender in senders {
+            assert_eq!(sender.join().unwrap(), Some(200));
+        }
+        stack.kill_api();
+    });
+    let counted = stack.read(|c| Ok(jobs::counts(c)?[&orch_common::domain::job::JobKind::Event]["queued"]));
+    assert_eq!(counted, CROWD as i64);
+
+    stack.start_api();
+    stack.wait("each to be a job of its own", || all.iter().all(|delivery| known(&stack, delivery)));
+    let url = format!("{}/webhook/plane", stack.api_url().unwrap());
+    assert_eq!(post(&all, &url, &AtomicUsize::new(0)).len(), CROWD);
+    let queue = stack.get("/queue").unwrap();
+    assert_eq!(queue["counts_by_kind"]["event"]["queued"], CROWD, "{queue}");
 }

@@ -1,9 +1,12 @@
 //! Intake: one delivery is one key and one event job, both or neither.
 
+pub(in crate::store) mod bundle;
 mod index;
 mod key;
 mod recent;
+mod row;
 
+pub use bundle::{any_bundled, unbundle_oldest};
 pub use index::known;
 pub use recent::Recent;
 

@@ -2,17 +2,14 @@
 //! transactions. Other processes insert too, so each transaction first reads what it has not seen; what is forgotten here
 //! is read again, and nothing here is more than a copy of the table.
 
+use super::bundle::{self, Numbered};
+use super::index::{self, Standing};
 use super::key::FullKey;
-use super::{Intake, NewDelivery, index};
-use crate::domain::job::JobKind;
+use super::row::{self, NewRow};
+use super::{Intake, NewDelivery};
 use crate::store::connection::Conn;
 use crate::store::error::StoreError;
 use crate::store::jobs::count_unplaced;
-use crate::store::payload::Packed;
-use crate::store::prepared::prepared;
-use crate::store::schema::jobs;
-use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
 use std::collections::HashMap;
 
 /// Keys known by heart before they are brought into the index. With twice as many in memory, some 3 MB; the more, the
@@ -24,24 +21,6 @@ const MANY: usize = 16_384;
 const PER_INSERT: usize = 2;
 const AT_LEAST: usize = 8;
 
-prepared! {
-    InsertEvent:
-    "INSERT INTO jobs (id, kind, repo, max_attempts, order_key, ready, created_at, payload) VALUES ("
-        id: i64 as BigInt => ", 'event', "
-        repo: Option<&'q str> as Nullable<Text> => ", "
-        max_attempts: i32 as Integer => ", "
-        order_key: Option<&'q str> as Nullable<Text> => ", NULL, "
-        now: i64 as BigInt => ", "
-        payload: Packed as Binary => ")"
-}
-
-prepared! {
-    Remember: "INSERT INTO deliveries (job_id, source, key, received_at) VALUES (" job: i64 as BigInt => ", "
-        source: str as Text => ", "
-        key: [u8] as Binary => ", "
-        now: i64 as BigInt => ")"
-}
-
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Recent {
@@ -52,7 +31,15 @@ pub struct Recent {
     seen: i64,
     /// The index knows deliveries up to this job.
     indexed: i64,
+    /// What the last transaction stored.
+    stored: Stored,
     indexing: Option<Indexing>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Stored {
+    bytes: usize,
+    bundled: bool,
 }
 
 /// Keys on their way into the index.
@@ -87,22 +74,22 @@ impl Recent {
         all: impl Iterator<Item = &'a NewDelivery>,
         now: i64,
     ) -> Result<Vec<Intake>, StoreError> {
-        self.catch_up(conn)?;
-        let newest: Option<i64> = jobs::table.select(diesel::dsl::max(jobs::id)).get_result(conn)?;
-        let first = newest.unwrap_or(0).max(self.seen) + 1;
+        let first = self.catch_up(conn)?.max(self.seen) + 1;
         let mut next = first;
         let mut outcomes = Vec::with_capacity(all.size_hint().0);
+        let mut numbered = Vec::with_capacity(all.size_hint().0);
         for new in all {
             let key = FullKey::new(new.source, &new.key);
             if let Some(job) = self.find(conn, &key)? {
                 outcomes.push(Intake::Duplicate(job));
                 continue;
             }
-            insert_as(conn, next, new, &key, now)?;
             outcomes.push(Intake::Queued(next));
-            self.fresh.insert(key, next);
+            self.fresh.insert(key.clone(), next);
+            numbered.push(Numbered { job: next, key, new });
             next += 1;
         }
+        self.stored = append(conn, &numbered, now)?;
         if next > first {
             count_unplaced(conn, next - first)?;
         }
@@ -118,6 +105,16 @@ impl Recent {
         }
         self.seen = self.fresh.values().copied().max().unwrap_or(0).max(self.seen);
         self.jobs.extend(self.fresh.drain());
+    }
+
+    /// Bytes that the last transaction stored, payloads compressed and without what the database adds.
+    pub fn stored_bytes(&self) -> usize {
+        self.stored.bytes
+    }
+
+    /// Whether the last transaction stored deliveries in a bundle.
+    pub fn has_bundled(&self) -> bool {
+        self.stored.bundled
     }
 
     fn index_some(&mut self, conn: &mut Conn, many: usize) -> Result<(), StoreError> {
@@ -147,23 +144,27 @@ impl Recent {
         Indexing { keys, done: 0, under_way: 0, upto: self.seen }
     }
 
-    /// Reads what others did since the last transaction, and what was not said to be [`committed`](Recent::committed).
-    fn catch_up(&mut self, conn: &mut Conn) -> Result<(), StoreError> {
+    /// Reads what others did since the last transaction, and what was not said to be [`committed`](Recent::committed);
+    /// returns the newest job.
+    fn catch_up(&mut self, conn: &mut Conn) -> Result<i64, StoreError> {
         self.fresh.clear();
         if let Some(work) = &mut self.indexing {
             work.under_way = work.done;
         }
-        let indexed = index::upto(conn)?;
+        let Standing { indexed, newest_job, has_newer } = Standing::after(conn, self.seen)?;
         if indexed > self.indexed {
             self.indexed = indexed;
             self.jobs.retain(|_, job| *job > indexed);
         }
         self.seen = self.seen.max(indexed);
-        for (key, job) in index::newer(conn, self.seen)? {
-            self.seen = job;
-            self.jobs.insert(key, job);
+        if has_newer {
+            self.jobs.extend(bundle::keys_after(conn, self.seen)?);
+            for (key, job) in index::newer(conn, self.seen)? {
+                self.seen = job;
+                self.jobs.insert(key, job);
+            }
         }
-        Ok(())
+        Ok(newest_job)
     }
 
     fn find(&self, conn: &mut Conn, key: &FullKey) -> Result<Option<i64>, StoreError> {
@@ -175,10 +176,19 @@ impl Recent {
     }
 }
 
-fn insert_as(conn: &mut Conn, id: i64, new: &NewDelivery, key: &FullKey, now: i64) -> Result<(), StoreError> {
-    let (order_key, repo, max_attempts) =
-        (&new.order_key.as_deref(), &new.repo.as_deref(), &JobKind::Event.max_attempts());
-    InsertEvent { id: &id, repo, max_attempts, order_key, now: &now, payload: &new.payload }.execute(conn)?;
-    Remember { job: &id, source: key.source().as_str(), key: key.bytes(), now: &now }.execute(conn)?;
-    Ok(())
+/// Stores what is new. Of a crowd the last one becomes a job at once: whoever adds a job takes the number
+/// behind the newest, and those in the bundle are taken.
+fn append(conn: &mut Conn, new: &[Numbered<'_>], now: i64) -> Result<Stored, StoreError> {
+    let (crowd, rows) = match new.split_last() {
+        Some((last, crowd)) if bundle::is_crowd(new) => (crowd, std::slice::from_ref(last)),
+        Some(_) | None => (&[][..], new),
+    };
+    let mut bytes = bundle::insert(conn, crowd, now)?;
+    for Numbered { job, key, new } in rows {
+        let NewDelivery { repo, order_key, payload, .. } = new;
+        let (repo, order_key) = (repo.as_deref(), order_key.as_deref());
+        bytes += NewRow { job: *job, repo, order_key, payload, received_at: now }.insert(conn)?;
+        row::remember(conn, *job, key, now)?;
+    }
+    Ok(Stored { bytes, bundled: !crowd.is_empty() })
 }

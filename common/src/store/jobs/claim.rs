@@ -4,6 +4,7 @@ use super::enqueue::is_busy;
 use super::rows::Job;
 use crate::domain::job::JobKind;
 use crate::store::connection::Conn;
+use crate::store::deliveries::{bundle, unbundle_oldest};
 use crate::store::error::StoreError;
 use crate::store::prepared::prepared;
 use crate::store::schema::jobs;
@@ -14,6 +15,8 @@ use std::collections::HashSet;
 
 /// Deliveries placed in one transaction at most.
 const PLACED_AT_ONCE: i64 = 256;
+/// No further bundle is taken apart in a transaction that has made so many jobs of them.
+const UNBUNDLED_AT_ONCE: usize = 64;
 
 // The planner takes a partial index only when told to.
 prepared! {
@@ -37,7 +40,8 @@ prepared! {
 
 prepared! {
     Unplaced -> (BigInt, Nullable<Text>):
-    "SELECT id, order_key FROM jobs INDEXED BY jobs_unplaced WHERE status = 'queued' AND ready IS NULL ORDER BY id LIMIT "
+    "SELECT id, order_key FROM jobs INDEXED BY jobs_unplaced WHERE status = 'queued' AND ready IS NULL AND id < "
+        before: i64 as BigInt => " ORDER BY id LIMIT "
         limit: i64 as BigInt => ""
 }
 
@@ -82,7 +86,8 @@ fn oldest_ready(conn: &mut Conn, kind: JobKind) -> Result<Option<i64>, StoreErro
 /// Gives the oldest deliveries that have none their place among the jobs of their key; returns how many. Bounded, like
 /// every step that others wait for.
 fn place(conn: &mut Conn) -> Result<usize, StoreError> {
-    let unplaced: Vec<(i64, Option<String>)> = Unplaced { limit: &PLACED_AT_ONCE }.load(conn)?;
+    let before = unbundle(conn)?.unwrap_or(i64::MAX);
+    let unplaced: Vec<(i64, Option<String>)> = Unplaced { before: &before, limit: &PLACED_AT_ONCE }.load(conn)?;
     let mut busy: HashSet<&str> = HashSet::new();
     for (id, key) in &unplaced {
         let ready = match key {
@@ -95,10 +100,22 @@ fn place(conn: &mut Conn) -> Result<usize, StoreError> {
     Ok(unplaced.len())
 }
 
+/// Takes some bundles apart; the oldest job that is in one still must come before all that are younger.
+fn unbundle(conn: &mut Conn) -> Result<Option<i64>, StoreError> {
+    let mut made = 0;
+    while made < UNBUNDLED_AT_ONCE {
+        match unbundle_oldest(conn)? {
+            0 => return Ok(None),
+            more => made += more,
+        }
+    }
+    bundle::oldest(conn)
+}
+
 /// Whether a delivery waits for its place; a job of its key that comes now must wait with it.
 pub(super) fn any_unplaced(conn: &mut Conn) -> Result<bool, StoreError> {
-    let first: Option<(i64, Option<String>)> = Unplaced { limit: &1 }.get_result(conn).optional()?;
-    Ok(first.is_some())
+    let first: Option<(i64, Option<String>)> = Unplaced { before: &i64::MAX, limit: &1 }.get_result(conn).optional()?;
+    Ok(first.is_some() || bundle::oldest(conn)?.is_some())
 }
 
 /// Claims one certain job if it is queued and the head of its key.

@@ -63,5 +63,5 @@ fn a_migration_waits_for_a_writer_instead_of_failing() {
     std::thread::sleep(Duration::from_millis(100));
     assert!(!migrating.is_finished(), "somebody else writes");
     diesel::connection::SimpleConnection::batch_execute(&mut *holder, "COMMIT").unwrap();
-    assert_eq!(migrating.join().unwrap().unwrap().len(), 1);
+    assert_eq!(migrating.join().unwrap().unwrap().len(), 2);
 }

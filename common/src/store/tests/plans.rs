@@ -148,11 +148,19 @@ fn intake_looks_at_what_is_new_and_at_keys() {
         Ok(sql_query("UPDATE delivery_index SET upto = (SELECT max(id) FROM jobs)").execute(c)?)
     });
     let mut recent = Recent::default();
-    let wanted = ["SEARCH deliveries USING INTEGER PRIMARY KEY", "SEARCH delivery_keys USING PRIMARY KEY"];
+    let wanted = [
+        "SEARCH deliveries USING INTEGER PRIMARY KEY",
+        "SEARCH delivery_keys USING PRIMARY KEY",
+        "SEARCH bundles USING INTEGER PRIMARY KEY",
+    ];
     uses(&scratch, &wanted, |c| {
         assert!(matches!(recent.insert(c, &new(b"new"), NOW).unwrap(), Intake::Queued(_)));
     });
-    uses(&scratch, &["jobs_unplaced", "jobs_key"], |c| {
+    let crowd: Vec<NewDelivery> = (0..20).map(|n| new(format!("crowd-{n}").as_bytes())).collect();
+    uses(&scratch, &wanted[..2], |c| {
+        assert_eq!(recent.insert_all(c, crowd.iter(), NOW).unwrap().len(), 20);
+    });
+    uses(&scratch, &["SEARCH bundles USING INTEGER PRIMARY KEY", "jobs_unplaced", "jobs_key"], |c| {
         while jobs::claim(c, JobKind::Event, "w", NOW).unwrap().is_some() {}
     });
     uses(&scratch, &["jobs_unplaced"], |c| {
