@@ -60,8 +60,8 @@ struct Database {
     file: Option<(u64, u64)>,
     checkpoints: Checkpoints,
     recent: Recent,
-    /// When to take a bundle apart if nothing comes meanwhile; `None` = there is none.
-    bundles: Option<Duration>,
+    /// After how long without a delivery to go on with what a crowd has left; `None` = there is nothing left.
+    left: Option<Duration>,
 }
 
 impl Database {
@@ -72,17 +72,21 @@ impl Database {
             path: store.path().display().to_string(),
             why: format!("no thread for it: {e}"),
         })?;
-        let bundles = any_bundled(&mut *store.connection()?)?.then_some(QUIET);
-        Ok(Database { file: file_at(store.path()), store, checkpoints, recent: Recent::default(), bundles })
+        let left = any_bundled(&mut *store.connection()?)?.then_some(QUIET);
+        Ok(Database { file: file_at(store.path()), store, checkpoints, recent: Recent::default(), left })
     }
 
-    /// Makes the deliveries of one bundle jobs of their own.
-    fn unbundle(&mut self) {
-        self.bundles = match self.store.write_now(unbundle_oldest) {
-            Ok(0) => None,
-            Ok(_) => Some(QUIET),
+    /// Makes the deliveries of one bundle jobs of their own; after the last of them, brings some of their keys into the index.
+    fn tidy(&mut self) {
+        let Database { store, recent, .. } = self;
+        let tidied = match store.write_now(unbundle_oldest) {
+            Ok(0) => store.write_now(|c| recent.index_when_quiet(c)).inspect(|_| recent.committed()),
+            unbundled => unbundled.map(|_| true),
+        };
+        self.left = match tidied {
+            Ok(more) => more.then_some(QUIET),
             Err(error) => {
-                tracing::debug!(%error, "deliveries stay in their bundle for now");
+                tracing::debug!(%error, "what came in a crowd stays as it is for now");
                 Some(LOOK_AGAIN)
             }
         };
@@ -149,9 +153,9 @@ fn serve(outlet: &Outlet, database: &mut Database, standing: &Standing) -> End {
         if let Some(enough) = crowd.worth_waiting_for() {
             outlet.wait(enough, Some(LINGER));
         }
-        match outlet.wait(1, database.bundles) {
+        match outlet.wait(1, database.left) {
             Found::End => return End::Stop,
-            Found::Nothing => database.unbundle(),
+            Found::Nothing => database.tidy(),
             Found::Some => {
                 let batch = outlet.take(if usual < QUICK { SMALL_BATCH } else { BATCH }, BATCH_BYTES);
                 let (many, began) = (batch.len(), Instant::now());
@@ -202,14 +206,14 @@ fn commit_alone(database: &mut Database, item: Item, standing: &Standing) -> Opt
 
 fn insert(database: &mut Database, batch: &[Item]) -> Result<Vec<Committed>, StoreError> {
     let now = now_ms();
-    let Database { store, recent, checkpoints, bundles, .. } = database;
+    let Database { store, recent, checkpoints, left, .. } = database;
     failpoint::here(Point::IntakeCommit);
     let committed = store.write_now(|conn| recent.insert_all(conn, batch.iter().map(|item| &item.new), now))?;
     failpoint::here(Point::IntakeCommitted);
     recent.committed();
     checkpoints.wrote(recent.stored_bytes());
     if recent.has_bundled() {
-        *bundles = Some(QUIET);
+        *left = Some(QUIET);
     }
     Ok(committed)
 }

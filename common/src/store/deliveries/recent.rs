@@ -12,9 +12,14 @@ use crate::store::error::StoreError;
 use crate::store::jobs::count_unplaced;
 use std::collections::HashMap;
 
-/// Keys known by heart before they are brought into the index. With twice as many in memory, some 3 MB; the more, the
-/// more of them share a page of the index.
+/// Keys known by heart before they are brought into the index, in one go. With twice as many in memory, some 3 MB; the more,
+/// the more of them share a page of the index.
 const MANY: usize = 16_384;
+
+/// In a flood they are brought in later, when it is quiet, unless so many are known by heart: some 13 MB.
+const MOST: usize = 8 * MANY;
+/// Brought in by one transaction when it is quiet.
+const WHEN_QUIET: usize = 256;
 
 /// Keys brought into the index by one transaction beside what it inserts: for each insert this many, so that no flood leaves
 /// the index behind, and of all at least so many.
@@ -93,8 +98,22 @@ impl Recent {
         if next > first {
             count_unplaced(conn, next - first)?;
         }
-        self.index_some(conn, AT_LEAST.max(PER_INSERT * self.fresh.len()))?;
+        if !self.stored.bundled || self.jobs.len() >= MOST {
+            self.index_some(conn, AT_LEAST.max(PER_INSERT * self.fresh.len()))?;
+        }
         Ok(outcomes)
+    }
+
+    /// Brings some keys into the index that a flood has left; `false` = there are none. Call it inside a transaction, and
+    /// [`Recent::committed`] after it.
+    pub fn index_when_quiet(&mut self, conn: &mut Conn) -> Result<bool, StoreError> {
+        self.catch_up(conn)?;
+        self.stored = Stored::default();
+        if self.jobs.len() < MANY {
+            return Ok(false);
+        }
+        self.index_some(conn, WHEN_QUIET)?;
+        Ok(true)
     }
 
     /// Takes what the last transaction did for done. Without this word its deliveries are read again, and its keys indexed
@@ -136,12 +155,14 @@ impl Recent {
         Ok(())
     }
 
-    /// Those that were pruned meanwhile, with lower jobs than `oldest`, would stay in the index for ever.
+    /// The next that are missing, not all of a flood at once: whoever waits for the transaction waits for their sorting. Those
+    /// that were pruned meanwhile, with lower jobs than `oldest`, would stay in the index for ever.
     fn sorted(&self, oldest: i64) -> Indexing {
-        let kept = self.jobs.iter().filter(|(_, job)| **job >= oldest);
-        let mut keys: Vec<(FullKey, i64)> = kept.map(|(key, job)| (key.clone(), *job)).collect();
+        let upto = self.seen.min(self.indexed.max(oldest - 1).saturating_add(MANY as i64));
+        let wanted = self.jobs.iter().filter(|(_, job)| (oldest..=upto).contains(*job));
+        let mut keys: Vec<(FullKey, i64)> = wanted.map(|(key, job)| (key.clone(), *job)).collect();
         keys.sort_unstable();
-        Indexing { keys, done: 0, under_way: 0, upto: self.seen }
+        Indexing { keys, done: 0, under_way: 0, upto }
     }
 
     /// Reads what others did since the last transaction, and what was not said to be [`committed`](Recent::committed);
@@ -155,6 +176,7 @@ impl Recent {
         if indexed > self.indexed {
             self.indexed = indexed;
             self.jobs.retain(|_, job| *job > indexed);
+            self.jobs.shrink_to(2 * MANY);
         }
         self.seen = self.seen.max(indexed);
         if has_newer {

@@ -105,6 +105,39 @@ fn what_is_in_a_bundle_is_known_to_everybody() {
     assert_eq!(rows(&mut conn, "jobs"), 40);
 }
 
+/// A flood does not wait for the index, and the index does not stay behind.
+#[test]
+fn keys_of_a_flood_are_brought_in_when_it_is_quiet() {
+    const FLOOD: usize = 60_000;
+    let scratch = Scratch::new();
+    let mut recent = Recent::default();
+    let indexed = "SELECT count(*) AS n FROM delivery_keys";
+    let mut conn = scratch.store.connection().unwrap();
+    for start in (0..FLOOD).step_by(500) {
+        crowd(&scratch, &mut recent, start..start + 500);
+    }
+    assert_eq!(number(&mut conn, indexed), 0);
+    let mut other = Recent::default();
+    for step in 0.. {
+        let more = scratch.write(|c| recent.index_when_quiet(c));
+        if step % 3 != 0 {
+            recent.committed();
+        }
+        if !more {
+            break;
+        }
+        assert!(step < 1000, "it comes to an end");
+    }
+    let known_now = number(&mut conn, indexed);
+    assert!((40_000..=60_000).contains(&known_now), "{known_now}");
+    assert!(number(&mut conn, "SELECT upto AS n FROM delivery_index") >= 40_000);
+    for n in (0..FLOOD).step_by(997) {
+        for recent in [&mut recent, &mut other, &mut Recent::default()] {
+            assert_eq!(scratch.write(|c| recent.insert(c, &delivery(n), NOW)), Intake::Duplicate(n as i64 + 1));
+        }
+    }
+}
+
 /// Crowds, single ones and jobs of other kinds: nobody gets a number twice, and each key keeps its order.
 #[test]
 fn claims_go_by_the_order_of_coming() {

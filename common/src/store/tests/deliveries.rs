@@ -168,7 +168,7 @@ fn keys_are_known_by_heart_then_by_the_index_and_to_every_process_alike() {
     let scratch = Scratch::new();
     let (mut one, mut other) = (Recent::default(), Recent::default());
     const FIRST: usize = 17_000;
-    const BATCH: usize = 200;
+    const BATCH: usize = 8;
     let keys: Vec<NewDelivery> = (0..3 * FIRST).map(|n| deliver(&format!("key-{n}"), None)).collect();
     let mut batches = keys[FIRST..].chunks(BATCH);
     let first = scratch.write(|c| one.insert_all(c, keys[..FIRST].iter(), NOW));
@@ -195,7 +195,7 @@ fn keys_are_known_by_heart_then_by_the_index_and_to_every_process_alike() {
     }
     let mut conn = scratch.store.connection().unwrap();
     assert!(number(&mut conn, "SELECT count(*) AS n FROM delivery_keys") >= FIRST as i64);
-    for (n, new) in keys.iter().enumerate().take(there).step_by(97) {
+    for (n, new) in keys.iter().enumerate().take(there).step_by(331) {
         let id = Some(n as i64 + 1);
         assert_eq!(known(&mut conn, new.source, &new.key).unwrap(), id);
         for recent in [&mut one, &mut other, &mut Recent::default()] {
