@@ -46,13 +46,13 @@ prepared! {
 }
 
 prepared! {
-    Place: "UPDATE jobs SET ready = " ready: bool as Bool => " WHERE id = " id: i64 as BigInt => ""
+    Place: "UPDATE OR FAIL jobs SET ready = " ready: bool as Bool => " WHERE id = " id: i64 as BigInt => ""
 }
 
 prepared! {
     /// The row as it is then, whole.
     ClaimHead -> SqlTypeOf<<jobs::table as Table>::AllColumns>:
-    "UPDATE jobs SET status = 'running', available_at = NULL, attempts = attempts + 1, worker = " worker: str as Text =>
+    "UPDATE OR FAIL jobs SET status = 'running', available_at = NULL, attempts = attempts + 1, worker = " worker: str as Text =>
     ", started_at = " now: i64 as BigInt =>
     " WHERE id = " id: i64 as BigInt =>
     " AND status = 'queued' AND ready = 1 RETURNING id, kind, role, repo, task_id, status, attempts, max_attempts, \

@@ -14,7 +14,7 @@ const ERROR_CHARS: usize = 4000;
 
 prepared! {
     /// How most jobs end.
-    FinishDone: "UPDATE jobs SET status = 'done', error = NULL, finished_at = " now: i64 as BigInt =>
+    FinishDone: "UPDATE OR FAIL jobs SET status = 'done', error = NULL, finished_at = " now: i64 as BigInt =>
     ", note = " note: Option<&'q str> as Nullable<Text> =>
     " WHERE id = " id: i64 as BigInt =>
     " AND status = 'running' AND worker = " worker: str as Text =>
