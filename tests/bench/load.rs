@@ -4,6 +4,7 @@
 use crate::stats::Samples;
 use anyhow::{Context as _, bail, ensure};
 use orch_api::SigningKey;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -117,6 +118,7 @@ pub fn flat_out(
     connections: usize,
     span: Duration,
 ) -> anyhow::Result<Outcome> {
+    let _there = (connections > 1).then(OnItsCore::go).transpose()?;
     runtime()?.block_on(async {
         let counts_from = Instant::now() + Duration::from_millis(200);
         let until = counts_from + span;
@@ -133,6 +135,27 @@ pub fn flat_out(
         all.per_second = all.took.len() as f64 / span.as_secs_f64();
         Ok(all)
     })
+}
+
+/// Keeps the sender of a crowd on the last of the cores that it may use, until dropped. Left to the scheduler it stays for seconds beside
+/// whichever thread it met first, the one that answers it or the one that commits, and a third of what is measured would
+/// be which of them that was. What is measured is left where the scheduler puts it.
+struct OnItsCore(CpuSet);
+
+impl OnItsCore {
+    fn go() -> anyhow::Result<OnItsCore> {
+        let allowed = sched_getaffinity(None)?;
+        let mut one = CpuSet::new();
+        one.set((0..CpuSet::MAX_CPU).rev().find(|core| allowed.is_set(*core)).context("no core")?);
+        sched_setaffinity(None, &one)?;
+        Ok(OnItsCore(allowed))
+    }
+}
+
+impl Drop for OnItsCore {
+    fn drop(&mut self) {
+        let _as_before = sched_setaffinity(None, &self.0);
+    }
 }
 
 async fn sender(pushes: Arc<Pushes>, address: SocketAddr, from: Instant, until: Instant) -> anyhow::Result<Outcome> {
