@@ -7,6 +7,8 @@ use crate::reference::{http, prototype};
 use crate::report::{Must, Row};
 use crate::stats::median;
 use anyhow::ensure;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 use orch_common::domain::job::JobKind;
 use orch_common::store::jobs;
 use std::path::Path;
@@ -27,11 +29,22 @@ fn orch(bench: &Bench, setup: &ApiSetup<'_>, connections: usize, span: Duration)
     Ok(outcome)
 }
 
-/// It was killed without a word: what it answered with 200 must be there.
+#[derive(QueryableByName)]
+struct Stored {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+/// It was killed without a word: what it answered with 200 must be there, as a job or in a bundle, and be counted.
 fn check_stored(folder: &Path, accepted: u64) -> anyhow::Result<()> {
-    let counts = jobs::counts(&mut *migrated(folder)?.connection()?)?;
-    let stored = counts.get(&JobKind::Event).and_then(|by| by.get("queued")).copied().unwrap_or_default();
-    ensure!(u64::try_from(stored)? >= accepted, "{accepted} were accepted and {stored} are stored");
+    let store = migrated(folder)?;
+    let mut conn = store.connection()?;
+    let there = "SELECT (SELECT count(*) FROM jobs WHERE kind = 'event') \
+                 + (SELECT coalesce(sum(last_job - first_job + 1), 0) FROM bundles) AS n";
+    let Stored { n } = diesel::sql_query(there).get_result(&mut *conn)?;
+    let counted = jobs::counts(&mut conn)?.get(&JobKind::Event).and_then(|by| by.get("queued")).copied();
+    ensure!(u64::try_from(n)? >= accepted, "{accepted} were accepted and {n} are stored");
+    ensure!(counted == Some(n), "{n} are stored and {counted:?} counted");
     Ok(())
 }
 

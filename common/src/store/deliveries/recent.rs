@@ -198,8 +198,8 @@ impl Recent {
     }
 }
 
-/// Stores what is new. Of a crowd the last one becomes a job at once: whoever adds a job takes the number
-/// behind the newest, and those in the bundle are taken.
+/// Stores what is new. Of a crowd the last one becomes a job at once: whoever adds a job takes the number behind the newest,
+/// and those in the bundle are taken.
 fn append(conn: &mut Conn, new: &[Numbered<'_>], now: i64) -> Result<Stored, StoreError> {
     let (crowd, rows) = match new.split_last() {
         Some((last, crowd)) if bundle::is_crowd(new) => (crowd, std::slice::from_ref(last)),
