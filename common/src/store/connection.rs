@@ -24,9 +24,9 @@ const READERS_TIMEOUT_MS: u32 = 12;
 const WRITERS_TIMEOUT_MS: u32 = 0;
 
 /// Pages in memory of the connection that writes, in KiB. A batch of deliveries must fit, or its pages are written twice.
-const WRITERS_CACHE_KIB: u32 = 4000;
+const WRITERS_CACHE_KIB: u32 = 2000;
 /// The same of one that reads.
-const READERS_CACHE_KIB: u32 = 1000;
+const READERS_CACHE_KIB: u32 = 500;
 
 /// Pages in the log before they are brought into the database by whoever commits next. Pages that many commits change
 /// (the indexes) are brought once; 16 MiB is far below the size to which the log is cut back.

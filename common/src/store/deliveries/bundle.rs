@@ -182,7 +182,7 @@ fn read_keys(mut from: &[u8]) -> Option<Vec<FullKey>> {
             1 => Source::Gitea,
             _ => return None,
         };
-        all.push(FullKey::stored(source, take(&mut from)??.into()));
+        all.push(FullKey::stored(source, take(&mut from)??));
     }
     Some(all)
 }

@@ -90,7 +90,7 @@ pub(super) fn newer(conn: &mut Conn, after: i64) -> Result<Vec<(FullKey, i64)>, 
     rows.into_iter()
         .map(|(job, source, key)| {
             let source = source.parse().map_err(|e| StoreError::Corrupt(format!("delivery of job {job}: {e}")))?;
-            Ok((FullKey::stored(source, key.into()), job))
+            Ok((FullKey::stored(source, &key), job))
         })
         .collect()
 }

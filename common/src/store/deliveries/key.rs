@@ -1,6 +1,7 @@
 //! What makes a delivery known again, as it is stored.
 
 use super::Source;
+use smallvec::SmallVec;
 use std::borrow::Cow;
 use uuid::Uuid;
 
@@ -12,22 +13,23 @@ pub(super) fn compact(key: &[u8]) -> Cow<'_, [u8]> {
     usual.map_or(Cow::Borrowed(key), |uuid| Cow::Owned(uuid.into_bytes().to_vec()))
 }
 
-/// A delivery's key among those of all sources; their order is that of the index.
+/// A delivery's key among those of all sources; their order is that of the index. Thousands are kept in memory and come and go:
+/// a UUID, which most are, takes no memory of its own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct FullKey {
     source: Source,
-    key: Box<[u8]>,
+    key: SmallVec<[u8; 16]>,
 }
 
 impl FullKey {
     /// `key` as its sender spells it.
     pub(super) fn new(source: Source, key: &[u8]) -> FullKey {
-        FullKey::stored(source, compact(key).into())
+        FullKey::stored(source, &compact(key))
     }
 
     /// `key` as it is stored.
-    pub(super) fn stored(source: Source, key: Box<[u8]>) -> FullKey {
-        FullKey { source, key }
+    pub(super) fn stored(source: Source, key: &[u8]) -> FullKey {
+        FullKey { source, key: SmallVec::from_slice(key) }
     }
 
     pub(super) fn source(&self) -> Source {
