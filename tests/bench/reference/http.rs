@@ -24,15 +24,19 @@ pub fn serve() -> ExitCode {
 }
 
 async fn receive(request: HttpRequest, body: web::Bytes) -> HttpResponse {
-    let claim = request.headers().get("x-gitea-signature").and_then(|value| hex::decode(value.as_bytes()).ok());
-    let signed = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).is_ok_and(|mut mac| {
-        mac.update(&body);
-        mac.verify_slice(&claim.unwrap_or_default()).is_ok()
-    });
-    match signed {
+    match is_signed(&request, &body) {
         true => HttpResponse::Ok().content_type("application/json").body(r#"{"status":"queued","job_id":1}"#),
         false => HttpResponse::Unauthorized().finish(),
     }
+}
+
+/// Whether the sender knows the secret.
+pub fn is_signed(request: &HttpRequest, body: &[u8]) -> bool {
+    let claim = request.headers().get("x-gitea-signature").and_then(|value| hex::decode(value.as_bytes()).ok());
+    Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).is_ok_and(|mut mac| {
+        mac.update(body);
+        mac.verify_slice(&claim.unwrap_or_default()).is_ok()
+    })
 }
 
 /// Starts it.

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod claimer;
 pub mod http;
+pub mod minimal;
 pub mod prototype;
 pub mod raw_sqlite;
 
@@ -16,10 +17,13 @@ pub fn if_asked() -> Option<ExitCode> {
     let mut arguments = std::env::args().skip(1);
     match arguments.next()?.as_str() {
         http::SUBCOMMAND => Some(http::serve()),
-        claimer::SUBCOMMAND => Some(claimer::claim(&arguments.collect::<Vec<_>>()).unwrap_or_else(|error| {
-            eprintln!("{error:#}");
-            ExitCode::FAILURE
-        })),
+        claimer::SUBCOMMAND => Some(claimer::claim(&arguments.collect::<Vec<_>>()).unwrap_or_else(failed)),
+        minimal::SUBCOMMAND => Some(minimal::serve(&arguments.collect::<Vec<_>>()).unwrap_or_else(failed)),
         _ => None,
     }
+}
+
+fn failed(error: anyhow::Error) -> ExitCode {
+    eprintln!("{error:#}");
+    ExitCode::FAILURE
 }
