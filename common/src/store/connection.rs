@@ -7,8 +7,10 @@ use super::turn::{Turn, Turnstile};
 use crate::failpoint::{self, Point};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnection};
 use diesel::sql_types::Text;
+use diesel::sqlite::Sqlite;
 use scheduled_thread_pool::ScheduledThreadPool;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -276,7 +278,7 @@ where
     }
     let mut turn = turnstile.map(|turnstile| turnstile.wait(give_up));
     loop {
-        let attempt = conn.immediate_transaction(|c| {
+        let attempt = in_transaction(conn, |c| {
             if let Some(turn) = &mut turn {
                 turn.pass_on();
             }
@@ -288,6 +290,38 @@ where
             }
             other => return other.inspect(|_| failpoint::here(Point::TxnCommitted)),
         }
+    }
+}
+
+/// Diesel's own would have each word compiled anew each time. A panic leaves the transaction open, and the pool closes a
+/// connection that comes back from one.
+fn in_transaction<T>(conn: &mut Conn, f: impl FnOnce(&mut Conn) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let say = |conn: &mut Conn, word| Word(word).execute(conn).map_err(StoreError::from);
+    let begun = say(conn, "BEGIN IMMEDIATE");
+    if matches!(begun, Err(StoreError::Busy)) {
+        return Err(StoreError::Busy);
+    }
+    let done = begun.and_then(|_| f(conn)).and_then(|done| say(conn, "COMMIT").map(|_| done));
+    done.inspect_err(|_| {
+        // After some errors SQLite has taken it back by itself.
+        let _none_open = say(conn, "ROLLBACK");
+    })
+}
+
+/// Compiled once per connection.
+struct Word(&'static str);
+
+impl QueryId for Word {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl RunQueryDsl<SqliteConnection> for Word {}
+
+impl QueryFragment<Sqlite> for Word {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.push_sql(self.0);
+        Ok(())
     }
 }
 

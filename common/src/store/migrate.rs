@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
+pub(super) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
 
 /// Applies what is pending; returns the names applied. Racing migrators take turns by a lock on
 /// `<database>.migrate-lock` (SQLite's own locks let two of them fail now and then).

@@ -55,10 +55,12 @@ diesel::table! {
 }
 
 diesel::table! {
-    job_counts (kind, status) {
+    job_counts (kind) {
         kind -> Text,
-        status -> Text,
-        n -> BigInt,
+        unfinished -> BigInt,
+        done -> BigInt,
+        failed -> BigInt,
+        cancelled -> BigInt,
     }
 }
 

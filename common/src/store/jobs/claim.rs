@@ -2,7 +2,7 @@
 
 use super::enqueue::is_busy;
 use super::rows::Job;
-use crate::domain::job::JobKind;
+use crate::domain::job::{JobKind, JobStatus};
 use crate::store::connection::Conn;
 use crate::store::deliveries::{bundle, unbundle_oldest};
 use crate::store::error::StoreError;
@@ -21,26 +21,26 @@ const UNBUNDLED_AT_ONCE: usize = 64;
 // The planner takes a partial index only when told to.
 prepared! {
     OldestReady -> BigInt:
-    "SELECT id FROM jobs INDEXED BY jobs_ready_now WHERE kind = " kind: JobKind as Text =>
-    " AND status = 'queued' AND ready = 1 AND available_at IS NULL ORDER BY id LIMIT 1"
+    "SELECT id FROM jobs INDEXED BY jobs_heads WHERE kind = " kind: JobKind as Text =>
+    " AND status = 'queued' AND finished_at IS NULL AND ready = 1 AND available_at IS NULL ORDER BY id LIMIT 1"
 }
 
 prepared! {
     NewlyDue -> BigInt:
     "SELECT id FROM jobs INDEXED BY jobs_ready_later WHERE kind = " kind: JobKind as Text =>
-    " AND status = 'queued' AND ready = 1 AND available_at IS NOT NULL AND available_at <= " now: i64 as BigInt =>
+    " AND finished_at IS NULL AND ready = 1 AND available_at IS NOT NULL AND available_at <= " now: i64 as BigInt =>
     " ORDER BY available_at LIMIT 64"
 }
 
 prepared! {
     NextDue -> Nullable<BigInt>:
     "SELECT min(available_at) FROM jobs INDEXED BY jobs_ready_later WHERE kind = " kind: JobKind as Text =>
-    " AND status = 'queued' AND ready = 1 AND available_at IS NOT NULL"
+    " AND finished_at IS NULL AND ready = 1 AND available_at IS NOT NULL"
 }
 
 prepared! {
     Unplaced -> (BigInt, Nullable<Text>):
-    "SELECT id, order_key FROM jobs INDEXED BY jobs_unplaced WHERE status = 'queued' AND ready IS NULL AND id < "
+    "SELECT id, order_key FROM jobs INDEXED BY jobs_unplaced WHERE finished_at IS NULL AND ready IS NULL AND id < "
         before: i64 as BigInt => " ORDER BY id LIMIT "
         limit: i64 as BigInt => ""
 }
@@ -50,14 +50,27 @@ prepared! {
 }
 
 prepared! {
-    /// The row as it is then, whole.
-    ClaimHead -> SqlTypeOf<<jobs::table as Table>::AllColumns>:
-    "UPDATE OR FAIL jobs SET status = 'running', available_at = NULL, attempts = attempts + 1, worker = " worker: str as Text =>
-    ", started_at = " now: i64 as BigInt =>
-    " WHERE id = " id: i64 as BigInt =>
-    " AND status = 'queued' AND ready = 1 RETURNING id, kind, role, repo, task_id, status, attempts, max_attempts, \
+    /// Nothing where a job has fallen due, whose turn it may be.
+    Oldest -> SqlTypeOf<<jobs::table as Table>::AllColumns>:
+    "SELECT id, kind, role, repo, task_id, status, attempts, max_attempts, \
     transient_attempts, recoveries, run_id, error, note, worker, dedupe_key, order_key, ready, available_at, created_at, \
-    started_at, finished_at, payload"
+    started_at, finished_at, payload FROM jobs WHERE id = (SELECT id FROM jobs INDEXED BY jobs_heads WHERE kind = " kind: JobKind as Text =>
+    " AND status = 'queued' AND finished_at IS NULL AND ready = 1 AND available_at IS NULL ORDER BY id LIMIT 1) \
+    AND NOT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_ready_later WHERE kind = " of_kind: JobKind as Text =>
+    " AND finished_at IS NULL AND ready = 1 AND available_at IS NOT NULL AND available_at <= " due: i64 as BigInt => ")"
+}
+
+prepared! {
+    Head -> SqlTypeOf<<jobs::table as Table>::AllColumns>:
+    "SELECT id, kind, role, repo, task_id, status, attempts, max_attempts, \
+    transient_attempts, recoveries, run_id, error, note, worker, dedupe_key, order_key, ready, available_at, created_at, \
+    started_at, finished_at, payload FROM jobs WHERE status = 'queued' AND ready = 1 AND id = " id: i64 as BigInt => ""
+}
+
+prepared! {
+    Start: "UPDATE OR FAIL jobs SET status = 'running', attempts = attempts + 1, worker = " worker: str as Text =>
+    ", started_at = " now: i64 as BigInt =>
+    " WHERE id = " id: i64 as BigInt => " AND status = 'queued' AND ready = 1"
 }
 
 prepared! {
@@ -67,6 +80,9 @@ prepared! {
 /// Claims the oldest due job of a kind for `worker`, or `None`. Call it inside an immediate transaction; a
 /// [`finish`](super::finish) may share it.
 pub fn claim(conn: &mut Conn, kind: JobKind, worker: &str, now: i64) -> Result<Option<Job>, StoreError> {
+    if let Some(job) = (Oldest { kind: &kind, of_kind: &kind, due: &now }).get_result(conn).optional()? {
+        return start(conn, job, worker, now);
+    }
     promote_due(conn, kind, now)?;
     let mut oldest = oldest_ready(conn, kind)?;
     // What is not placed yet is younger than all that is.
@@ -120,7 +136,25 @@ pub(super) fn any_unplaced(conn: &mut Conn) -> Result<bool, StoreError> {
 
 /// Claims one certain job if it is queued and the head of its key.
 pub fn claim_by_id(conn: &mut Conn, id: i64, worker: &str, now: i64) -> Result<Option<Job>, StoreError> {
-    Ok(ClaimHead { worker, now: &now, id: &id }.get_result(conn).optional()?)
+    let Some(job) = Head { id: &id }.get_result::<Job>(conn).optional()? else { return Ok(None) };
+    if job.available_at.is_some() {
+        WaitsNoMore { id: &id }.execute(conn)?;
+    }
+    start(conn, job, worker, now)
+}
+
+/// Makes the head of its key, read in the same transaction, a running job, and tells it as it is then. (RETURNING would cost
+/// a table of its own in memory.)
+fn start(conn: &mut Conn, job: Job, worker: &str, now: i64) -> Result<Option<Job>, StoreError> {
+    let started = Start { worker, now: &now, id: &job.id }.execute(conn)? == 1;
+    Ok(started.then(|| Job {
+        status: JobStatus::Running,
+        attempts: job.attempts + 1,
+        worker: Some(worker.to_owned()),
+        started_at: Some(now),
+        available_at: None,
+        ..job
+    }))
 }
 
 /// Jobs whose wait is over join those that never waited, so that age alone orders them. Bounded: a flood of

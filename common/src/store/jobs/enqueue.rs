@@ -13,12 +13,11 @@ use diesel::sql_types::{BigInt, Bool, Text};
 prepared! {
     KeyIsBusy -> Bool:
     "SELECT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_key WHERE order_key = " key: str as Text =>
-    " AND order_key IS NOT NULL AND status IN ('queued', 'running') AND ready IS NOT NULL)"
+    " AND order_key IS NOT NULL AND finished_at IS NULL AND ready IS NOT NULL)"
 }
 
 prepared! {
-    CountEvents: "UPDATE job_counts SET n = n + " inserted: i64 as BigInt =>
-    " WHERE kind = 'event' AND status = 'queued'"
+    CountEvents: "UPDATE job_counts SET unfinished = unfinished + " inserted: i64 as BigInt => " WHERE kind = 'event'"
 }
 
 /// A job to be queued. Deliveries come by [`crate::store::deliveries`].

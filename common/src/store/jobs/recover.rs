@@ -2,33 +2,33 @@
 
 use super::finish::finish;
 use super::rows::Job;
-use crate::domain::job::{JobEnd, JobStatus, Spend};
+use crate::domain::job::{JobEnd, JobKind, JobStatus, Spend};
 use crate::store::connection::Conn;
 use crate::store::error::StoreError;
+use crate::store::prepared::prepared;
 use crate::store::schema::jobs;
 use crate::store::workers::{self, Worker};
 use diesel::prelude::*;
-use diesel::sql_query;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Text};
 
 /// How often a job may be lost before it counts as poisonous.
 pub const MAX_RECOVERIES: i32 = 5;
 
-#[derive(QueryableByName)]
-struct Id {
-    #[diesel(sql_type = BigInt)]
-    id: i64,
+// The planner would rather read the whole table in the order of its ids than the few that run.
+prepared! {
+    RunningOf -> BigInt:
+    "SELECT id FROM jobs INDEXED BY jobs_heads WHERE kind = " kind: JobKind as Text =>
+    " AND status = 'running' AND finished_at IS NULL AND ready = 1 AND available_at IS NULL"
 }
 
 /// Every running job that a filter lets through, oldest first. There are few.
 fn running(conn: &mut Conn, wanted: impl Fn(&Job) -> bool) -> Result<Vec<Job>, StoreError> {
-    // The planner would rather read the whole table in the order of its ids than the few that run.
-    let ids: Vec<Id> = sql_query("SELECT id FROM jobs INDEXED BY jobs_running WHERE status = 'running'").load(conn)?;
-    let jobs: Vec<Job> = jobs::table
-        .filter(jobs::id.eq_any(ids.into_iter().map(|row| row.id)))
-        .order(jobs::id)
-        .select(Job::as_select())
-        .load(conn)?;
+    let mut ids = Vec::new();
+    for kind in JobKind::ALL {
+        ids.extend(RunningOf { kind }.load::<i64>(conn)?);
+    }
+    let jobs: Vec<Job> =
+        jobs::table.filter(jobs::id.eq_any(ids)).order(jobs::id).select(Job::as_select()).load(conn)?;
     Ok(jobs.into_iter().filter(wanted).collect())
 }
 

@@ -5,11 +5,21 @@ use crate::domain::job::{JobKind, JobStatus};
 use crate::domain::stage::Role;
 use crate::store::connection::Conn;
 use crate::store::error::StoreError;
-use crate::store::schema::{job_counts, jobs};
+use crate::store::prepared::prepared;
+use crate::store::schema::jobs;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::Sqlite;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+
+prepared! {
+    /// How many of each kind: unfinished, running, done, failed, cancelled. One look, so that they agree.
+    Counted -> (Text, BigInt, BigInt, BigInt, BigInt, BigInt):
+    "SELECT kind, unfinished, (SELECT count(*) FROM jobs j INDEXED BY jobs_heads WHERE j.kind = job_counts.kind AND j.status = "
+        running: JobStatus as Text =>
+    " AND j.finished_at IS NULL AND j.ready = 1 AND j.available_at IS NULL), done, failed, cancelled FROM job_counts"
+}
 
 /// Jobs of one kind by status, zero-filled.
 pub type StatusCounts = BTreeMap<&'static str, i64>;
@@ -119,10 +129,16 @@ pub fn counts(conn: &mut Conn) -> Result<BTreeMap<JobKind, StatusCounts>, StoreE
     for kind in JobKind::ALL {
         all.insert(*kind, JobStatus::ALL.iter().map(|s| (s.as_str(), 0)).collect());
     }
-    let rows: Vec<(JobKind, JobStatus, i64)> =
-        job_counts::table.select((job_counts::kind, job_counts::status, job_counts::n)).load(conn)?;
-    for (kind, status, n) in rows {
-        all.entry(kind).or_default().insert(status.as_str(), n);
+    let rows: Vec<(JobKind, i64, i64, i64, i64, i64)> = Counted { running: &JobStatus::Running }.load(conn)?;
+    for (kind, unfinished, running, done, failed, cancelled) in rows {
+        let by_status = [
+            (JobStatus::Queued, unfinished - running),
+            (JobStatus::Running, running),
+            (JobStatus::Done, done),
+            (JobStatus::Failed, failed),
+            (JobStatus::Cancelled, cancelled),
+        ];
+        all.entry(kind).or_default().extend(by_status.map(|(status, n)| (status.as_str(), n)));
     }
     Ok(all)
 }

@@ -103,6 +103,36 @@ fn a_transaction_that_fails_leaves_nothing() {
 }
 
 #[test]
+fn a_transaction_that_cannot_be_committed_leaves_nothing_and_the_next_one_goes_well() {
+    let scratch = Scratch::new();
+    let of_no_task =
+        "INSERT INTO jobs (kind, task_id, max_attempts, created_at, payload) VALUES ('agent', 7, 1, 0, '')";
+    let refused = scratch.store.write_now(|c| {
+        // What it refers to is looked for at the commit alone.
+        c.batch_execute("PRAGMA defer_foreign_keys = ON")?;
+        Ok(diesel::sql_query(of_no_task).execute(c)?)
+    });
+    assert!(refused.as_ref().is_err_and(StoreError::is_constraint), "{refused:?}");
+    let id = scratch.write(|c| jobs::enqueue(c, &plain(JobKind::Agent), NOW));
+    assert_eq!(number(&mut scratch.store.connection().unwrap(), "SELECT max(id) AS n FROM jobs"), id.unwrap());
+}
+
+#[test]
+fn a_transaction_that_panics_leaves_nothing_and_the_next_one_goes_well() {
+    let scratch = Scratch::new();
+    let store = scratch.store.clone();
+    let panicked = std::thread::spawn(move || {
+        store.write_now(|c| -> Result<(), StoreError> {
+            jobs::enqueue(c, &plain(JobKind::Agent), NOW)?;
+            panic!("in the middle of it")
+        })
+    });
+    assert!(panicked.join().is_err());
+    scratch.write(|c| jobs::enqueue(c, &plain(JobKind::Agent), NOW));
+    assert_eq!(number(&mut scratch.store.connection().unwrap(), "SELECT count(*) AS n FROM jobs"), 1);
+}
+
+#[test]
 fn all_connections_taken_is_busy_and_not_broken() {
     let folder = tempfile::tempdir().unwrap();
     let store =

@@ -1,6 +1,7 @@
 //! Migrators: any number at once, one migrates; a newer database is refused.
 
 use super::*;
+use crate::domain::job::JobEnd;
 use std::sync::Barrier;
 
 #[test]
@@ -63,5 +64,39 @@ fn a_migration_waits_for_a_writer_instead_of_failing() {
     std::thread::sleep(Duration::from_millis(100));
     assert!(!migrating.is_finished(), "somebody else writes");
     diesel::connection::SimpleConnection::batch_execute(&mut *holder, "COMMIT").unwrap();
-    assert_eq!(migrating.join().unwrap().unwrap().len(), 2);
+    assert!(!migrating.join().unwrap().unwrap().is_empty());
+}
+
+#[test]
+fn a_queue_in_use_survives_the_change_of_its_indexes_and_back() {
+    use diesel_migrations::MigrationHarness as _;
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    let conn = &mut *conn;
+    for kind in [JobKind::Event, JobKind::Effect, JobKind::Effect, JobKind::Effect] {
+        jobs::enqueue(conn, &keyed(kind, "k"), NOW).unwrap();
+    }
+    jobs::enqueue(conn, &NewJob { available_at: Some(NOW + 5), ..plain(JobKind::Effect) }, NOW).unwrap();
+    let event = jobs::claim(conn, JobKind::Event, "w", NOW).unwrap().unwrap();
+    assert!(jobs::finish(conn, &event, &JobEnd::Done { note: None }, NOW).unwrap());
+    let running = jobs::claim(conn, JobKind::Effect, "w", NOW).unwrap().unwrap();
+    jobs::cancel(conn, running.id + 2, "by hand", NOW).unwrap();
+    let before = jobs::counts(conn).unwrap();
+    let of = |status| before[&JobKind::Effect][status];
+    assert_eq!((of("queued"), of("running"), of("cancelled")), (2, 1, 1));
+
+    conn.revert_last_migration(crate::store::migrate::MIGRATIONS).unwrap();
+    let older = |conn: &mut Conn, status: &str| {
+        number(conn, &format!("SELECT n FROM job_counts WHERE kind = 'effect' AND status = '{status}'"))
+    };
+    assert_eq!(["queued", "running", "cancelled"].map(|status| older(conn, status)), [2, 1, 1]);
+    scratch.store.migrate().unwrap();
+
+    assert_eq!(jobs::counts(conn).unwrap(), before);
+    assert_eq!(jobs::owned_by(conn, "w").unwrap(), [running.clone()]);
+    assert_eq!(jobs::claim(conn, JobKind::Effect, "w", NOW).unwrap(), None, "their key is busy");
+    let turn = jobs::finish_and_claim(conn, &running, &JobEnd::Done { note: None }, JobKind::Effect, "w", NOW);
+    assert_eq!(turn.unwrap().next.map(|job| job.id), Some(running.id + 1));
+    let late = jobs::claim(conn, JobKind::Effect, "w", NOW + 5).unwrap().map(|job| job.id);
+    assert_eq!(late, Some(running.id + 3), "the one in backoff");
 }

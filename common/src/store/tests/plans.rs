@@ -98,10 +98,10 @@ fn uses(scratch: &Scratch, wanted: &[&str], f: impl FnOnce(&mut Conn)) {
 #[test]
 fn claiming_looks_at_the_claimable_alone() {
     let scratch = long_queue();
-    uses(&scratch, &["jobs_ready_now", "jobs_ready_later", "INTEGER PRIMARY KEY"], |c| {
+    uses(&scratch, &["jobs_heads", "jobs_ready_later", "INTEGER PRIMARY KEY"], |c| {
         jobs::claim(c, JobKind::Effect, "w", NOW + 10).unwrap().unwrap();
     });
-    uses(&scratch, &["jobs_ready_now"], |c| {
+    uses(&scratch, &["jobs_heads"], |c| {
         jobs::next_due(c, JobKind::Effect, NOW).unwrap();
     });
     uses(&scratch, &["jobs_ready_later"], |c| {
@@ -185,10 +185,10 @@ fn views_read_what_they_show() {
 fn recovery_reads_the_running_alone() {
     let scratch = long_queue();
     scratch.write(|c| jobs::claim(c, JobKind::Effect, "w", NOW));
-    uses(&scratch, &["jobs_running"], |c| {
+    uses(&scratch, &["jobs_heads"], |c| {
         assert_eq!(jobs::owned_by(c, "w").unwrap().len(), 1);
     });
-    uses(&scratch, &["jobs_running"], |c| {
+    uses(&scratch, &["jobs_heads"], |c| {
         assert_eq!(jobs::orphans(c, "me", "h", |w| w.heartbeat_at < NOW).unwrap().len(), 1);
     });
 }

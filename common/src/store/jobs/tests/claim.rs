@@ -31,6 +31,18 @@ fn a_claim_counts_the_attempt_and_names_its_worker() {
 }
 
 #[test]
+fn a_certain_job_is_claimed_in_the_middle_of_its_backoff_and_told_as_it_is_stored() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    let id = add(&mut conn, &NewJob { order_key: Some("k".into()), ..due_at(NOW + 100) });
+    let behind = add(&mut conn, &NewJob { order_key: Some("k".into()), ..plain(JobKind::Event) });
+    assert_eq!(claim_by_id(&mut conn, behind, "w", NOW).unwrap(), None, "not the head of its key");
+    let taken = claim_by_id(&mut conn, id, "w", NOW).unwrap().unwrap();
+    assert_eq!((taken.status, taken.attempts, taken.available_at), (JobStatus::Running, 1, None));
+    assert_eq!(taken, job(&mut conn, id));
+}
+
+#[test]
 fn kinds_do_not_mix() {
     let scratch = Scratch::new();
     let mut conn = scratch.store.connection().unwrap();
