@@ -3,6 +3,7 @@
 use super::connection::Conn;
 use super::error::StoreError;
 use super::schema::jobs;
+use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::BigInt;
@@ -45,24 +46,26 @@ pub fn prune_step(conn: &mut Conn, after: i64, jobs_before: i64, deliveries_befo
 /// before it. Of what is older, only the few that are unfinished, or ended late, are looked at in vain.
 fn prune_jobs(conn: &mut Conn, after: i64, before: i64) -> Result<(usize, Option<i64>), StoreError> {
     let newest: Option<i64> = jobs::table.select(diesel::dsl::max(jobs::id)).get_result(conn)?;
-    let rows: Vec<(i64, i64, Option<i64>)> = jobs::table
+    // One after the other: as a rule the first is too young already, and to read on would bring many pages into memory.
+    let rows = jobs::table
         .filter(jobs::id.gt(after))
         .order(jobs::id)
         .limit(LOOKED_AT)
         .select((jobs::id, jobs::created_at, jobs::finished_at))
-        .load(conn)?;
-    let mut looked_upto = rows.last().map(|(id, ..)| *id).filter(|id| Some(*id) < newest);
+        .load_iter::<(i64, i64, Option<i64>), DefaultLoadingMode>(conn)?;
+    let mut looked_upto = None;
     let mut ended = Vec::new();
-    for (id, created_at, finished_at) in rows {
+    for row in rows {
+        let (id, created_at, finished_at) = row?;
         if created_at >= before {
             looked_upto = None;
             break;
         }
+        looked_upto = Some(id).filter(|id| Some(*id) < newest);
         if finished_at.is_some_and(|at| at < before) && Some(id) < newest {
             ended.push(id);
         }
         if ended.len() as i64 == STEP {
-            looked_upto = Some(id);
             break;
         }
     }

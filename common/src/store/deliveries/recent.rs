@@ -175,8 +175,12 @@ impl Recent {
         let Standing { indexed, newest_job, has_newer } = Standing::after(conn, self.seen)?;
         if indexed > self.indexed {
             self.indexed = indexed;
-            self.jobs.retain(|_, job| *job > indexed);
-            self.jobs.shrink_to(2 * MANY);
+            if !self.jobs.is_empty() {
+                // Into a map of its own: one that much is taken from and put into grows, however little it holds.
+                let mut kept = HashMap::with_capacity(MANY + MANY / 2);
+                kept.extend(self.jobs.drain().filter(|(_, job)| *job > indexed));
+                self.jobs = kept;
+            }
         }
         self.seen = self.seen.max(indexed);
         if has_newer {
