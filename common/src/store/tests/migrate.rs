@@ -93,7 +93,7 @@ fn a_queue_in_use_survives_the_change_of_its_indexes_and_back() {
     scratch.store.migrate().unwrap();
 
     assert_eq!(jobs::counts(conn).unwrap(), before);
-    assert_eq!(jobs::owned_by(conn, "w").unwrap(), [running.clone()]);
+    assert_eq!(jobs::owned_by(conn, "w").unwrap(), std::slice::from_ref(&running));
     assert_eq!(jobs::claim(conn, JobKind::Effect, "w", NOW).unwrap(), None, "their key is busy");
     let turn = jobs::finish_and_claim(conn, &running, &JobEnd::Done { note: None }, JobKind::Effect, "w", NOW);
     assert_eq!(turn.unwrap().next.map(|job| job.id), Some(running.id + 1));
