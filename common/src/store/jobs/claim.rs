@@ -61,13 +61,6 @@ prepared! {
 }
 
 prepared! {
-    Head -> SqlTypeOf<<jobs::table as Table>::AllColumns>:
-    "SELECT id, kind, role, repo, task_id, status, attempts, max_attempts, \
-    transient_attempts, recoveries, run_id, error, note, worker, dedupe_key, order_key, ready, available_at, created_at, \
-    started_at, finished_at, payload FROM jobs WHERE status = 'queued' AND ready = 1 AND id = " id: i64 as BigInt => ""
-}
-
-prepared! {
     Start: "UPDATE OR FAIL jobs SET status = 'running', attempts = attempts + 1, worker = " worker: str as Text =>
     ", started_at = " now: i64 as BigInt =>
     " WHERE id = " id: i64 as BigInt => " AND status = 'queued' AND ready = 1"
@@ -136,7 +129,8 @@ pub(super) fn any_unplaced(conn: &mut Conn) -> Result<bool, StoreError> {
 
 /// Claims one certain job if it is queued and the head of its key.
 pub fn claim_by_id(conn: &mut Conn, id: i64, worker: &str, now: i64) -> Result<Option<Job>, StoreError> {
-    let Some(job) = Head { id: &id }.get_result::<Job>(conn).optional()? else { return Ok(None) };
+    let head = jobs::table.find(id).filter(jobs::status.eq(JobStatus::Queued)).filter(jobs::ready.eq(true));
+    let Some(job) = head.select(Job::as_select()).first(conn).optional()? else { return Ok(None) };
     if job.available_at.is_some() {
         WaitsNoMore { id: &id }.execute(conn)?;
     }
