@@ -21,7 +21,7 @@ fn the_views_show_a_task_while_its_agent_works() {
     stack.change_play(&Play::default().role(Role::Analyst, [after(&go, analyses())]));
     stack.start_worker(WORKER);
     let (item, _) = stack.plane().create_item("Login", "<p>Secret plans.</p>", &[]);
-    let run = stack.wait_running(&item, Role::Analyst);
+    let run = stack.wait_at_work(&item, Role::Analyst);
 
     let status = stack.get("/status").unwrap();
     let [task] = status["active_tasks"].as_array().unwrap().as_slice() else { panic!("{status}") };

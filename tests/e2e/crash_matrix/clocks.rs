@@ -26,10 +26,8 @@ fn at_work() -> Clock {
     stack.change_play(&Play::default().role(Role::Developer, [after(&go, develops("done"))]));
     start(&mut stack, "w1");
     let (item, _) = stack.plane().create_item("Login", "", &[]);
-    let run = stack.wait_running(&item, Role::Developer);
-    let clock = Clock { stack, item, run };
-    clock.stack.wait("the agent itself", || clock.stack.agents_begun(&clock.item, Role::Developer) == 1);
-    clock
+    let run = stack.wait_at_work(&item, Role::Developer);
+    Clock { stack, item, run }
 }
 
 fn start(stack: &mut Stack, name: &str) {
@@ -104,7 +102,7 @@ fn set_back_between_two_runs_of_a_job_the_later_one_is_the_one_that_is_adopted()
     let dir = RunDir::at(clock.stack.scene.runs.join(&clock.run.dir));
     kill(Pid::from_raw(dir.read_supervisor().unwrap().unwrap().pid), Signal::SIGKILL).unwrap();
     clock.stack.wait("the second run", || clock.stack.agents_begun(&clock.item, Role::Developer) == 2);
-    let second = clock.stack.wait_running(&clock.item, Role::Developer);
+    let second = clock.stack.wait_at_work(&clock.item, Role::Developer);
     assert!(second.started_at < clock.run.started_at, "by the clock it began before the first");
     clock.stack.kill_worker("w1");
     start(&mut clock.stack, "w1");

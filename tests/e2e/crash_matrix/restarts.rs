@@ -31,7 +31,7 @@ fn an_agent_does_not_notice_twenty_restarts_of_its_worker() {
     stack.change_play(&Play::default().role(Role::Developer, [counts]));
     stack.start_worker(WORKER);
     let (item, _) = stack.plane().create_item("Login", "", &[]);
-    let run = stack.wait_running(&item, Role::Developer);
+    let run = stack.wait_at_work(&item, Role::Developer);
     stack.wait("it to count", || count_in(&stack) > 0);
     let dir = RunDir::at(stack.scene.runs.join(&run.dir));
     let agent = dir.read_agent().unwrap().unwrap();
@@ -80,8 +80,7 @@ fn everything_ends_at_once_as_by_a_power_cut() {
     stack.change_play(&play);
     stack.start_worker(WORKER);
     let (item, _) = stack.plane().create_item("Login", "", &[]);
-    let run = stack.wait_running(&item, Role::Developer);
-    stack.wait("the agent itself", || stack.agents_begun(&item, Role::Developer) == 1);
+    let run = stack.wait_at_work(&item, Role::Developer);
     let dir = RunDir::at(stack.scene.runs.join(&run.dir));
     let (agent, supervisor) = (dir.read_agent().unwrap().unwrap(), dir.read_supervisor().unwrap().unwrap());
     // Stood still first, so that none of them sees another's end.
@@ -137,8 +136,7 @@ fn an_agent_that_is_killed_is_recorded_by_its_supervisor_and_tried_once_more() {
     stack.change_play(&short_play(&stack).role(Role::Developer, [after(&go, develops("done"))]));
     stack.start_worker(WORKER);
     let (item, _) = stack.plane().create_item("Login", "", &[]);
-    let run = stack.wait_running(&item, Role::Developer);
-    stack.wait("the agent itself", || stack.agents_begun(&item, Role::Developer) == 1);
+    let run = stack.wait_at_work(&item, Role::Developer);
     let agent = RunDir::at(stack.scene.runs.join(&run.dir)).read_agent().unwrap().unwrap();
     kill(Pid::from_raw(agent.pid), Signal::SIGKILL).unwrap();
     stack.give("go");
@@ -157,8 +155,7 @@ fn a_worker_killed_while_it_signs_off_is_followed_by_one_that_adopts() {
         let token = stack.signal("token");
         stack.start_worker_with(WORKER, &[(ARM, &format!("{point}:1:kill:{}", token.display()))]);
         let (item, _) = stack.plane().create_item("Login", "", &[]);
-        stack.wait_running(&item, Role::Developer);
-        stack.wait("the agent itself", || stack.agents_begun(&item, Role::Developer) == 1);
+        stack.wait_at_work(&item, Role::Developer);
         signal_worker(&stack, WORKER, Signal::SIGTERM);
         stack.wait("its end there", || token.exists());
         stack.kill_worker(WORKER);

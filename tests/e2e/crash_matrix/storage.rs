@@ -40,8 +40,7 @@ fn a_run_that_ends_while_the_disk_is_full_is_concluded_when_there_is_room_again(
     stack.change_play(&short_play(&stack).role(Role::Developer, [after(&go, develops("done"))]));
     stack.start_worker_deaf_to_file_limits(WORKER);
     let (item, _) = stack.plane().create_item("Login", "", &[]);
-    let run = stack.wait_running(&item, Role::Developer);
-    stack.wait("the agent itself", || stack.agents_begun(&item, Role::Developer) == 1);
+    let run = stack.wait_at_work(&item, Role::Developer);
     // A message of the chat that is sent and not yet recorded would be sent again.
     stack.wait("all else to be recorded", || {
         stack.comments(&item).len() == 2
@@ -71,8 +70,7 @@ fn a_database_locked_for_longer_than_anybody_waits_costs_nothing_but_time() {
     stack.start_worker(WORKER);
     stack.start_worker("w2");
     let (item, _) = stack.plane().create_item("Login", "", &[]);
-    stack.wait_running(&item, Role::Developer);
-    stack.wait("the agent itself", || stack.agents_begun(&item, Role::Developer) == 1);
+    stack.wait_at_work(&item, Role::Developer);
     let owner = stack.agent_job(&item).worker;
     let options = StoreOptions { pool_size: 1, ..StoreOptions::new(&stack.scene.database) };
     let other = Store::open(&options).unwrap();

@@ -13,7 +13,7 @@ fn a_living_workers_run_is_left_alone_and_a_dead_ones_is_adopted() {
     stack.change_play(&Play::default().role(Role::Developer, [after(&go, develops("done"))]));
     stack.start_worker("first");
     let item = stack.approved("Login");
-    let run = stack.wait_running(&item, Role::Developer);
+    let run = stack.wait_at_work(&item, Role::Developer);
     stack.start_worker("second");
     stack.wait("the second worker to have looked for orphans", || {
         let rows = stack.read(workers::all);

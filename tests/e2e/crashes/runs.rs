@@ -15,7 +15,7 @@ fn with_developer_at_work() -> (Stack, String, Run) {
     stack.change_play(&Play::default().role(Role::Developer, [after(&go, develops("done"))]));
     stack.start_worker(WORKER);
     let item = stack.approved("Login");
-    let run = stack.wait_running(&item, Role::Developer);
+    let run = stack.wait_at_work(&item, Role::Developer);
     (stack, item, run)
 }
 

@@ -126,7 +126,7 @@ fn what_the_forge_says_while_an_agent_works_is_left_to_its_end() {
     stack.change_play(&play);
     stack.start_worker(WORKER);
     let item = stack.approved("Login");
-    stack.wait_running(&item, Role::Developer);
+    stack.wait_at_work(&item, Role::Developer);
     let branch = stack.task(&item).unwrap().branch;
     push(&stack, &branch, "by-hand.txt", "kept\n");
     stack.wait("the push to be handled", || stack.notes_of_events().iter().any(|n| n.contains("recorded")));
@@ -227,7 +227,7 @@ fn changes_asked_for_while_the_reviewer_works_are_heard_at_its_end() {
     stack.change_play(&play);
     stack.start_worker(WORKER);
     let item = stack.approved("Login");
-    stack.wait_running(&item, Role::Reviewer);
+    stack.wait_at_work(&item, Role::Reviewer);
     let number = stack.wait_for("the pull request", || stack.pull(&item)).number;
     stack.gitea().review(REPO, number, "maria", "REQUEST_CHANGES", "Please name it better");
     stack.wait("the review to be handled", || stack.notes_of_events().iter().any(|n| n.contains("recorded")));

@@ -48,7 +48,7 @@ fn a_rejection_brings_back_the_work_with_its_reason() {
 
     // At a later stage: one back, and whoever works there goes away.
     stack.plane().comment(&item, "<p>:approved:</p>");
-    let run = stack.wait_running(&item, Role::Architect);
+    let run = stack.wait_at_work(&item, Role::Architect);
     stack.plane().comment(&item, "<p>:rejected: think again</p>");
     stack.wait("the analyst's third run to be over", || {
         stack.task(&item).is_some_and(|t| t.stage == Stage::Analysis && t.state == TaskState::WaitingApproval)
@@ -73,7 +73,7 @@ fn a_paused_task_moves_only_when_a_person_resumes_it() {
     let mut stack = stack;
     stack.start_worker(WORKER);
     let item = stack.approved("Login");
-    stack.wait_running(&item, Role::Developer);
+    stack.wait_at_work(&item, Role::Developer);
     stack.plane().comment(&item, "<p>:pause:</p>");
     stack.wait_task(&item, Stage::Development, TaskState::Paused);
     stack.give("go");
@@ -104,7 +104,7 @@ fn a_cancelled_task_stops_its_agent_and_keeps_its_branch() {
         Stack::builder().play(play).project("commands_by_state", toml::toml! { cancel = ["Cancelled"] }).start();
     for (by_comment, title) in [(true, "By word"), (false, "By state")] {
         let item = stack.approved(title);
-        let run = stack.wait_running(&item, Role::Developer);
+        let run = stack.wait_at_work(&item, Role::Developer);
         if by_comment {
             stack.plane().comment(&item, "<p>:cancel:</p>");
         } else {
@@ -181,7 +181,7 @@ fn an_approval_before_the_work_is_done_is_refused() {
     let mut stack = stack;
     stack.start_worker(WORKER);
     let (item, _) = stack.plane().create_item("Login", "", &[]);
-    stack.wait_running(&item, Role::Analyst);
+    stack.wait_at_work(&item, Role::Analyst);
     stack.plane().comment(&item, "<p>:approved:</p>");
     stack.wait_said(&item, "refused");
     stack.give("go");

@@ -85,7 +85,7 @@ fn a_deleted_work_item_stops_its_agent() {
     let play = Play::default().role(Role::Analyst, [after(gone, analyses())]);
     let stack = Stack::builder().play(play).start();
     let (item, _) = stack.plane().create_item("Short-lived", "", &[]);
-    let run = stack.wait_running(&item, Role::Analyst);
+    let run = stack.wait_at_work(&item, Role::Analyst);
     stack.plane().delete_item_said(&item);
     stack.wait_task(&item, Stage::Analysis, TaskState::Cancelled);
     stack.wait("the agent to be stopped", || {

@@ -106,7 +106,17 @@ impl Stack {
         self.runs(item).into_iter().map(|r| (r.role, r.outcome.unwrap_or_default())).collect()
     }
 
-    /// Waits for a run of this role that is at work.
+    /// Waits for a run of this role whose scripted agent has begun: one that is ended from now on was seen by `agents_begun`.
+    pub fn wait_at_work(&self, item: &str, role: Role) -> Run {
+        let run = self.wait_running(item, role);
+        self.wait(&format!("the {role} itself"), || {
+            let begun = self.agents_begun(item, role);
+            begun > 0 && begun == self.runs(item).iter().filter(|r| r.role == role).count()
+        });
+        run
+    }
+
+    /// Waits for a run of this role that has a process, which need not have done anything yet.
     pub fn wait_running(&self, item: &str, role: Role) -> Run {
         self.wait_for(&format!("the {role} to be at work"), || {
             self.task(item)?;
