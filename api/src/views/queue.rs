@@ -183,7 +183,7 @@ impl From<Job> for JobView {
             worker,
             dedupe_key: _,
             order_key: _,
-            ready: _,
+            placed: _,
             available_at,
             created_at,
             started_at,

@@ -30,8 +30,8 @@ pub struct Heard {
 prepared! {
     EventWaits -> Bool:
     "SELECT EXISTS (SELECT 1 FROM jobs WHERE order_key >= 'gitea:' AND order_key < 'gitea;' AND order_key IS NOT NULL \
-     AND finished_at IS NULL AND ready IS NOT NULL AND lower(order_key) = " key: str as Text =>
-    ") OR EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_unplaced WHERE finished_at IS NULL AND ready IS NULL) \
+     AND finished_at IS NULL AND placed IS NOT NULL AND lower(order_key) = " key: str as Text =>
+    ") OR EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_unplaced WHERE finished_at IS NULL AND placed IS NULL) \
      OR EXISTS (SELECT 1 FROM bundles)"
 }
 

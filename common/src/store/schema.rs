@@ -45,7 +45,7 @@ diesel::table! {
         worker -> Nullable<Text>,
         dedupe_key -> Nullable<Text>,
         order_key -> Nullable<Text>,
-        ready -> Nullable<Bool>,
+        placed -> Nullable<Bool>,
         available_at -> Nullable<BigInt>,
         created_at -> BigInt,
         started_at -> Nullable<BigInt>,
@@ -55,12 +55,13 @@ diesel::table! {
 }
 
 diesel::table! {
-    job_counts (kind) {
-        kind -> Text,
-        unfinished -> BigInt,
-        done -> BigInt,
-        failed -> BigInt,
-        cancelled -> BigInt,
+    job_turns (slot) {
+        slot -> BigInt,
+        due -> Nullable<BigInt>,
+        unfinished -> Nullable<BigInt>,
+        done -> Nullable<BigInt>,
+        failed -> Nullable<BigInt>,
+        cancelled -> Nullable<BigInt>,
     }
 }
 

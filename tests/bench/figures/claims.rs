@@ -60,12 +60,12 @@ fn pairs(path: &Path, queue: Queue, span: Duration) -> anyhow::Result<f64> {
     Ok(claimed as f64 / done.iter().map(|one| one.seconds).fold(0.0, f64::max))
 }
 
-/// Adds queued events, [`OF_A_KEY`] to a key that is new; `columns` = what differs, as SQL.
+/// Adds queued events; `key` and `more` = their key, and the columns that differ and their values, as SQL.
 fn fill(store: &Store, rows: i64, key: &str, more: (&str, &str)) -> Result<(), StoreError> {
     let sql = format!(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?) \
-         INSERT INTO jobs (kind, repo, payload, max_attempts, created_at, order_key, ready{}) \
-         SELECT 'event', 'acme/widgets', hex(zeroblob(100)), 20, 0, {key}, i % {OF_A_KEY} = 0{} \
+         INSERT INTO jobs (kind, repo, payload, max_attempts, created_at, order_key{}) \
+         SELECT 'event', 'acme/widgets', hex(zeroblob(100)), 20, 0, {key}{} \
          FROM n, (SELECT coalesce(max(id), 0) AS top FROM jobs)",
         more.0, more.1
     );
@@ -78,15 +78,17 @@ fn fill(store: &Store, rows: i64, key: &str, more: (&str, &str)) -> Result<(), S
     Ok(())
 }
 
-/// A key for every [`OF_A_KEY`] rows.
-const OWN_KEYS: &str = "'k' || (top + i / 4)";
+/// A key for every [`OF_A_KEY`] rows, as SQL.
+fn own_keys() -> String {
+    format!("'k' || (top + i / {OF_A_KEY})")
+}
 
 fn queued(store: &Store, rows: i64) -> Result<(), StoreError> {
-    fill(store, rows, OWN_KEYS, ("", ""))
+    fill(store, rows, &own_keys(), ("", ""))
 }
 
 pub(super) fn finished(store: &Store, rows: i64) -> Result<(), StoreError> {
-    fill(store, rows, OWN_KEYS, (", status, finished_at, started_at, worker", ", 'done', 1, 1, 'w'"))
+    fill(store, rows, &own_keys(), (", status, finished_at, started_at, worker", ", 'done', 1, 1, 'w'"))
 }
 
 fn in_backoff(store: &Store, rows: i64) -> Result<(), StoreError> {
@@ -101,8 +103,8 @@ fn behind_one_key(store: &Store, rows: i64) -> Result<(), StoreError> {
 fn behind(conn: &mut Conn, rows: i64) -> QueryResult<()> {
     diesel::sql_query(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?) \
-         INSERT INTO jobs (kind, payload, max_attempts, created_at, order_key, ready) \
-         SELECT 'event', hex(zeroblob(100)), 20, 0, 'busy', 0 FROM n",
+         INSERT INTO jobs (kind, payload, max_attempts, created_at, order_key) \
+         SELECT 'event', hex(zeroblob(100)), 20, 0, 'busy' FROM n",
     )
     .bind::<BigInt, _>(rows)
     .execute(conn)

@@ -11,7 +11,7 @@ use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
 
 prepared! {
     InsertEvent:
-    "INSERT OR FAIL INTO jobs (id, kind, repo, max_attempts, order_key, ready, created_at, payload) VALUES ("
+    "INSERT OR FAIL INTO jobs (id, kind, repo, max_attempts, order_key, placed, created_at, payload) VALUES ("
         id: i64 as BigInt => ", 'event', "
         repo: Option<&'q str> as Nullable<Text> => ", "
         max_attempts: i32 as Integer => ", "

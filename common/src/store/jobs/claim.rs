@@ -1,7 +1,7 @@
 //! Taking the next job: oldest first among those that are due and at the head of their key.
 
-use super::enqueue::is_busy;
 use super::rows::Job;
+use super::turns;
 use crate::domain::job::{JobKind, JobStatus};
 use crate::store::connection::Conn;
 use crate::store::deliveries::{bundle, unbundle_oldest};
@@ -10,8 +10,8 @@ use crate::store::prepared::prepared;
 use crate::store::schema::jobs;
 use diesel::dsl::SqlTypeOf;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Nullable, Text};
-use std::collections::HashSet;
+use diesel::sql_types::{BigInt, Text};
+use std::ops::Range;
 
 /// Deliveries placed in one transaction at most.
 const PLACED_AT_ONCE: i64 = 256;
@@ -20,50 +20,32 @@ const UNBUNDLED_AT_ONCE: usize = 64;
 
 // The planner takes a partial index only when told to.
 prepared! {
-    OldestReady -> BigInt:
-    "SELECT id FROM jobs INDEXED BY jobs_heads WHERE kind = " kind: JobKind as Text =>
-    " AND status = 'queued' AND finished_at IS NULL AND ready = 1 AND available_at IS NULL ORDER BY id LIMIT 1"
-}
-
-prepared! {
-    NewlyDue -> BigInt:
-    "SELECT id FROM jobs INDEXED BY jobs_ready_later WHERE kind = " kind: JobKind as Text =>
-    " AND finished_at IS NULL AND ready = 1 AND available_at IS NOT NULL AND available_at <= " now: i64 as BigInt =>
-    " ORDER BY available_at LIMIT 64"
-}
-
-prepared! {
-    NextDue -> Nullable<BigInt>:
-    "SELECT min(available_at) FROM jobs INDEXED BY jobs_ready_later WHERE kind = " kind: JobKind as Text =>
-    " AND finished_at IS NULL AND ready = 1 AND available_at IS NOT NULL"
-}
-
-prepared! {
-    Unplaced -> (BigInt, Nullable<Text>):
-    "SELECT id, order_key FROM jobs INDEXED BY jobs_unplaced WHERE finished_at IS NULL AND ready IS NULL AND id < "
+    Unplaced -> BigInt:
+    "SELECT id FROM jobs INDEXED BY jobs_unplaced WHERE finished_at IS NULL AND placed IS NULL AND id < "
         before: i64 as BigInt => " ORDER BY id LIMIT "
         limit: i64 as BigInt => ""
 }
 
 prepared! {
-    Place: "UPDATE OR FAIL jobs SET ready = " ready: bool as Bool => " WHERE id = " id: i64 as BigInt => ""
+    /// Behind those of its key that have their place.
+    Place: "UPDATE OR FAIL jobs SET placed = 1 WHERE id = " id: i64 as BigInt => ""
 }
 
 prepared! {
     /// Nothing where a job has fallen due, whose turn it may be.
     Oldest -> SqlTypeOf<<jobs::table as Table>::AllColumns>:
     "SELECT id, kind, role, repo, task_id, status, attempts, max_attempts, \
-    transient_attempts, recoveries, run_id, error, note, worker, dedupe_key, order_key, ready, available_at, created_at, \
-    started_at, finished_at, payload FROM jobs WHERE id = (SELECT id FROM jobs INDEXED BY jobs_heads WHERE kind = " kind: JobKind as Text =>
-    " AND status = 'queued' AND finished_at IS NULL AND ready = 1 AND available_at IS NULL ORDER BY id LIMIT 1) \
-    AND NOT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_ready_later WHERE kind = " of_kind: JobKind as Text =>
-    " AND finished_at IS NULL AND ready = 1 AND available_at IS NOT NULL AND available_at <= " due: i64 as BigInt => ")"
+    transient_attempts, recoveries, run_id, error, note, worker, dedupe_key, order_key, placed, available_at, created_at, \
+    started_at, finished_at, payload FROM jobs WHERE id = (SELECT slot - " from: i64 as BigInt =>
+    " FROM job_turns WHERE slot >= " first: i64 as BigInt => " AND slot < " end: i64 as BigInt => " ORDER BY slot LIMIT 1) \
+    AND NOT EXISTS (SELECT 1 FROM job_turns INDEXED BY job_turns_later WHERE slot / 10000000000000 = " kind: i64 as BigInt =>
+    " AND due IS NOT NULL AND due <= " now: i64 as BigInt => ")"
 }
 
 prepared! {
     Start: "UPDATE OR FAIL jobs SET status = 'running', attempts = attempts + 1, worker = " worker: str as Text =>
     ", started_at = " now: i64 as BigInt =>
-    " WHERE id = " id: i64 as BigInt => " AND status = 'queued' AND ready = 1"
+    " WHERE id = " id: i64 as BigInt => " AND status = 'queued'"
 }
 
 prepared! {
@@ -73,14 +55,16 @@ prepared! {
 /// Claims the oldest due job of a kind for `worker`, or `None`. Call it inside an immediate transaction; a
 /// [`finish`](super::finish) may share it.
 pub fn claim(conn: &mut Conn, kind: JobKind, worker: &str, now: i64) -> Result<Option<Job>, StoreError> {
-    if let Some(job) = (Oldest { kind: &kind, of_kind: &kind, due: &now }).get_result(conn).optional()? {
+    let (Range { start: from, end }, number) = (turns::of_ready(kind), turns::number(kind));
+    let oldest = Oldest { from: &from, first: &from, end: &end, kind: &number, now: &now };
+    if let Some(job) = oldest.get_result(conn).optional()? {
         return start(conn, job, worker, now);
     }
     promote_due(conn, kind, now)?;
-    let mut oldest = oldest_ready(conn, kind)?;
+    let mut oldest = turns::oldest_ready(conn, kind)?;
     // What is not placed yet is younger than all that is.
     if oldest.is_none() && kind == JobKind::Event && place(conn)? > 0 {
-        oldest = oldest_ready(conn, kind)?;
+        oldest = turns::oldest_ready(conn, kind)?;
     }
     match oldest {
         Some(id) => claim_by_id(conn, id, worker, now),
@@ -88,23 +72,13 @@ pub fn claim(conn: &mut Conn, kind: JobKind, worker: &str, now: i64) -> Result<O
     }
 }
 
-fn oldest_ready(conn: &mut Conn, kind: JobKind) -> Result<Option<i64>, StoreError> {
-    Ok(OldestReady { kind: &kind }.get_result(conn).optional()?)
-}
-
 /// Gives the oldest deliveries that have none their place among the jobs of their key; returns how many. Bounded, like
 /// every step that others wait for.
 fn place(conn: &mut Conn) -> Result<usize, StoreError> {
     let before = unbundle(conn)?.unwrap_or(i64::MAX);
-    let unplaced: Vec<(i64, Option<String>)> = Unplaced { before: &before, limit: &PLACED_AT_ONCE }.load(conn)?;
-    let mut busy: HashSet<&str> = HashSet::new();
-    for (id, key) in &unplaced {
-        let ready = match key {
-            Some(key) => !busy.contains(key.as_str()) && !is_busy(conn, Some(key))?,
-            None => true,
-        };
-        busy.extend(key.as_deref());
-        Place { ready: &ready, id }.execute(conn)?;
+    let unplaced: Vec<i64> = Unplaced { before: &before, limit: &PLACED_AT_ONCE }.load(conn)?;
+    for id in &unplaced {
+        Place { id }.execute(conn)?;
     }
     Ok(unplaced.len())
 }
@@ -123,21 +97,24 @@ fn unbundle(conn: &mut Conn) -> Result<Option<i64>, StoreError> {
 
 /// Whether a delivery waits for its place; a job of its key that comes now must wait with it.
 pub(super) fn any_unplaced(conn: &mut Conn) -> Result<bool, StoreError> {
-    let first: Option<(i64, Option<String>)> = Unplaced { before: &i64::MAX, limit: &1 }.get_result(conn).optional()?;
+    let first: Option<i64> = Unplaced { before: &i64::MAX, limit: &1 }.get_result(conn).optional()?;
     Ok(first.is_some() || bundle::oldest(conn)?.is_some())
 }
 
-/// Claims one certain job if it is queued and the head of its key.
+/// Claims one certain job if it is queued and its turn has come, due or not.
 pub fn claim_by_id(conn: &mut Conn, id: i64, worker: &str, now: i64) -> Result<Option<Job>, StoreError> {
-    let head = jobs::table.find(id).filter(jobs::status.eq(JobStatus::Queued)).filter(jobs::ready.eq(true));
-    let Some(job) = head.select(Job::as_select()).first(conn).optional()? else { return Ok(None) };
+    let queued = jobs::table.find(id).filter(jobs::status.eq(JobStatus::Queued));
+    let Some(job) = queued.select(Job::as_select()).first(conn).optional()? else { return Ok(None) };
+    if !turns::has_its_turn(conn, id)? {
+        return Ok(None);
+    }
     if job.available_at.is_some() {
         WaitsNoMore { id: &id }.execute(conn)?;
     }
     start(conn, job, worker, now)
 }
 
-/// Makes the head of its key, read in the same transaction, a running job, and tells it as it is then. (RETURNING would cost
+/// Makes a job whose turn it is, read in the same transaction, a running one, and tells it as it is then. (RETURNING would cost
 /// a table of its own in memory.)
 fn start(conn: &mut Conn, job: Job, worker: &str, now: i64) -> Result<Option<Job>, StoreError> {
     let started = Start { worker, now: &now, id: &job.id }.execute(conn)? == 1;
@@ -154,8 +131,7 @@ fn start(conn: &mut Conn, job: Job, worker: &str, now: i64) -> Result<Option<Job
 /// Jobs whose wait is over join those that never waited, so that age alone orders them. Bounded: a flood of
 /// due jobs is moved over in several claims.
 fn promote_due(conn: &mut Conn, kind: JobKind, now: i64) -> Result<(), StoreError> {
-    let due: Vec<i64> = NewlyDue { kind: &kind, now: &now }.load(conn)?;
-    for id in due {
+    for id in turns::newly_due(conn, kind, now)? {
         WaitsNoMore { id: &id }.execute(conn)?;
     }
     Ok(())
@@ -164,8 +140,8 @@ fn promote_due(conn: &mut Conn, kind: JobKind, now: i64) -> Result<(), StoreErro
 /// When the next claimable job of a kind is due: `Some(t <= now)` = there is one now, `None` = none is queued.
 /// Reads only; lets a worker look without taking the writer's lock, and sleep exactly long enough.
 pub fn next_due(conn: &mut Conn, kind: JobKind, now: i64) -> Result<Option<i64>, StoreError> {
-    if oldest_ready(conn, kind)?.is_some() || (kind == JobKind::Event && any_unplaced(conn)?) {
+    if turns::oldest_ready(conn, kind)?.is_some() || (kind == JobKind::Event && any_unplaced(conn)?) {
         return Ok(Some(now));
     }
-    Ok(NextDue { kind: &kind }.get_result(conn)?)
+    turns::next_wait_over(conn, kind)
 }

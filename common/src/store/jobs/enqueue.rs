@@ -1,6 +1,7 @@
 //! Putting a job into the queue.
 
 use super::claim::any_unplaced;
+use super::turns::counters;
 use crate::domain::job::JobKind;
 use crate::domain::stage::Role;
 use crate::store::connection::Conn;
@@ -8,16 +9,11 @@ use crate::store::error::StoreError;
 use crate::store::prepared::prepared;
 use crate::store::schema::jobs;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sql_types::BigInt;
 
 prepared! {
-    KeyIsBusy -> Bool:
-    "SELECT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_key WHERE order_key = " key: str as Text =>
-    " AND order_key IS NOT NULL AND finished_at IS NULL AND ready IS NOT NULL)"
-}
-
-prepared! {
-    CountEvents: "UPDATE job_counts SET unfinished = unfinished + " inserted: i64 as BigInt => " WHERE kind = 'event'"
+    CountEvents: "UPDATE job_turns SET unfinished = unfinished + " inserted: i64 as BigInt =>
+    " WHERE slot = " counters: i64 as BigInt => ""
 }
 
 /// A job to be queued. Deliveries come by [`crate::store::deliveries`].
@@ -47,7 +43,8 @@ pub fn enqueue(conn: &mut Conn, new: &NewJob, now: i64) -> Result<Option<i64>, S
             return Ok(None);
         }
     }
-    let ready = readiness(conn, *kind, order_key.as_deref())?;
+    // An event that comes while deliveries have no place yet is placed after them.
+    let placed = !(*kind == JobKind::Event && order_key.is_some() && any_unplaced(conn)?);
     let id = diesel::insert_into(jobs::table)
         .values((
             jobs::kind.eq(kind),
@@ -58,37 +55,20 @@ pub fn enqueue(conn: &mut Conn, new: &NewJob, now: i64) -> Result<Option<i64>, S
             jobs::max_attempts.eq(kind.max_attempts()),
             jobs::dedupe_key.eq(dedupe_key.as_deref()),
             jobs::order_key.eq(order_key.as_deref()),
-            jobs::ready.eq(ready),
+            jobs::placed.eq(placed.then_some(true)),
             jobs::available_at.eq(available_at),
             jobs::created_at.eq(now),
         ))
         .returning(jobs::id)
         .get_result(conn)?;
-    if ready.is_none() {
+    if !placed {
         count_unplaced(conn, 1)?;
     }
     Ok(Some(id))
 }
 
-/// Whether a new job is at the head of its key. An event that comes while deliveries are not placed is placed after them.
-fn readiness(conn: &mut Conn, kind: JobKind, key: Option<&str>) -> Result<Option<bool>, StoreError> {
-    match key {
-        Some(_) if kind == JobKind::Event && any_unplaced(conn)? => Ok(None),
-        key => Ok(Some(!is_busy(conn, key)?)),
-    }
-}
-
 /// Counts events that were inserted without a place; the table's trigger counts only the others.
 pub(in crate::store) fn count_unplaced(conn: &mut Conn, inserted: i64) -> Result<(), StoreError> {
-    CountEvents { inserted: &inserted }.execute(conn)?;
+    CountEvents { inserted: &inserted, counters: &counters(JobKind::Event) }.execute(conn)?;
     Ok(())
-}
-
-/// Whether an unfinished job that has its place has this key: one that comes now waits behind it. The table's trigger would
-/// find that out as well, but only by writing the new row a second time.
-pub(in crate::store) fn is_busy(conn: &mut Conn, key: Option<&str>) -> Result<bool, StoreError> {
-    Ok(match key {
-        Some(key) => KeyIsBusy { key }.get_result(conn)?,
-        None => false,
-    })
 }

@@ -1,5 +1,5 @@
 //! The one durable queue. A claim is one changed row; every finishing statement names its owner, so a zombie
-//! cannot overwrite a newer one. Order within a key is kept by the table's triggers (`ready`);
+//! cannot overwrite a newer one. Order within a key is kept by the table's triggers (`job_turns`);
 //! deliveries join it when somebody claims.
 
 mod claim;
@@ -9,6 +9,7 @@ mod fused;
 mod operate;
 mod recover;
 mod rows;
+mod turns;
 mod views;
 
 pub use crate::domain::job::{JobEnd, Spend};
@@ -20,6 +21,7 @@ pub use fused::{Turn, finish_and_claim};
 pub use operate::{CancelOutcome, cancel, cancel_queued_of_task, retry};
 pub use recover::{is_held, orphans, owned_by, requeue_lost, take_over};
 pub use rows::Job;
+pub use turns::readiness;
 pub use views::{
     EventHead, JobFilter, JobHead, StatusCounts, counts, get, newest, newest_events, of_task, recent_agents,
     unfinished_of_task,

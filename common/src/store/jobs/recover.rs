@@ -2,30 +2,22 @@
 
 use super::finish::finish;
 use super::rows::Job;
+use super::turns;
 use crate::domain::job::{JobEnd, JobKind, JobStatus, Spend};
 use crate::store::connection::Conn;
 use crate::store::error::StoreError;
-use crate::store::prepared::prepared;
 use crate::store::schema::jobs;
 use crate::store::workers::{self, Worker};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
 
 /// How often a job may be lost before it counts as poisonous.
 pub const MAX_RECOVERIES: i32 = 5;
-
-// The planner would rather read the whole table in the order of its ids than the few that run.
-prepared! {
-    RunningOf -> BigInt:
-    "SELECT id FROM jobs INDEXED BY jobs_heads WHERE kind = " kind: JobKind as Text =>
-    " AND status = 'running' AND finished_at IS NULL AND ready = 1 AND available_at IS NULL"
-}
 
 /// Every running job that a filter lets through, oldest first. There are few.
 fn running(conn: &mut Conn, wanted: impl Fn(&Job) -> bool) -> Result<Vec<Job>, StoreError> {
     let mut ids = Vec::new();
     for kind in JobKind::ALL {
-        ids.extend(RunningOf { kind }.load::<i64>(conn)?);
+        ids.extend(turns::running(conn, *kind)?);
     }
     let jobs: Vec<Job> =
         jobs::table.filter(jobs::id.eq_any(ids)).order(jobs::id).select(Job::as_select()).load(conn)?;

@@ -28,9 +28,8 @@ pub struct Job {
     pub worker: Option<String>,
     pub dedupe_key: Option<String>,
     pub order_key: Option<String>,
-    /// Head of its key (kept by triggers); only ready jobs are claimed. `None` = a delivery that nobody has placed among
-    /// the others of its key yet.
-    pub ready: Option<bool>,
+    /// `None` = a delivery that nobody has placed among the others of its key yet. Whose turn it is, is in `job_turns`.
+    pub placed: Option<bool>,
     pub available_at: Option<i64>,
     pub created_at: i64,
     pub started_at: Option<i64>,

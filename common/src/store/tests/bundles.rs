@@ -53,7 +53,7 @@ fn a_crowd_is_one_row_until_it_is_taken_apart() {
         let NewDelivery { order_key, repo, source, key, .. } = delivery(n);
         assert_eq!((found.order_key, found.repo, found.payload), (order_key, repo, text(n)));
         assert_eq!(
-            (found.status.as_str(), found.max_attempts, found.ready, found.created_at),
+            (found.status.as_str(), found.max_attempts, found.placed, found.created_at),
             ("queued", 20, None, NOW)
         );
         assert_eq!(known(&mut conn, source, &key).unwrap(), Some(id));
@@ -169,7 +169,7 @@ fn an_event_that_comes_behind_a_bundle_waits_for_it() {
     crowd(&scratch, &mut Recent::default(), 0..20);
     scratch.write(|c| jobs::cancel(c, 20, "not wanted", NOW));
     let late = add(&mut scratch.store.connection().unwrap(), &keyed(JobKind::Event, "k1"));
-    assert_eq!(job(&mut scratch.store.connection().unwrap(), late).ready, None);
+    assert_eq!(job(&mut scratch.store.connection().unwrap(), late).placed, None);
     let mut taken = Vec::new();
     while let Some(next) = scratch.write(|c| jobs::claim(c, JobKind::Event, "w", NOW)) {
         assert!(scratch.write(|c| jobs::finish(c, &next, &JobEnd::Done { note: None }, NOW)));

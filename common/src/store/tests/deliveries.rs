@@ -103,18 +103,18 @@ fn who_claims_places_deliveries_in_the_order_of_their_coming() {
     let all = [deliver("a", Some("k")), deliver("b", Some("k")), deliver("c", None), deliver("d", Some("other"))];
     scratch.write(|c| all.iter().try_for_each(|new| insert(c, new, NOW).map(drop)));
     let mut conn = scratch.store.connection().unwrap();
-    let places = |c: &mut Conn| (1..=4).map(|id| job(c, id).ready).collect::<Vec<_>>();
+    let places = |c: &mut Conn| (1..=4).map(|id| job(c, id).placed).collect::<Vec<_>>();
     assert_eq!(places(&mut conn), [None; 4]);
     assert_eq!(jobs::counts(&mut conn).unwrap()[&JobKind::Event]["queued"], 4, "they count before that");
     assert_eq!(jobs::next_due(&mut conn, JobKind::Event, NOW).unwrap(), Some(NOW));
     assert_eq!(jobs::next_due(&mut conn, JobKind::Agent, NOW).unwrap(), None);
     let first = scratch.write(|c| jobs::claim(c, JobKind::Event, "w", NOW)).unwrap();
     assert_eq!(first.id, 1);
-    assert_eq!(places(&mut conn), [Some(true), Some(false), Some(true), Some(true)]);
+    assert_eq!(places(&mut conn), [Some(true); 4]);
     // One of the same key that comes now waits for its place, and then for its turn.
     scratch.write(|c| insert(c, &deliver("e", Some("k")), NOW));
     let late = add(&mut conn, &keyed(JobKind::Event, "k"));
-    assert_eq!((job(&mut conn, 5).ready, job(&mut conn, late).ready), (None, None));
+    assert_eq!((job(&mut conn, 5).placed, job(&mut conn, late).placed), (None, None));
     let mut taken = Vec::new();
     while let Some(next) = scratch.write(|c| jobs::claim(c, JobKind::Event, "w", NOW)) {
         taken.push(next.id);
@@ -150,7 +150,7 @@ fn a_flood_is_placed_step_by_step_and_whole() {
         let all: Vec<_> = (0..700).map(|n| deliver(&n.to_string(), Some(keys[n % 3]))).collect();
         Recent::default().insert_all(c, all.iter(), NOW)
     });
-    let unplaced = "SELECT count(*) AS n FROM jobs WHERE ready IS NULL";
+    let unplaced = "SELECT count(*) AS n FROM jobs WHERE placed IS NULL";
     let mut conn = scratch.store.connection().unwrap();
     let mut taken = Vec::new();
     while let Some(next) = scratch.write(|c| jobs::claim(c, JobKind::Event, "w", NOW)) {

@@ -88,7 +88,7 @@ pub struct WholeJob {
     pub job: JobView,
     pub dedupe_key: Option<String>,
     pub order_key: Option<String>,
-    /// Head of its order key; others wait for it. `null` = a delivery that nobody has placed among them yet.
+    /// Head of its order key; others wait for it. `null` = finished, or a delivery that nobody has placed among them yet.
     pub ready: Option<bool>,
     /// As JSON, or as text where it is none.
     pub payload: Value,
@@ -98,8 +98,8 @@ pub struct WholeJob {
 
 impl WholeJob {
     /// `task` is the key of the job's task, `run` its newest run.
-    pub fn of(job: Job, task: Option<String>, run: Option<Run>) -> WholeJob {
-        let Job { dedupe_key, order_key, ready, payload, .. } = job.clone();
+    pub fn of(job: Job, ready: Option<bool>, task: Option<String>, run: Option<Run>) -> WholeJob {
+        let Job { dedupe_key, order_key, payload, .. } = job.clone();
         WholeJob {
             job: JobView::of(head(job), task),
             dedupe_key,
@@ -131,7 +131,7 @@ fn head(job: Job) -> JobHead {
         worker,
         dedupe_key: _,
         order_key: _,
-        ready: _,
+        placed: _,
         available_at,
         created_at,
         started_at,

@@ -148,29 +148,49 @@ fn act(conn: &mut Conn, act: &Act) {
             assert!(jobs::retry(conn, job.id).unwrap());
         }
         Act::Delete { which } => {
-            let finished = [JobStatus::Done, JobStatus::Failed, JobStatus::Cancelled];
-            let Some(job) = pick(conn, which, &finished) else { return };
+            let Some(job) = pick(conn, which, JobStatus::ALL) else { return };
             diesel::delete(crate::store::schema::jobs::table.find(job.id)).execute(conn).unwrap();
         }
     }
 }
 
+#[derive(diesel::QueryableByName)]
+struct Slot {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    slot: i64,
+    #[diesel(sql_type = diesel::sql_types::Nullable<diesel::sql_types::BigInt>)]
+    due: Option<i64>,
+}
+
 fn holds(conn: &mut Conn) -> Result<(), TestCaseError> {
     let rows = all(conn);
+    let turns: Vec<Slot> =
+        diesel::sql_query("SELECT slot, due FROM job_turns WHERE unfinished IS NULL").load(conn).unwrap();
     let mut heads: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for job in rows.iter().filter(|j| !j.status.is_finished()) {
+        let place = match (job.status, job.available_at) {
+            (JobStatus::Running, _) => 1,
+            (_, None) => 2,
+            (_, Some(_)) => 3,
+        };
+        let (effects, place) = (40_000_000_000_000, place * 1_000_000_000_000);
+        let found: Vec<_> = turns.iter().filter(|t| t.slot % 1_000_000_000_000 == job.id).collect();
+        let as_it_should = |t: &&Slot| (t.slot, t.due) == (effects + place + job.id, job.available_at);
+        prop_assert!(found.iter().all(as_it_should) && found.len() < 2, "{:?}", job);
         match &job.order_key {
-            None => prop_assert!(job.ready == Some(true), "a job without a key never waits: {:?}", job),
+            None => prop_assert!(!found.is_empty(), "a job without a key never waits: {:?}", job),
             Some(key) => {
                 let (all, heads) = heads.entry(key).or_default();
                 *all += 1;
-                *heads += usize::from(job.status == JobStatus::Running || job.ready == Some(true));
+                *heads += found.len();
             }
         }
     }
     for (key, (all, heads)) in heads {
-        prop_assert_eq!(heads, 1, "{} of {} unfinished jobs of {} are running or ready", heads, all, key);
+        prop_assert_eq!(heads, 1, "{} of {} unfinished jobs of {} have their turn", heads, all, key);
     }
+    let unfinished = |id: i64| rows.iter().any(|j| j.id == id && !j.status.is_finished());
+    prop_assert!(turns.iter().all(|t| unfinished(t.slot % 1_000_000_000_000)), "a finished job keeps no turn");
     let mut recount: BTreeMap<(JobKind, &str), i64> = BTreeMap::new();
     for job in &rows {
         *recount.entry((job.kind, job.status.as_str())).or_default() += 1;
@@ -187,7 +207,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(80))]
 
     #[test]
-    fn exactly_one_unfinished_job_of_a_key_is_running_or_ready(sequence in proptest::collection::vec(acts(), 1..60)) {
+    fn exactly_one_unfinished_job_of_a_key_has_its_turn(sequence in proptest::collection::vec(acts(), 1..60)) {
         let scratch = Scratch::new();
         let mut conn = scratch.store.connection().unwrap();
         for step in &sequence {

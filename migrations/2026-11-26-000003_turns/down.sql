@@ -1,13 +1,14 @@
-DROP INDEX jobs_heads;
-DROP INDEX jobs_ready_later;
 DROP INDEX jobs_unplaced;
 DROP INDEX jobs_key;
-DROP TRIGGER jobs_key_insert;
-DROP TRIGGER jobs_key_turn;
-DROP TRIGGER jobs_head_runs;
-DROP TRIGGER jobs_count_insert;
-DROP TRIGGER jobs_count_update;
-DROP TRIGGER jobs_count_delete;
+DROP TRIGGER jobs_insert;
+DROP TRIGGER jobs_place;
+DROP TRIGGER jobs_turn;
+DROP TRIGGER jobs_end;
+DROP TRIGGER jobs_end_or_revive;
+DROP TRIGGER jobs_delete;
+DROP TRIGGER jobs_delete_unfinished;
+ALTER TABLE jobs RENAME COLUMN placed TO ready;
+UPDATE jobs SET ready = 0 WHERE finished_at IS NULL AND ready = 1 AND order_key IS NOT NULL AND slot NOT IN (SELECT slot FROM job_turns);
 CREATE INDEX jobs_ready_now   ON jobs (kind, id) WHERE status = 'queued' AND ready = 1 AND available_at IS NULL;
 CREATE INDEX jobs_ready_later ON jobs (kind, available_at) WHERE status = 'queued' AND ready = 1 AND available_at IS NOT NULL;
 CREATE INDEX jobs_unplaced    ON jobs (id) WHERE status = 'queued' AND ready IS NULL;
@@ -35,7 +36,8 @@ BEGIN
         WHERE j.order_key = NEW.order_key AND j.order_key IS NOT NULL AND j.status IN ('queued','running') AND j.ready IS NOT NULL AND j.id <> NEW.id)
     WHERE id = NEW.id;
 END;
-ALTER TABLE job_counts RENAME TO counts;
+CREATE TABLE counts AS SELECT * FROM job_counts;
+DROP VIEW job_counts;
 CREATE TABLE job_counts (
     kind   TEXT   NOT NULL,
     status TEXT   NOT NULL,
@@ -46,9 +48,12 @@ INSERT INTO job_counts (kind, status, n)
 SELECT kind, 'done', done FROM counts
 UNION ALL SELECT kind, 'failed', failed FROM counts
 UNION ALL SELECT kind, 'cancelled', cancelled FROM counts
-UNION ALL SELECT kind, 'running', (SELECT count(*) FROM jobs WHERE jobs.kind = counts.kind AND status = 'running') FROM counts
-UNION ALL SELECT kind, 'queued', unfinished - (SELECT count(*) FROM jobs WHERE jobs.kind = counts.kind AND status = 'running') FROM counts;
+UNION ALL SELECT kind, 'running', running FROM counts
+UNION ALL SELECT kind, 'queued', unfinished - running FROM counts;
 DROP TABLE counts;
+DROP TABLE job_turns;
+ALTER TABLE jobs DROP COLUMN slot;
+ALTER TABLE jobs DROP COLUMN lane;
 CREATE TRIGGER jobs_count_insert AFTER INSERT ON jobs WHEN NEW.ready IS NOT NULL BEGIN
     UPDATE job_counts SET n = n + 1 WHERE kind = NEW.kind AND status = NEW.status;
 END;
