@@ -139,11 +139,11 @@ impl Store {
         // Opens what was closed; seldom has anything to do.
         let spare = Arc::new(ScheduledThreadPool::builder().num_threads(1).thread_name_pattern("store").build());
         let StoreOptions { durability, checkpoint_pages, .. } = *options;
-        let connections = |size: u32, timeout_ms, cache_kib| {
+        let connections = |size: u32, open_ahead: u32, timeout_ms, cache_kib| {
             let pragmas = Pragmas { durability, timeout_ms, cache_kib, checkpoint_pages };
             Pool::builder()
                 .max_size(size)
-                .min_idle(Some(1))
+                .min_idle(Some(open_ahead))
                 .test_on_check_out(false)
                 .connection_timeout(Duration::from_secs(10))
                 .connection_customizer(Box::new(pragmas))
@@ -151,8 +151,9 @@ impl Store {
                 .build(ConnectionManager::new(url))
                 .map_err(|e| open(e.to_string()))
         };
-        let writer = connections(1, WRITERS_TIMEOUT_MS, WRITERS_CACHE_KIB)?;
-        let readers = connections(options.pool_size.max(1), READERS_TIMEOUT_MS, READERS_CACHE_KIB)?;
+        let writer = connections(1, 1, WRITERS_TIMEOUT_MS, WRITERS_CACHE_KIB)?;
+        // One that is open and not asked for is 0.1 MB and more.
+        let readers = connections(options.pool_size.max(1), 0, READERS_TIMEOUT_MS, READERS_CACHE_KIB)?;
         let turnstile = Arc::new(Turnstile::of(&options.path));
         let store = Store { readers, writer, path: options.path.clone(), turnstile, patience: options.patience };
         store.verify(options.durability)?;
