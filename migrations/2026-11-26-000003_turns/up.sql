@@ -27,7 +27,7 @@ ALTER TABLE jobs ADD COLUMN slot BIGINT GENERATED ALWAYS AS (
         WHEN available_at IS NULL THEN 2000000000000 ELSE 3000000000000 END END) VIRTUAL;
 
 -- Of an `order_key` exactly one unfinished job is here, and of those without a key each. One number, and not several columns: it
--- is found with a fifth of the work, and a claim looks ten times.
+-- is found with less than half the work, and an end and the next claim look some ten times.
 CREATE TABLE job_turns (
     slot       INTEGER PRIMARY KEY NOT NULL, -- the job's; a lane alone = the counters of the kind
     due        BIGINT,                       -- the job's `available_at`
