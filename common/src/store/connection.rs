@@ -25,6 +25,10 @@ const READERS_TIMEOUT_MS: u32 = 12;
 /// Writers wait by themselves: SQLite's handler sleeps longer and longer and so starves those who wait.
 const WRITERS_TIMEOUT_MS: u32 = 0;
 
+/// How long opening waits for others.
+const OPENING: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
 /// Pages in memory of the connection that writes, in KiB. A batch of deliveries must fit, or its pages are written twice.
 const WRITERS_CACHE_KIB: u32 = 2000;
 /// The same of one that reads.
@@ -145,7 +149,7 @@ impl Store {
                 .max_size(size)
                 .min_idle(Some(open_ahead))
                 .test_on_check_out(false)
-                .connection_timeout(Duration::from_secs(10))
+                .connection_timeout(OPENING)
                 .connection_customizer(Box::new(pragmas))
                 .thread_pool(Arc::clone(&spare))
                 .build(ConnectionManager::new(url))
@@ -244,8 +248,16 @@ impl Store {
     }
 
     fn verify(&self, durability: Durability) -> Result<(), StoreError> {
+        let give_up = Instant::now() + OPENING;
         for pool in [&self.writer, &self.readers] {
-            Store::verify_one(&mut *self.of(pool, Duration::from_secs(10))?, durability)?;
+            let mut conn = self.of(pool, OPENING)?;
+            // Others may be making, migrating or recovering it; a connection by itself waits for no longer than in use.
+            while let Err(error) = Store::verify_one(&mut conn, durability) {
+                if !error.is_busy() || Instant::now() > give_up {
+                    return Err(error);
+                }
+                std::thread::sleep(LOOK_AGAIN);
+            }
         }
         Ok(())
     }

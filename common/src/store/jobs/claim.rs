@@ -8,10 +8,8 @@ use crate::store::deliveries::{bundle, unbundle_oldest};
 use crate::store::error::StoreError;
 use crate::store::prepared::prepared;
 use crate::store::schema::jobs;
-use diesel::dsl::SqlTypeOf;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use std::ops::Range;
 
 /// Deliveries placed in one transaction at most.
 const PLACED_AT_ONCE: i64 = 256;
@@ -32,17 +30,6 @@ prepared! {
 }
 
 prepared! {
-    /// Nothing where a job has fallen due, whose turn it may be.
-    Oldest -> SqlTypeOf<<jobs::table as Table>::AllColumns>:
-    "SELECT id, kind, role, repo, task_id, status, attempts, max_attempts, \
-    transient_attempts, recoveries, run_id, error, note, worker, dedupe_key, order_key, placed, available_at, created_at, \
-    started_at, finished_at, payload FROM jobs WHERE id = (SELECT slot - " from: i64 as BigInt =>
-    " FROM job_turns WHERE slot >= " first: i64 as BigInt => " AND slot < " end: i64 as BigInt => " ORDER BY slot LIMIT 1) \
-    AND NOT EXISTS (SELECT 1 FROM job_turns INDEXED BY job_turns_later WHERE slot / 10000000000000 = " kind: i64 as BigInt =>
-    " AND due IS NOT NULL AND due <= " now: i64 as BigInt => ")"
-}
-
-prepared! {
     Start: "UPDATE OR FAIL jobs SET status = 'running', attempts = attempts + 1, worker = " worker: str as Text =>
     ", started_at = " now: i64 as BigInt =>
     " WHERE id = " id: i64 as BigInt => " AND status = 'queued'"
@@ -55,9 +42,7 @@ prepared! {
 /// Claims the oldest due job of a kind for `worker`, or `None`. Call it inside an immediate transaction; a
 /// [`finish`](super::finish) may share it.
 pub fn claim(conn: &mut Conn, kind: JobKind, worker: &str, now: i64) -> Result<Option<Job>, StoreError> {
-    let (Range { start: from, end }, number) = (turns::of_ready(kind), turns::number(kind));
-    let oldest = Oldest { from: &from, first: &from, end: &end, kind: &number, now: &now };
-    if let Some(job) = oldest.get_result(conn).optional()? {
+    if let Some(job) = turns::oldest(conn, kind, now)? {
         return start(conn, job, worker, now);
     }
     promote_due(conn, kind, now)?;

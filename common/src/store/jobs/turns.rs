@@ -5,6 +5,8 @@ use crate::domain::job::JobKind;
 use crate::store::connection::Conn;
 use crate::store::error::StoreError;
 use crate::store::prepared::prepared;
+use crate::store::schema::jobs;
+use diesel::dsl::SqlTypeOf;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable};
 use std::ops::Range;
@@ -15,7 +17,7 @@ const LANE: i64 = 10_000_000_000_000;
 const PLACE: i64 = LANE / 10;
 
 /// What a job's slot begins with, as in the migration: the kind's number.
-pub(super) const fn number(kind: JobKind) -> i64 {
+const fn number(kind: JobKind) -> i64 {
     match kind {
         JobKind::Event => 1,
         JobKind::Agent => 2,
@@ -30,12 +32,12 @@ pub(super) const fn counters(kind: JobKind) -> i64 {
 }
 
 /// The slots of the jobs of a kind that run.
-pub(super) const fn of_running(kind: JobKind) -> Range<i64> {
+const fn of_running(kind: JobKind) -> Range<i64> {
     counters(kind) + PLACE..counters(kind) + 2 * PLACE
 }
 
 /// The slots of those that may run now; the first is the oldest.
-pub(super) const fn of_ready(kind: JobKind) -> Range<i64> {
+const fn of_ready(kind: JobKind) -> Range<i64> {
     counters(kind) + 2 * PLACE..counters(kind) + 3 * PLACE
 }
 
@@ -59,6 +61,17 @@ prepared! {
 }
 
 prepared! {
+    /// Nothing where a job has fallen due.
+    Oldest -> SqlTypeOf<<jobs::table as Table>::AllColumns>:
+    "SELECT id, kind, role, repo, task_id, status, attempts, max_attempts, \
+    transient_attempts, recoveries, run_id, error, note, worker, dedupe_key, order_key, placed, available_at, created_at, \
+    started_at, finished_at, payload FROM jobs WHERE id = (SELECT slot - " from: i64 as BigInt =>
+    " FROM job_turns WHERE slot >= " first: i64 as BigInt => " AND slot < " end: i64 as BigInt => " ORDER BY slot LIMIT 1) \
+    AND NOT EXISTS (SELECT 1 FROM job_turns INDEXED BY job_turns_later WHERE slot / 10000000000000 = " kind: i64 as BigInt =>
+    " AND due IS NOT NULL AND due <= " now: i64 as BigInt => ")"
+}
+
+prepared! {
     HasItsTurn -> Bool:
     "SELECT EXISTS (SELECT 1 FROM jobs JOIN job_turns ON job_turns.slot = jobs.slot WHERE jobs.id = " id: i64 as BigInt => ")"
 }
@@ -69,6 +82,13 @@ fn job_at(slot: i64) -> i64 {
 
 fn jobs_at(slots: Vec<i64>) -> Vec<i64> {
     slots.into_iter().map(job_at).collect()
+}
+
+/// The oldest job of a kind that may run now, unless one has fallen due that may be older.
+pub(super) fn oldest(conn: &mut Conn, kind: JobKind, now: i64) -> Result<Option<Job>, StoreError> {
+    let (Range { start: from, end }, kind) = (of_ready(kind), number(kind));
+    let oldest = Oldest { from: &from, first: &from, end: &end, kind: &kind, now: &now };
+    Ok(oldest.get_result(conn).optional()?)
 }
 
 /// The oldest job of a kind that may run now.
