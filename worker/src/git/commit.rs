@@ -1,15 +1,16 @@
 //! Turning what an agent left in its worktree into a commit on the task's branch, whatever state the
-//! worktree was left in (see `settle`). Nested repositories are never entered.
+//! worktree was left in (see `settle`), by an index of our own (see `staging`).
 
 use super::call::Call;
 use super::command::GitSettings;
 use super::error::GitError;
-use super::repos::Repos;
+use super::nested::small_file;
+use super::repos::{Repos, commit_id};
+use super::staging::Room;
 use super::worktree::{Site, Worktree};
 use orch_common::domain::stage::CommitId;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 /// Who a commit is by.
@@ -40,9 +41,8 @@ impl Identity {
 }
 
 impl Repos {
-    /// Commits everything in the worktree that is not ignored. `None` when there is nothing to commit, so
-    /// doing it again is harmless. Nested repositories and submodules are left out: looking into them would
-    /// obey their configuration. No agent may be at work in it.
+    /// Commits everything in the worktree that is not ignored, by an index of our own (see `staging`). `None` when there
+    /// is nothing to commit, so doing it again is harmless. No agent may be at work in it.
     pub async fn commit_all(
         &self,
         worktree: &Worktree,
@@ -51,63 +51,86 @@ impl Repos {
         cancel: &CancellationToken,
     ) -> Result<Option<CommitId>, GitError> {
         self.settle(worktree, cancel).await?;
-        self.stage_everything(&worktree.mirror, || worktree.call(), cancel).await?;
-        let merging = worktree.admin.join("MERGE_HEAD").exists();
-        if !merging && !self.is_staged(worktree, cancel).await? {
+        let (room, tip) = (Room::of(worktree), self.head(worktree, cancel).await?);
+        let staged = self.stage(&room, Some(&tip), &worktree.key, cancel).await?;
+        let merged = self.merge_under_way(worktree, &tip, cancel).await?;
+        if merged.is_none() && staged.tree == self.tree_of(&room, &tip, cancel).await? {
+            staged.becomes_index_of(&worktree.admin)?;
             return Ok(None);
         }
-        let commit = worktree
-            .call()
-            .args(["commit", "--quiet", "--no-verify", "--no-gpg-sign", "--cleanup=whitespace"])
-            .args(["--allow-empty-message", "--file=-"])
-            .input(message.replace('\0', "").into_bytes());
-        self.git(&worktree.mirror, author.signs(commit), cancel).await?;
-        self.head(worktree, cancel).await.map(Some)
+        let parents: Vec<CommitId> = std::iter::once(tip).chain(merged).collect();
+        let commit = self.commit_tree(&room, &staged.tree, &parents, message, author, cancel).await?;
+        self.set_ref(&worktree.mirror, &worktree.branch_ref(), &commit, cancel).await?;
+        staged.becomes_index_of(&worktree.admin)?;
+        end_merge(worktree)?;
+        Ok(Some(commit))
     }
 
-    /// Whether the worktree differs from its head: changed, staged or new files that are not ignored.
+    /// Whether the worktree differs from its head: changed or new files that are not ignored.
     pub async fn is_dirty(&self, worktree: &Worktree, cancel: &CancellationToken) -> Result<bool, GitError> {
-        let call = worktree.call().args(["status", "--porcelain", "-z", "--ignore-submodules=all"]).cut_at(1);
-        Ok(!self.git(&worktree.mirror, call, cancel).await?.stdout.is_empty())
+        let (room, tip) = (Room::of(worktree), self.head(worktree, cancel).await?);
+        let staged = self.stage(&room, Some(&tip), &worktree.key, cancel).await?;
+        let dirty = staged.tree != self.tree_of(&room, &tip, cancel).await?;
+        staged.discard()?;
+        Ok(dirty)
     }
 
-    /// `git add` of all that is not a repository of its own. `call` makes a call with the right index.
-    pub(super) async fn stage_everything<'a>(
+    /// The tree of a commit.
+    pub(super) async fn tree_of(
         &self,
-        mirror: &Path,
-        call: impl Fn() -> Call<'a>,
+        room: &Room,
+        commit: &CommitId,
         cancel: &CancellationToken,
-    ) -> Result<(), GitError> {
-        let listed = call().args(["ls-files", "-z", "--stage", "--others", "--exclude-standard"]);
-        let listed = self.git(mirror, listed, cancel).await?;
-        let mut spec = b".".to_vec();
-        for name in listed.stdout.split(|b| *b == 0).filter_map(nested_repository) {
-            spec.extend_from_slice(b"\0:(top,exclude,literal)");
-            spec.extend_from_slice(name);
-        }
-        let add = call().args(["add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul"]).input(spec);
-        self.git(mirror, add, cancel).await.map(drop)
+    ) -> Result<String, GitError> {
+        let call = room.call().args(["rev-parse", "--verify", "--end-of-options", &format!("{commit}^{{tree}}")]);
+        Ok(self.do_in(room, call, cancel).await?.line())
     }
 
-    async fn is_staged(&self, w: &Site, cancel: &CancellationToken) -> Result<bool, GitError> {
-        let call = w.call().args(["diff-index", "--cached", "--quiet", "--ignore-submodules=none", "HEAD", "--"]);
-        let output = self.try_git(&w.mirror, call, cancel).await?;
-        match output.code {
-            0 => Ok(false),
-            1 => Ok(true),
-            _ => Err(output.error()),
+    /// Makes a commit that no ref has yet.
+    pub(super) async fn commit_tree(
+        &self,
+        room: &Room,
+        tree: &str,
+        parents: &[CommitId],
+        message: &str,
+        author: &Identity,
+        cancel: &CancellationToken,
+    ) -> Result<CommitId, GitError> {
+        let mut call = room.call().args(["commit-tree", "--no-gpg-sign", tree]);
+        for parent in parents {
+            call = call.args(["-p", parent.as_str()]);
         }
+        let text = format!("{}\n", message.replace('\0', "").trim_end());
+        let call = author.signs(call).input(text.into_bytes());
+        commit_id(&self.do_in(room, call, cancel).await?.line())
+    }
+
+    /// The commit that an agent was merging into the branch when it ended.
+    async fn merge_under_way(
+        &self,
+        w: &Site,
+        tip: &CommitId,
+        cancel: &CancellationToken,
+    ) -> Result<Option<CommitId>, GitError> {
+        let Some(text) = small_file(&w.admin.join("MERGE_HEAD"), 8192) else { return Ok(None) };
+        let text = String::from_utf8_lossy(&text);
+        let Ok(other) = text.lines().next().unwrap_or_default().parse::<CommitId>() else { return Ok(None) };
+        let call = Call::bare(&w.mirror).args(["cat-file", "-e", &format!("{other}^{{commit}}")]);
+        let there = self.try_git(&w.mirror, call, cancel).await?.code == 0;
+        Ok(if there && !self.is_ancestor(&w.mirror, &other, tip, cancel).await? { Some(other) } else { None })
     }
 }
 
-/// The path in a line of `ls-files --stage --others`, if it is a submodule (`160000 ...<TAB>path`) or an
-/// untracked repository (`path/`).
-fn nested_repository(line: &[u8]) -> Option<&[u8]> {
-    if let Some(rest) = line.strip_prefix(b"160000 ") {
-        let tab = rest.iter().position(|b| *b == b'\t')?;
-        return rest.get(tab + 1..);
+/// What git itself removes when a merge is committed.
+fn end_merge(w: &Site) -> Result<(), GitError> {
+    for name in ["MERGE_HEAD", "MERGE_MSG", "MERGE_MODE", "AUTO_MERGE", "CHERRY_PICK_HEAD", "REVERT_HEAD"] {
+        match std::fs::remove_file(w.admin.join(name)) {
+            Ok(()) => {}
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(GitError::io(format!("removing {name}"), e)),
+        }
     }
-    line.strip_suffix(b"/")
+    Ok(())
 }
 
 /// A path out of a `-z` list.

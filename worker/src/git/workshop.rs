@@ -10,6 +10,7 @@ use super::commit::Identity;
 use super::delete::delete_tree;
 use super::error::GitError;
 use super::repos::{Place, Repos, commit_id};
+use super::staging::Room;
 use super::worktree::{Site, Worktree};
 use orch_common::domain::stage::CommitId;
 use rustix::fs::{AtFlags, Mode, OFlags, open, unlinkat};
@@ -46,6 +47,10 @@ pub struct Workshop {
 impl Workshop {
     fn git_dir(&self) -> PathBuf {
         self.path.join(".git")
+    }
+
+    pub(super) fn room(&self) -> Room {
+        Room { git_dir: self.git_dir(), work: self.path.clone(), tenant: Some(self.tenant.clone()) }
     }
 
     fn exists(&self) -> bool {
@@ -165,7 +170,7 @@ impl Repos {
         }
         tidy_locks(shop);
         if let Some((message, author)) = commit {
-            self.commit_inside(shop, message, author, cancel).await?;
+            self.commit_inside(shop, &worktree.key, message, author, cancel).await?;
         }
         let news = self.inside(shop).args(["rev-list", "--count", "HEAD", "--not", "--remotes=origin", "--"]);
         let news = self.try_inside(news, cancel).await?;
@@ -198,18 +203,26 @@ impl Repos {
     async fn commit_inside(
         &self,
         shop: &Workshop,
+        key: &str,
         message: &str,
         author: &Identity,
         cancel: &CancellationToken,
     ) -> Result<(), GitError> {
-        self.do_inside(self.inside(shop).args(["add", "--all", "--", "."]), cancel).await?;
-        let staged = self.inside(shop).args(["diff-index", "--cached", "--quiet", "HEAD", "--"]);
-        if self.try_inside(staged, cancel).await?.code == 0 {
-            return Ok(());
+        let room = shop.room();
+        let born = self.inside(shop).args(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]);
+        let born = self.try_inside(born, cancel).await?;
+        let tip = if born.code == 0 { Some(commit_id(&born.line())?) } else { None };
+        let staged = self.stage(&room, tip.as_ref(), key, cancel).await?;
+        let was = match &tip {
+            Some(tip) => Some(self.tree_of(&room, tip, cancel).await?),
+            None => None,
+        };
+        if was.as_ref() != Some(&staged.tree) {
+            let parents: Vec<CommitId> = tip.into_iter().collect();
+            let commit = self.commit_tree(&room, &staged.tree, &parents, message, author, cancel).await?;
+            self.do_inside(self.inside(shop).args(["update-ref", "HEAD", commit.as_str()]), cancel).await?;
         }
-        let commit = ["commit", "--quiet", "--no-verify", "--no-gpg-sign", "--cleanup=whitespace", "--file=-"];
-        let commit = self.inside(shop).args(commit).input(message.replace('\0', "").into_bytes());
-        self.do_inside(author.signs(commit), cancel).await.map(drop)
+        staged.becomes_index_of(&shop.git_dir())
     }
 
     /// Throws away what a run of the tests left. Caches that are ignored stay.

@@ -109,7 +109,7 @@ async fn a_git_file_that_leads_to_another_repository_is_not_followed() {
 }
 
 #[tokio::test]
-async fn nested_repositories_and_submodules_are_neither_entered_nor_committed() {
+async fn nested_repositories_become_files_and_submodules_stay_and_neither_is_entered() {
     let w = World::new();
     let (script, mark) = trap(&w);
     // The person's repository has a submodule.
@@ -135,7 +135,9 @@ async fn nested_repositories_and_submodules_are_neither_entered_nor_committed() 
     write(&tree.path, "own", "1");
     let head = w.commit(&tree).await.unwrap();
     let changed = w.repos.changed_files(REPO, &tree.head, &head, &w.cancel).await.unwrap();
-    assert_eq!(changed, [PathBuf::from("own")]);
+    assert_eq!(changed, ["cloned/inner", "odd\nname/inner", "own"].map(PathBuf::from));
+    assert_eq!(git(&w.mirror(), &["show", &format!("{head}:cloned/inner")]), "y");
+    assert_eq!(git(&w.mirror(), &["rev-parse", &format!("{head}:sub")]), commit, "the pointer of the submodule");
     assert_eq!(w.commit(&tree).await, None);
     w.repos.refresh(&tree, &w.remote, &w.cancel).await.unwrap();
     w.repos.is_dirty(&tree, &w.cancel).await.unwrap();
