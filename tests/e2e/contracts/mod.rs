@@ -2,6 +2,10 @@
 //! that goes wrong between two programs.
 
 mod effects;
+mod forge_calls;
+mod forge_ci;
+mod forge_merges;
+mod forge_people;
 mod gitea_merge;
 mod recorded_gitea;
 mod recorded_plane;

@@ -145,8 +145,6 @@ async fn a_review_counts_by_who_gives_it_and_by_the_gate() {
         ("reviewer_verdict", "maria", "REQUEST_CHANGES", "forge review_rejected"),
         ("review_approved", FakeGitea::REVIEWER, "APPROVED", "forge review_approved"),
         ("review_approved", FakeGitea::REVIEWER, "REQUEST_CHANGES", "forge review_rejected"),
-        ("review_approved", FakeGitea::BOT, "APPROVED", ""),
-        ("review_approved", FakeGitea::BOT, "REQUEST_CHANGES", ""),
     ];
     for (gate, login, state, waits) in table {
         for told in [true, false] {

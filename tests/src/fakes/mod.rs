@@ -4,10 +4,6 @@
 
 mod courier;
 mod gitea;
-mod gitea_git;
-mod gitea_hooks;
-mod gitea_rest;
-mod gitea_reviews;
 mod plane;
 mod plane_hooks;
 mod plane_rest;
@@ -15,7 +11,9 @@ mod server;
 mod telegram;
 
 pub use courier::Delivery;
-pub use gitea::{CommentRow, FakeGitea, PullRow, ReviewRow, StatusRow};
+pub use gitea::{
+    BranchRule, CommentRow, FakeGitea, InlineRow, NewActionJob, Origin, PullRow, ReviewRow, Right, StatusRow,
+};
 pub use plane::{CommentView, FakePlane, ItemView, LinkView};
 pub use server::{Fault, Reply, Request, Server};
 pub use telegram::FakeTelegram;

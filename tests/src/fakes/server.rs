@@ -78,6 +78,8 @@ pub enum Fault {
     LostAnswer,
     /// Handled, and answered after this time.
     Slow(Duration),
+    /// Handled after this time, whether or not somebody still waits for the answer.
+    Late(Duration),
 }
 
 impl Fault {
@@ -201,6 +203,15 @@ async fn respond(inner: Arc<Inner>, handler: Handler, request: HttpRequest, body
             let reply = handler(&request);
             actix_web::rt::time::sleep(pause).await;
             (reply, false)
+        }
+        Some(Fault::Late(pause)) => {
+            let (handler, late) = (Arc::clone(&handler), request.clone());
+            // A task of its own: it goes on where the client has gone away.
+            let deed = actix_web::rt::spawn(async move {
+                actix_web::rt::time::sleep(pause).await;
+                handler(&late)
+            });
+            (deed.await.unwrap(), false)
         }
         None => (handler(&request), false),
     };

@@ -1,26 +1,13 @@
 //! The forge's webhook deliveries: a fixture of the same kind with this world's values in it, signed.
 
-use super::courier::{Delivery, sign};
-use super::fixture_json;
-use super::gitea::{CommentRow, FakeGitea, ReviewRow, StatusRow, World};
+use super::FakeGitea;
+use super::rights::account;
+use super::world::{CommentRow, ReviewRow, StatusRow, World};
+pub(super) use crate::fakes::courier::Courier;
+use crate::fakes::courier::{Delivery, sign};
+use crate::fakes::fixture_json;
 use serde_json::{Value, json};
 use uuid::Uuid;
-
-/// The id of an account; the bot's is that of `GET /user`.
-pub(super) fn account_id(login: &str) -> i64 {
-    match login {
-        FakeGitea::BOT => 5,
-        other => 1000 + other.bytes().map(i64::from).sum::<i64>(),
-    }
-}
-
-pub(super) fn account(login: &str) -> Value {
-    let mut user = fixture_json("gitea/rest_comment.json")["user"].clone();
-    user["id"] = json!(account_id(login));
-    user["login"] = json!(login);
-    user["username"] = json!(login);
-    user
-}
 
 impl World {
     pub(super) fn pushed(&self, repo: &str, branch: &str, moved: (&str, &str), login: &str) -> Delivery {
@@ -45,6 +32,15 @@ impl World {
         self.delivery(body, repo, login, ("pull_request", "pull_request"))
     }
 
+    /// Somebody is asked for a review, or no longer.
+    pub(super) fn review_asked(&self, repo: &str, number: i64, action: &str, login: &str) -> Delivery {
+        let mut body = fixture_json("gitea/pull_request_review_requested.json");
+        body["action"] = json!(action);
+        body["number"] = json!(number);
+        body["pull_request"] = self.pull_json(repo, number);
+        self.delivery(body, repo, login, ("pull_request", "pull_request_review_request"))
+    }
+
     pub(super) fn reviewed(&self, repo: &str, number: i64, review: &ReviewRow) -> Delivery {
         let word = match review.state.as_str() {
             "APPROVED" => "approved",
@@ -55,6 +51,7 @@ impl World {
         body["number"] = json!(number);
         body["pull_request"] = self.pull_json(repo, number);
         body["review"]["content"] = json!(review.body);
+        body["commit_id"] = json!(review.commit);
         let (event, kind) = (format!("pull_request_{word}"), format!("pull_request_review_{word}"));
         self.delivery(body, repo, &review.login, (&event, &kind))
     }
@@ -78,7 +75,7 @@ impl World {
         self.delivery(body, repo, &comment.login, ("issue_comment", "pull_request_comment"))
     }
 
-    fn delivery(&self, mut body: Value, repo: &str, login: &str, names: (&str, &str)) -> Delivery {
+    pub(super) fn delivery(&self, mut body: Value, repo: &str, login: &str, names: (&str, &str)) -> Delivery {
         body["repository"] = self.repo_json(repo);
         body["sender"] = account(login);
         let body = serde_json::to_string_pretty(&body).unwrap();

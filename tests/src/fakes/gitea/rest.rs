@@ -1,0 +1,259 @@
+//! The forge's REST API over the world, with the differences of its versions.
+
+use super::FakeGitea;
+use super::deliveries::Courier;
+use super::rights::{Right, account};
+use super::world::{CommentRow, World};
+use super::{actions, pulls, statuses};
+use crate::fakes::fixture_json;
+use crate::fakes::server::{Reply, Request};
+use serde_json::{Value, json};
+
+const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
+
+/// What is left of a request's path.
+pub(super) type Place<'a> = &'a [&'a str];
+
+pub(super) fn handle(world: &mut World, courier: &Courier, request: &Request) -> Reply {
+    let segments = request.segments();
+    if segments == ["api", "v1", "version"] {
+        return Reply::json(200, json!({ "version": world.version_text() }));
+    }
+    let login = match caller(world, request) {
+        Ok(login) => login,
+        Err(refusal) => return refusal,
+    };
+    if world.hidden_from_reviewer && login == FakeGitea::REVIEWER && segments.contains(&"repos") {
+        return not_found();
+    }
+    if let Some(refusal) = lacking_scope(world, request, &segments) {
+        return refusal;
+    }
+    match segments.as_slice() {
+        ["api", "v1", "user"] => Reply::json(200, account(&login)),
+        ["api", "v1", "orgs", FakeGitea::OWNER, "teams"] => {
+            let teams = world.teams.keys().enumerate().map(|(n, name)| json!({ "id": 70 + n, "name": name }));
+            list(teams.collect(), request)
+        }
+        ["api", "v1", "teams", id, "members"] => {
+            let team = world.teams.values().enumerate().find(|(n, _)| (70 + n).to_string() == *id);
+            match team {
+                Some((_, names)) => list(names.iter().map(|name| world.shown(name)).collect(), request),
+                None => not_found(),
+            }
+        }
+        ["api", "v1", "repos", FakeGitea::OWNER, repo, rest @ ..] if world.repos.contains_key(*repo) => {
+            if world.repos[*repo].private && world.right(&login) < Right::Read {
+                return not_found();
+            }
+            for closed in world.observe(repo) {
+                courier.take(world.about_pull(repo, closed, "pull_request_closed_unmerged", "hugo"));
+            }
+            in_repo(world, courier, request, (repo, &login), rest)
+        }
+        _ => not_found(),
+    }
+}
+
+/// The account of a request's token; a person's is that of [`FakeGitea::token_of`].
+fn caller(world: &World, request: &Request) -> Result<String, Reply> {
+    match request.header("authorization").map(|given| given.strip_prefix("token ").unwrap_or_default()) {
+        None => Err(error(401, "token is required")),
+        Some(FakeGitea::TOKEN) => Ok(FakeGitea::BOT.to_owned()),
+        Some(FakeGitea::REVIEWER_TOKEN) => Ok(FakeGitea::REVIEWER.to_owned()),
+        Some(other) => match other.strip_prefix("fake-token-of-") {
+            Some(login) if !world.deleted.iter().any(|gone| gone == login) => Ok(login.to_owned()),
+            _ => Err(error(401, "invalid username, password or token")),
+        },
+    }
+}
+
+/// Asked before anything else of a request is looked at.
+fn lacking_scope(world: &World, request: &Request, segments: &[&str]) -> Option<Reply> {
+    let given = world.scopes.as_ref()?;
+    let level = if request.method == "GET" { "read" } else { "write" };
+    let kind = match segments {
+        ["api", "v1", "user", ..] => "user",
+        ["api", "v1", "orgs" | "teams", ..] => "organization",
+        _ if segments.contains(&"issues") => "issue",
+        _ => "repository",
+    };
+    let enough = |scope: &String| *scope == format!("{level}:{kind}") || *scope == format!("write:{kind}");
+    let why = format!("token does not have at least one of required scope(s), required=[{level}:{kind}]");
+    (!given.iter().any(enough)).then(|| error(403, &why))
+}
+
+pub(super) fn error(status: u16, message: &str) -> Reply {
+    Reply::json(status, json!({ "message": message, "url": "http://git.example.test:3000/api/swagger" }))
+}
+
+pub(super) fn not_found() -> Reply {
+    error(404, "not found")
+}
+
+fn in_repo(
+    world: &mut World,
+    courier: &Courier,
+    request: &Request,
+    (repo, login): (&str, &str),
+    rest: Place<'_>,
+) -> Reply {
+    let body = request.json();
+    match (request.method.as_str(), rest) {
+        ("GET", []) => Reply::json(200, world.repo_json(repo)),
+        ("POST", ["branches"]) => create_branch(world, courier, repo, &body),
+        ("GET", ["branches", name @ ..]) => {
+            let name = name.join("/");
+            match world.repos[repo].head(&name) {
+                Some(sha) => Reply::json(200, branch_json(world, (repo, login), &name, &sha)),
+                None => not_found(),
+            }
+        }
+        ("DELETE", ["branches", name @ ..]) => delete_branch(world, courier, repo, &name.join("/"), login),
+        (_, ["branch_protections"]) if world.right(login) < Right::Admin => {
+            error(403, "user should be an owner or a collaborator with admin write of a repository")
+        }
+        (_, ["pulls", ..]) if world.repos[repo].without_pulls => not_found(),
+        (_, ["pulls", rest @ ..]) => pulls::pulls(world, courier, request, (repo, login), rest),
+        ("GET", ["commits", sha, "status"]) => statuses::combined(world, request, repo, sha),
+        ("GET", ["commits", sha, "statuses"]) => statuses::all(world, request, repo, sha),
+        ("POST", ["statuses", sha]) => statuses::set(world, courier, (repo, sha, login), &body),
+        (_, ["actions", rest @ ..]) => actions::actions(world, request, (repo, login), rest),
+        (_, ["issues", number, "comments"]) => match pulls::number_of(world, repo, number) {
+            Some(number) => comments(world, courier, request, (repo, number, login)),
+            None => not_found(),
+        },
+        (_, ["hooks", ..]) if world.right(login) < Right::Admin => {
+            error(403, "user should be an owner or a collaborator with admin write of a repository")
+        }
+        (_, ["hooks", rest @ ..]) => hooks(world, request, repo, rest),
+        _ => not_found(),
+    }
+}
+
+pub(super) fn paged<T>(all: Vec<T>, request: &Request) -> (Vec<T>, usize) {
+    let number = |key: &str, default: usize| request.query(key).and_then(|v| v.parse().ok()).unwrap_or(default);
+    let (page, limit, total) = (number("page", 1).max(1), number("limit", 30).clamp(1, 50), all.len());
+    (all.into_iter().skip((page - 1) * limit).take(limit).collect(), total)
+}
+
+pub(super) fn list(all: Vec<Value>, request: &Request) -> Reply {
+    let (page, total) = paged(all, request);
+    Reply::json(200, page.into()).with("x-total-count", total)
+}
+
+fn branch_json(world: &World, (repo, login): (&str, &str), name: &str, sha: &str) -> Value {
+    let mut branch = fixture_json("gitea/rest_branch.json");
+    let rule = world.repos[repo].rules.get(name);
+    branch["name"] = json!(name);
+    branch["commit"]["id"] = json!(sha);
+    branch["protected"] = json!(rule.is_some());
+    branch["user_can_push"] = json!(rule.is_none() && world.right(login) >= Right::Write);
+    branch["user_can_merge"] = json!(world.may_merge(repo, name, login));
+    let contexts = rule.map(|rule| rule.contexts.clone()).unwrap_or_default();
+    branch["required_approvals"] = json!(rule.map_or(0, |rule| rule.required_approvals));
+    branch["enable_status_check"] = json!(!contexts.is_empty());
+    branch["status_check_contexts"] = json!(contexts);
+    branch
+}
+
+fn create_branch(world: &mut World, courier: &Courier, repo: &str, body: &Value) -> Reply {
+    let Some(name) = body["new_branch_name"].as_str() else {
+        return error(422, "[NewBranchName]: Required");
+    };
+    let row = world.repo(repo);
+    if row.head(name).is_some() {
+        return error(409, "The branch already exists.");
+    }
+    if row.takes_the_name(name) {
+        return error(409, "The branch with the same name already exists.");
+    }
+    let Some(sha) = row.head(body["old_ref_name"].as_str().unwrap_or("main")) else {
+        return error(500, "");
+    };
+    row.create_branch(name, &sha);
+    courier.take(world.branch_event(repo, name, "create", FakeGitea::BOT));
+    courier.take(world.pushed(repo, name, (NO_COMMIT, &sha), FakeGitea::BOT));
+    Reply::json(201, branch_json(world, (repo, FakeGitea::BOT), name, &sha))
+}
+
+/// An open pull request of the branch is closed with it.
+fn delete_branch(world: &mut World, courier: &Courier, repo: &str, name: &str, login: &str) -> Reply {
+    if world.repos[repo].head(name).is_none() {
+        return not_found();
+    }
+    world.repo(repo).delete_branch(name);
+    courier.take(world.branch_event(repo, name, "delete", login));
+    for closed in world.observe(repo) {
+        courier.take(world.about_pull(repo, closed, "pull_request_closed_unmerged", login));
+    }
+    Reply::empty(204)
+}
+
+fn comment_json(world: &World, row: &CommentRow) -> Value {
+    let mut comment = fixture_json("gitea/rest_comment.json");
+    comment["id"] = json!(row.id);
+    comment["body"] = json!(row.body);
+    comment["user"] = world.shown(&row.login);
+    comment
+}
+
+fn comments(
+    world: &mut World,
+    courier: &Courier,
+    request: &Request,
+    (repo, number, login): (&str, i64, &str),
+) -> Reply {
+    if request.method == "GET" {
+        let rows = world.repos[repo].comments.get(&number).cloned().unwrap_or_default();
+        return Reply::json(200, rows.iter().map(|row| comment_json(world, row)).collect());
+    }
+    let Some(text) = request.json()["body"].as_str().map(str::to_owned) else {
+        return error(422, "[Body]: Required");
+    };
+    let row = CommentRow { id: world.next_id(), login: login.to_owned(), body: text };
+    world.repo(repo).comments.entry(number).or_default().push(row.clone());
+    courier.take(world.commented(repo, number, &row));
+    if world.repos[repo].comments_panic > 0 {
+        world.repo(repo).comments_panic -= 1;
+        let headers = vec![("content-type", "text/html; charset=utf-8".to_owned())];
+        return Reply { status: 500, headers, body: b"<!DOCTYPE html><title>Internal Server Error</title>".to_vec() };
+    }
+    Reply::json(201, comment_json(world, &row))
+}
+
+fn hooks(world: &mut World, request: &Request, repo: &str, rest: &[&str]) -> Reply {
+    let (id, version) = (world.next_id(), world.version);
+    let row = world.repo(repo);
+    match (request.method.as_str(), rest) {
+        ("GET", []) => list(row.hooks.iter().map(|(_, hook)| hook.clone()).collect(), request),
+        ("POST", []) => {
+            let body = request.json();
+            let asked = body["events"].as_array().cloned().unwrap_or_default();
+            let known = |e: &&Value| version >= (1, 23) || **e != json!("status");
+            let mut hook = fixture_json("gitea/rest_hook.json");
+            hook["id"] = json!(id);
+            hook["active"] = json!(body["active"] == json!(true));
+            hook["events"] = asked.iter().filter(known).cloned().collect();
+            hook["config"] = json!({ "url": body["config"]["url"], "content_type": body["config"]["content_type"] });
+            row.hooks.push((id, hook.clone()));
+            Reply::json(201, hook)
+        }
+        ("DELETE", [id]) => {
+            let before = row.hooks.len();
+            row.hooks.retain(|(known, _)| known.to_string() != *id);
+            if row.hooks.len() < before { Reply::empty(204) } else { not_found() }
+        }
+        _ => not_found(),
+    }
+}
+
+impl World {
+    fn version_text(&self) -> String {
+        let (major, minor) = self.version;
+        match self.forgejo {
+            true => format!("11.0.0-1-0123abcd+gitea-{major}.{minor}.0"),
+            false => format!("{major}.{minor}.0"),
+        }
+    }
+}
