@@ -61,7 +61,7 @@ pub fn end(
 }
 
 /// A job is over without having done its work: people are told, and a task whose advance this was is blocked.
-fn give_up(conn: &mut Conn, ctx: &Context, job: &Job, error: &str, now: i64) -> Result<(), StoreError> {
+pub fn give_up(conn: &mut Conn, ctx: &Context, job: &Job, error: &str, now: i64) -> Result<(), StoreError> {
     // A word that could not be sent to the chat is not told to the chat.
     let to_chat = job.order_key.as_deref().is_some_and(|k| k.ends_with(Destination::Telegram.as_str()));
     if to_chat && job.kind == JobKind::Effect {

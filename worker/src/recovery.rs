@@ -3,9 +3,10 @@
 
 use crate::clock::now_ms;
 use crate::context::Context;
+use crate::job_end;
 use crate::runs;
 use crate::silence::Silence;
-use orch_common::domain::job::JobKind;
+use orch_common::domain::job::{JobEnd, JobKind};
 use orch_common::failpoint::{self, Point};
 use orch_common::store::StoreError;
 use orch_common::store::jobs::{self, Job};
@@ -105,7 +106,16 @@ async fn recover(ctx: &Arc<Context>, job: Job, watching: &mut JoinSet<()>) -> Re
         JobKind::Event | JobKind::Advance | JobKind::Effect => {
             let why = "its worker ended in the middle of it";
             failpoint::here(Point::Requeue);
-            ctx.store.write(move |c| jobs::requeue_lost(c, &job, why, now_ms())).await?;
+            let inner = Arc::clone(ctx);
+            ctx.store
+                .write(move |c| {
+                    let now = now_ms();
+                    match jobs::requeue_lost(c, &job, why, now)? {
+                        Some(JobEnd::Failed { error }) => job_end::give_up(c, &inner, &job, &error, now),
+                        Some(JobEnd::Again { .. } | JobEnd::Done { .. } | JobEnd::Cancelled { .. }) | None => Ok(()),
+                    }
+                })
+                .await?;
             failpoint::here(Point::Requeued);
         }
     }

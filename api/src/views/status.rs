@@ -64,6 +64,8 @@ impl From<Task> for TaskView {
             created_at,
             updated_at,
             finished_at: _,
+            worked: _,
+            round_head: _,
         } = task;
         TaskView {
             id,

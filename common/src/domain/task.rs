@@ -19,6 +19,8 @@ pub struct TaskFacts {
     pub state_reason: Option<String>,
     /// The fingerprint of the last gate outcome that was told to people.
     pub said: Option<String>,
+    /// A run of the stage's role ended well since the round began (since the stage was entered, or its work came back).
+    pub worked: bool,
 }
 
 /// What happened before, as far as it matters.
@@ -28,8 +30,14 @@ pub struct History {
     pub runs: BTreeMap<Role, u32>,
     /// Another agent or advance job of the task is queued or running.
     pub busy: bool,
+    /// Another job of the task whose end is looked at: an agent's, or the look at an agent's end.
+    pub end_ahead: bool,
+    /// An agent job of the task is queued or running.
+    pub agent_ahead: bool,
     /// An agent of the task runs at this moment.
     pub agent_running: bool,
+    /// Where the task stood when the word was given, if it had to wait for its turn.
+    pub said_at: Option<Stage>,
 }
 
 named_enum! {
@@ -124,6 +132,8 @@ pub enum Brief {
     Rework { file: String, reason: String, attempt: u32, cap: u32 },
     /// The project's tests are red.
     TestsRed { tail: String, attempt: u32, cap: u32 },
+    /// The role changed nothing that its stage asks for; `found` is what the gate said of it, if anything.
+    NothingChanged { found: String, attempt: u32, cap: u32 },
     /// The architect found a conflict.
     Conflict { file: String, excerpt: String },
     /// A person rejected the work.
@@ -171,6 +181,7 @@ mod tests {
             Brief::First,
             Brief::Rework { file: "12-review.md".into(), reason: "no".into(), attempt: 2, cap: 3 },
             Brief::TestsRed { tail: "x".into(), attempt: 3, cap: 3 },
+            Brief::NothingChanged { found: String::new(), attempt: 2, cap: 3 },
             Brief::Conflict { file: "10-conflict.md".into(), excerpt: "y".into() },
             Brief::Rejected { reason: String::new() },
             Brief::Answered { text: "z".into() },

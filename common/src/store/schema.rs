@@ -24,6 +24,8 @@ diesel::table! {
         updated_at -> BigInt,
         finished_at -> Nullable<BigInt>,
         tidied -> Bool,
+        worked -> Bool,
+        round_head -> Nullable<Text>,
     }
 }
 

@@ -32,6 +32,10 @@ pub struct Task {
     pub created_at: i64,
     pub updated_at: i64,
     pub finished_at: Option<i64>,
+    /// A run of the stage's role ended well since the round began.
+    pub worked: bool,
+    /// The branch's head when the round began; `None` = it was not seen before.
+    pub round_head: Option<String>,
 }
 
 /// A task to be made.
@@ -157,12 +161,15 @@ pub struct Move {
     pub unapproved: bool,
     /// The new fingerprint of what was said last; `None` leaves it.
     pub said: Option<String>,
+    /// The role of the stage begins a new round; where the stage changes, it always does.
+    pub new_round: bool,
 }
 
 /// Applies a move if the task still stands where the decision saw it; `false` = it lost the race, and
 /// nothing is changed.
 pub fn compare_and_move(conn: &mut Conn, seen: &Task, to: &Move, now: i64) -> Result<bool, StoreError> {
-    let Move { stage, state, state_reason, reset_cap, approved, unapproved, said } = to;
+    let Move { stage, state, state_reason, reset_cap, approved, unapproved, said, new_round } = to;
+    let begins = *new_round || *stage != seen.stage;
     let approved_at = match (approved, unapproved) {
         (true, _) => Some(now),
         (false, true) => None,
@@ -185,6 +192,7 @@ pub fn compare_and_move(conn: &mut Conn, seen: &Task, to: &Move, now: i64) -> Re
         tasks::progress_at.eq(if *stage == seen.stage { seen.progress_at } else { now }),
         tasks::updated_at.eq(now),
         tasks::finished_at.eq(if state.is_terminal() { Some(now) } else { None }),
+        begins.then(|| (tasks::worked.eq(false), tasks::round_head.eq(seen.head.as_deref()))),
     ))
     .execute(conn)?;
     Ok(changed == 1)
@@ -212,6 +220,13 @@ pub fn note_head(conn: &mut Conn, id: i64, head: &str, now: i64) -> Result<(), S
     diesel::update(tasks::table.find(id).filter(tasks::head.is_null().or(tasks::head.ne(head)).assume_not_null()))
         .set((tasks::head.eq(head), tasks::progress_at.eq(now), tasks::updated_at.eq(now)))
         .execute(conn)?;
+    Ok(())
+}
+
+/// A run of the role that works at `stage` ended well, and the task still stands there. No version: evidence, not a
+/// decision.
+pub fn note_worked(conn: &mut Conn, id: i64, stage: Stage) -> Result<(), StoreError> {
+    diesel::update(tasks::table.find(id).filter(tasks::stage.eq(stage))).set(tasks::worked.eq(true)).execute(conn)?;
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 //! at the same stage and state and shows people the same things.
 
 use super::rig::{REPO, Rig, intake, now_ms};
-use orch_common::domain::decide::{Finding, Trigger, decide, needs_finding};
+use orch_common::domain::decide::{Changed, Finding, Trigger, decide, needs_finding};
 use orch_common::domain::effect::Effect;
 use orch_common::domain::gate::{GateOutcome, Waiting};
 use orch_common::domain::job::{JobEnd, JobKind};
@@ -101,11 +101,12 @@ fn agent(conn: &mut Conn, job: &Job) -> Result<(), StoreError> {
     let task = tasks::get(conn, job.task_id.unwrap())?.unwrap();
     let trigger = Trigger::AgentEnded { role: job.role.unwrap(), log: "log".into() };
     assert!(jobs::finish(conn, job, &JobEnd::Done { note: None }, now_ms())?);
+    tasks::note_worked(conn, task.id, task.stage)?;
     enqueue_advance(conn, &task, &trigger, &format!("run:{}", job.id), now_ms())
 }
 
 fn advance(conn: &mut Conn, ctx: &Context, gitea: &FakeGitea, job: &Job) -> Result<(), StoreError> {
-    let AdvancePayload { trigger } = serde_json::from_str(&job.payload).unwrap();
+    let AdvancePayload { trigger, .. } = serde_json::from_str(&job.payload).unwrap();
     let task = tasks::get(conn, job.task_id.unwrap())?.unwrap();
     let project = ctx.config.projects.by_plane(&task.project).unwrap();
     let policy = ctx.policy(project);
@@ -118,7 +119,14 @@ fn advance(conn: &mut Conn, ctx: &Context, gitea: &FakeGitea, job: &Job) -> Resu
         _ => GateOutcome::Pass,
     };
     let gate = policy.pipeline.gate(task.stage);
-    let finding = Finding { gate, outcome, fingerprint: format!("{}", task.stage), questions: None, verdict: None };
+    let finding = Finding {
+        gate,
+        outcome,
+        fingerprint: format!("{}", task.stage),
+        questions: None,
+        verdict: None,
+        changed: Changed::Work,
+    };
     let facts = facts(&task)?;
     let history = history(conn, &task, &policy, job.id)?;
     let finding = needs_finding(&facts, &trigger).then_some(&finding);

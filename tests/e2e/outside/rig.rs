@@ -116,8 +116,10 @@ impl Rig {
                     approved: false,
                     unapproved: false,
                     said: None,
+                    new_round: false,
                 };
                 assert!(tasks::compare_and_move(c, &task, &to, now_ms())?);
+                tasks::note_worked(c, task.id, stage)?;
                 Ok(())
             })
             .await

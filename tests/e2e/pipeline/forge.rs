@@ -8,7 +8,7 @@ use orch_tests::stack::{Play, REPO, Stack, WORKER, git};
 use std::path::Path;
 
 /// A person commits a file to the task's branch and pushes it; the forge says so.
-fn push(stack: &Stack, branch: &str, file: &str, text: &str) {
+pub fn push(stack: &Stack, branch: &str, file: &str, text: &str) {
     let before = stack.gitea().head_of(REPO, branch).unwrap();
     let clone = stack.signal("clone-of-a-person");
     let _ = std::fs::remove_dir_all(&clone);

@@ -5,4 +5,5 @@ mod forge;
 mod happy;
 mod human;
 mod rework;
+mod rounds;
 mod rules;

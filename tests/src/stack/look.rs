@@ -19,6 +19,7 @@ pub type Moved = (String, bool);
 /// What begins, or stands in, each text of ours, and a short name for it.
 const KINDS: &[(&str, &str)] = &[
     ("runs without success", "cap reached"),
+    ("changed nothing that counts", "nothing changed"),
     ("the analyst has started", "started"),
     ("the analysis is ready", "approval wanted"),
     ("The analyst has questions", "questions"),

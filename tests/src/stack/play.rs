@@ -57,6 +57,11 @@ pub fn commit(message: &str) -> Deed {
     Deed::Commit(message.to_owned())
 }
 
+/// A line more in a file: a run that repeats its words has worked all the same.
+fn worked_at(folder: &str) -> Deed {
+    Deed::Shell(format!("date +%s.%N >> {folder}/worked-at.txt"))
+}
+
 /// All documents of an analysis.
 pub fn analyses() -> Vec<Deed> {
     let mut deeds: Vec<Deed> = ["01-brd.md", "02-trz.md", "03-acceptance-criteria.md", "04-test-plan.md"]
@@ -64,6 +69,7 @@ pub fn analyses() -> Vec<Deed> {
         .map(|name| write(&format!("{{dir}}/{name}"), &format!("# {name} of {{key}}\n")))
         .collect();
     deeds.push(Deed::Shell("rm -f {dir}/01-questions.md {dir}/10-conflict.md".into()));
+    deeds.push(worked_at("{dir}"));
     deeds.push(commit("{key}: analysis"));
     deeds
 }
@@ -74,7 +80,8 @@ pub fn asks(question: &str) -> Vec<Deed> {
 }
 
 pub fn decides() -> Vec<Deed> {
-    vec![write("{dir}/06-adr.md", "# Decision\n\nThe simplest thing.\n"), commit("{key}: architecture")]
+    let decision = write("{dir}/06-adr.md", "# Decision\n\nThe simplest thing.\n");
+    vec![decision, worked_at("{dir}"), commit("{key}: architecture")]
 }
 
 /// Reports that the requirements contradict each other.
@@ -84,7 +91,7 @@ pub fn finds_conflict(text: &str) -> Vec<Deed> {
 
 /// Leaves `text` as the feature, uncommitted: that is committed for it. The project's tests are red where it says so.
 pub fn develops(text: &str) -> Vec<Deed> {
-    vec![Deed::Say("I write the code.".into()), write("feature.txt", &format!("{text}\n"))]
+    vec![Deed::Say("I write the code.".into()), write("feature.txt", &format!("{text}\n")), worked_at(".")]
 }
 
 pub fn approves() -> Vec<Deed> {

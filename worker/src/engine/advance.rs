@@ -11,14 +11,15 @@ use crate::clock::now_ms;
 use crate::context::Context;
 use crate::events::Once;
 use crate::gates::Look;
-use crate::git::GitError;
+use crate::git::{GitError, Round};
 use crate::job_end;
 use orch_common::config::Project;
-use orch_common::domain::decide::{Decision, Finding, Policy, Trigger, decide, needs_finding};
+use orch_common::domain::decide::{Changed, Decision, Finding, Policy, Trigger, decide, needs_finding};
 use orch_common::domain::gate::{FailReason, GateOutcome, TestEnd, judge, written_verdict};
 use orch_common::domain::job::{JobEnd, Spend};
 use orch_common::domain::messages::Message;
-use orch_common::domain::stage::{CommitId, Role};
+use orch_common::domain::stage::{CommitId, Role, Stage};
+use orch_common::domain::task::History;
 use orch_common::domain::words::Command;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::gates::{NewGateResult, record};
@@ -87,7 +88,7 @@ async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
     let project = ctx.config.projects.by_plane(&task.project).cloned();
     let project = project.ok_or_else(|| LookError::Unusable("the project is no longer registered".into()))?;
     let policy = ctx.policy(&project);
-    let looked = match needs_finding(&facts(&task)?, &payload.trigger) {
+    let looked = match needs_finding(&facts(&task)?, &payload.trigger) && !is_outdated(&payload, &task) {
         true => match look(ctx, job, &task, &project, &policy, &payload.trigger).await {
             Err(LookError::Protected(paths)) => return refuse_protected(ctx, job, &task, &project, &paths).await,
             looked => Some(looked?),
@@ -99,14 +100,20 @@ async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
     }
     failpoint::here(Point::AdvanceLooked);
     let (inner, job) = (Arc::clone(ctx), job.clone());
-    let seen = task.stage_version;
+    let (seen, said_at) = (task.stage_version, payload.stage);
     Ok(ctx
         .store
         .write(move |c| {
-            let case = Commit { ctx: &inner, job: &job, project: &project, policy: &policy, seen };
+            let case = Commit { ctx: &inner, job: &job, project: &project, policy: &policy, seen, said_at };
             case.commit(c, &payload.trigger, looked.as_ref())
         })
         .await?)
+}
+
+/// An approval of a stage that the task has left: it will be refused, whatever the gate of the new one says.
+fn is_outdated(payload: &AdvancePayload, task: &Task) -> bool {
+    let approves = matches!(payload.trigger, Trigger::Command { command: Command::Approve, .. });
+    approves && payload.stage.is_some_and(|stage| stage != task.stage)
 }
 
 /// Blocks the task, naming the files; ends the job with it.
@@ -157,6 +164,7 @@ async fn look(
     };
     let Published { worktree, head } = publish(ctx, project, task, role).await?;
     failpoint::here(Point::AdvancePublished);
+    let changed = changed(ctx, task, policy, &head).await?;
     let gate = policy.pipeline.gate(task.stage);
     let Some(gate) = gate else {
         let finding = Finding {
@@ -165,6 +173,7 @@ async fn look(
             fingerprint: format!("{head}:no gate"),
             questions: None,
             verdict: None,
+            changed,
         };
         return Ok(Looked { finding, head, result: None, heard: Vec::new() });
     };
@@ -211,8 +220,23 @@ async fn look(
         .flatten();
     let verdict = (role == Some(Role::Reviewer)).then(|| written_verdict(&policy.names, &evidence.artifacts)).flatten();
     let fingerprint = format!("{head}:{}", outcome.fingerprint());
-    let finding = Finding { gate: Some(gate), outcome, fingerprint, questions, verdict };
+    let finding = Finding { gate: Some(gate), outcome, fingerprint, questions, verdict, changed };
     Ok(Looked { finding, head, result: Some(result), heard })
+}
+
+/// What the branch gained in this round, as far as the role of the stage has to change anything.
+async fn changed(ctx: &Context, task: &Task, policy: &Policy, head: &CommitId) -> Result<Changed, LookError> {
+    let demanded = policy.pipeline.works_in(task.stage).map(Changed::demanded_of);
+    if demanded.is_none_or(|least| least == Changed::Nothing) {
+        return Ok(Changed::Work);
+    }
+    let round = Round {
+        base: &task.base,
+        // What was written by an earlier version or by hand and is no commit is as good as unknown.
+        began_at: task.round_head.as_deref().and_then(|id| id.parse().ok()),
+        documents: format!("docs/work-items/{}", task.key),
+    };
+    Ok(ctx.repos.changed_in_round(&task.repo, &round, head, &ctx.stopping).await?)
 }
 
 /// The transaction that ends the job.
@@ -223,6 +247,8 @@ struct Commit<'a> {
     policy: &'a Policy,
     /// The task's version when the gate was looked at.
     seen: i64,
+    /// Where the task stood when the job was made.
+    said_at: Option<Stage>,
 }
 
 impl Commit<'_> {
@@ -246,7 +272,7 @@ impl Commit<'_> {
                 record(conn, result)?;
             }
         }
-        let history = history(conn, &task, self.policy, self.job.id)?;
+        let history = History { said_at: self.said_at, ..history(conn, &task, self.policy, self.job.id)? };
         let finding = looked.map(|l| &l.finding);
         let decision = decide(&facts(&task)?, trigger, finding, &history, self.policy);
         let asked = Asked { project: self.project, trigger, job_id: self.job.id, now };

@@ -91,6 +91,7 @@ fn moves_something(seen: &Task, change: &Change) -> bool {
     change.stage != seen.stage
         || change.state != seen.state
         || change.start.is_some()
+        || change.new_round
         || change.reset_cap
         || change.approved
         || change.unapproved
@@ -107,6 +108,7 @@ fn to_move(change: &Change) -> Move {
         approved: change.approved,
         unapproved: change.unapproved,
         said: change.said.clone(),
+        new_round: change.new_round,
     }
 }
 
@@ -138,7 +140,7 @@ fn enqueue_agent(conn: &mut Conn, task: &Task, payload: &AgentPayload, stem: &st
 
 /// Queues the look that follows a trigger; one per `key`.
 pub fn enqueue_advance(conn: &mut Conn, task: &Task, trigger: &Trigger, key: &str, now: i64) -> Result<(), StoreError> {
-    let payload = AdvancePayload { trigger: trigger.clone() };
+    let payload = AdvancePayload { trigger: trigger.clone(), stage: Some(task.stage) };
     enqueue_of_task(conn, task, JobKind::Advance, None, &payload, key, now)
 }
 

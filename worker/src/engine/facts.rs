@@ -1,8 +1,11 @@
 //! From rows to the facts a decision is made of.
 
-use orch_common::domain::decide::Policy;
+use super::payload::AdvancePayload;
+use orch_common::domain::decide::{Policy, Trigger};
+use orch_common::domain::job::JobKind;
 use orch_common::domain::names::BadName;
 use orch_common::domain::task::{History, TaskFacts};
+use orch_common::store::jobs::Job;
 use orch_common::store::tasks::Task;
 use orch_common::store::{Conn, StoreError, jobs, runs};
 
@@ -17,13 +20,18 @@ pub fn facts(task: &Task) -> Result<TaskFacts, StoreError> {
         state: task.state,
         state_reason: task.state_reason.clone(),
         said: task.said.clone(),
+        worked: task.worked,
     })
 }
 
 /// What happened to it before; `own_job` is the job that asks and does not count as busy.
 pub fn history(conn: &mut Conn, task: &Task, policy: &Policy, own_job: i64) -> Result<History, StoreError> {
+    let mut others = jobs::unfinished_of_task(conn, task.id)?;
+    others.retain(|job| job.id != own_job);
     let mut history = History {
-        busy: jobs::unfinished_of_task(conn, task.id)?.iter().any(|j| j.id != own_job),
+        busy: !others.is_empty(),
+        end_ahead: others.iter().any(has_an_end),
+        agent_ahead: others.iter().any(|job| job.kind == JobKind::Agent),
         agent_running: runs::any_open(conn, task.id)?,
         ..History::default()
     };
@@ -34,4 +42,14 @@ pub fn history(conn: &mut Conn, task: &Task, policy: &Policy, own_job: i64) -> R
         }
     }
     Ok(history)
+}
+
+/// An agent's job, or the look at an agent's end.
+fn has_an_end(job: &Job) -> bool {
+    job.kind == JobKind::Agent || matches!(trigger_of(job), Some(Trigger::AgentEnded { .. }))
+}
+
+/// What an `advance` job carries.
+pub(super) fn trigger_of(job: &Job) -> Option<Trigger> {
+    serde_json::from_str::<AdvancePayload>(&job.payload).ok().map(|payload| payload.trigger)
 }

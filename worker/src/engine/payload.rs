@@ -18,4 +18,7 @@ pub struct AgentPayload {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdvancePayload {
     pub trigger: Trigger,
+    /// Where the task stood when the job was made: a person's approval is of that stage. `None` = not known.
+    #[serde(default)]
+    pub stage: Option<Stage>,
 }

@@ -176,6 +176,7 @@ const fn concerns_the_pull(message: &Message) -> bool {
         | Message::RejectedBack { .. }
         | Message::RoleCapReached { .. }
         | Message::Blocked { .. }
+        | Message::AgentFailed { .. }
         | Message::ProtectedPaths { .. }
         | Message::BudgetStop { .. }
         | Message::LoopStop { .. }
@@ -189,6 +190,7 @@ const fn concerns_the_pull(message: &Message) -> bool {
         | Message::ReviewChanges { .. }
         | Message::ReviewVerdict { .. }
         | Message::TestsRed { .. }
+        | Message::NothingChanged { .. }
         | Message::Conflict { .. }
         | Message::StageAdvanced { .. }
         | Message::Approved { .. }

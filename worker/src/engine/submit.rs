@@ -2,8 +2,7 @@
 //! an `advance` job. Everything in the caller's transaction.
 
 use super::apply::{Applied, Asked, apply, enqueue_advance};
-use super::facts::{facts, history};
-use super::payload::AdvancePayload;
+use super::facts::{facts, history, trigger_of};
 use crate::rules::Rules;
 use orch_common::config::Project;
 use orch_common::domain::decide::{Decision, Trigger, block, decide, needs_finding};
@@ -27,12 +26,13 @@ pub fn submit(
     let facts = facts(task)?;
     let history = history(conn, task, &policy, job_id)?;
     if needs_finding(&facts, trigger) {
-        if history.busy && matches!(trigger, Trigger::Forge { .. } | Trigger::Look) {
+        let is_news = matches!(trigger, Trigger::Forge { .. } | Trigger::Look);
+        if is_news && looks_follow(conn, task)? {
             return Ok(Applied::Yes("recorded; the job under way looks at its end".into()));
         }
         // A word while an agent works, or while another word waits, is decided on at once; behind a mere look it
-        // takes its turn.
-        if !work_or_word_under_way(conn, task)? {
+        // takes its turn. News take theirs behind a word: that may be refused.
+        if is_news || !work_or_word_under_way(conn, task)? {
             enqueue_advance(conn, task, trigger, &format!("t{}:j{job_id}:advance", task.id), now)?;
             return Ok(Applied::Yes(format!("{} waits for the gate", trigger.name())));
         }
@@ -42,11 +42,14 @@ pub fn submit(
 }
 
 fn work_or_word_under_way(conn: &mut Conn, task: &Task) -> Result<bool, StoreError> {
-    let is_word = |job: &Job| {
-        let payload = serde_json::from_str::<AdvancePayload>(&job.payload);
-        payload.is_ok_and(|p| matches!(p.trigger, Trigger::Command { .. }))
-    };
+    let is_word = |job: &Job| matches!(trigger_of(job), Some(Trigger::Command { .. }));
     Ok(jobs::unfinished_of_task(conn, task.id)?.iter().any(|job| job.kind == JobKind::Agent || is_word(job)))
+}
+
+/// Whether a job of the task is under way that looks at the gate on nobody's word: at an agent's end, or at news.
+fn looks_follow(conn: &mut Conn, task: &Task) -> Result<bool, StoreError> {
+    let only_a_word = |job: &Job| matches!(trigger_of(job), Some(Trigger::Command { .. } | Trigger::Answer { .. }));
+    Ok(jobs::unfinished_of_task(conn, task.id)?.iter().any(|job| job.kind == JobKind::Agent || !only_a_word(job)))
 }
 
 /// Stops a task for a reason of money, repetition or a job that failed for good; people are told with `message`.
@@ -61,6 +64,8 @@ pub fn submit_block(
 ) -> Result<Applied, StoreError> {
     let reason = if let Message::Blocked { reason } = message {
         reason.clone()
+    } else if let Message::AgentFailed { role, error } = message {
+        format!("the {role} has failed for good: {error}")
     } else {
         rules.catalogue.render(message).lines().next().unwrap_or_default().to_owned()
     };

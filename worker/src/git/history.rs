@@ -170,7 +170,7 @@ impl Repos {
     }
 
     /// Where `head` left `base`; `base` itself when they share nothing.
-    async fn fork_point(
+    pub(super) async fn fork_point(
         &self,
         mirror: &std::path::Path,
         base: &CommitId,

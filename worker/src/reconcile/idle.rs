@@ -43,17 +43,24 @@ pub(super) async fn look_at_all(ctx: &Arc<Context>, touched: HashSet<About>) -> 
 
 fn look_at(conn: &mut Conn, ctx: &Context, task: &Task, now: i64) -> Result<bool, StoreError> {
     let Some(project) = ctx.config.projects.by_plane(&task.project) else { return Ok(false) };
-    let Some(gate) = pipeline_of(project).gate(task.stage) else { return Ok(false) };
     if !matches!(task.state, TaskState::Active) || !jobs::unfinished_of_task(conn, task.id)?.is_empty() {
         return Ok(false);
     }
-    if judged_already(conn, task, gate, now)? {
+    let pipeline = pipeline_of(project);
+    // Nobody has worked there and no job is left that would: the look says so.
+    let unworked = pipeline.works_in(task.stage).is_some() && !task.worked;
+    if !unworked && nothing_new(conn, task, pipeline.gate(task.stage), now)? {
         return Ok(false);
     }
     // A job id that no job has: the look is nobody's, and one round's look is one job.
     let round = -(now / 1000);
     submit(conn, ctx, project, task, &Trigger::Look, round, now)?;
     Ok(true)
+}
+
+/// There is no gate, or it was judged already.
+fn nothing_new(conn: &mut Conn, task: &Task, gate: Option<Gate>, now: i64) -> Result<bool, StoreError> {
+    gate.map_or(Ok(true), |gate| judged_already(conn, task, gate, now))
 }
 
 /// What such a gate finds can change without a commit.

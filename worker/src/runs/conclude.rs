@@ -1,17 +1,16 @@
 //! The end of a run and what follows, in one transaction: the run's row, the job, the account, the next job, the
 //! words to people. Fenced by the job's owner: who lost the job concludes nothing.
 
+use super::give_up::give_up;
 use super::news::{self, Account};
 use crate::agent::adopt::RunEnd as ProcessEnd;
 use crate::agent::outcome;
 use crate::agent::{ExitReason, ExitRecord, RunDir, StopReason};
-use crate::alerts;
 use crate::clock::now_ms;
 use crate::context::Context;
-use crate::engine::apply::{enqueue_advance, enqueue_effect};
+use crate::engine::apply::enqueue_advance;
 use crate::engine::submit::submit_block;
 use orch_common::domain::decide::Trigger;
-use orch_common::domain::effect::Effect;
 use orch_common::domain::failure::{How, LogParser, LogView, Outcome, RunEnd, StopCause, Summary, classify};
 use orch_common::domain::follow::{Counters, Following, QueueLimits, after_launch_failure, after_run};
 use orch_common::domain::job::JobEnd;
@@ -92,7 +91,7 @@ pub(super) fn put_back(conn: &mut Conn, ctx: &Context, job: &Job, why: &str) -> 
     let Some(end) = jobs::requeue_lost(conn, job, why, now)? else { return Ok(None) };
     Account::load(conn)?.probe_gone(job.id).save(conn, now)?;
     if let JobEnd::Failed { error } = &end {
-        tell_failed(conn, ctx, job, error, now)?;
+        give_up(conn, ctx, job, &failed_for_good(job, error), now)?;
     }
     Ok(Some(end))
 }
@@ -250,13 +249,13 @@ fn commit(
     }
     let started_at = row.as_ref().map_or(now, |r| r.started_at);
     news::tell_account(conn, ctx, job.id, started_at, following, now)?;
-    if let JobEnd::Failed { error } = &following.end {
-        tell_failed(conn, ctx, job, error, now)?;
-    }
     if let Some(reason) = &following.block {
-        block_task(conn, ctx, job, &Message::Blocked { reason: reason.clone() }, now)?;
+        give_up(conn, ctx, job, &Message::Blocked { reason: reason.clone() }, now)?;
+    } else if let JobEnd::Failed { error } = &following.end {
+        give_up(conn, ctx, job, &failed_for_good(job, error), now)?;
     }
     if let (true, Some(row), Some(task)) = (following.advance, &row, task_of(conn, job)?) {
+        tasks::note_worked(conn, task.id, row.stage)?;
         let trigger = Trigger::AgentEnded { role: row.role, log: row.id.clone() };
         enqueue_advance(conn, &task, &trigger, &format!("run:{}:advance", row.id), now)?;
     }
@@ -303,18 +302,12 @@ fn run_end(
     })
 }
 
-fn tell_failed(conn: &mut Conn, ctx: &Context, job: &Job, error: &str, now: i64) -> Result<(), StoreError> {
-    let message = Message::JobFailed { kind: job.kind, id: job.id, error: error.to_owned() };
-    let key = format!("job{}:failed:{now}", job.id);
-    alerts::raise(conn, ctx, job.task_id, &message, &key, now)?;
-    let Some(task) = task_of(conn, job)? else { return Ok(()) };
-    let effect = Effect::PlaneComment {
-        project: task.project.clone(),
-        work_item: task.work_item.clone(),
-        key: key.clone(),
-        text: ctx.catalogue.render(&message),
-    };
-    enqueue_effect(conn, Some(task.id), &effect, &key, now)
+fn failed_for_good(job: &Job, error: &str) -> Message {
+    let error = error.to_owned();
+    match job.role {
+        Some(role) => Message::AgentFailed { role, error },
+        None => Message::JobFailed { kind: job.kind, id: job.id, error },
+    }
 }
 
 fn block_task(conn: &mut Conn, ctx: &Context, job: &Job, message: &Message, now: i64) -> Result<(), StoreError> {

@@ -5,6 +5,7 @@ mod adopt;
 mod clear;
 mod conclude;
 mod gatekeep;
+mod give_up;
 mod guard;
 mod job;
 mod news;

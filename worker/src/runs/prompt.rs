@@ -87,6 +87,18 @@ fn why(brief: &Brief, dir: &str) -> String {
             "The project's tests are red (attempt {attempt} of {cap}). Make them pass. The end of their output:\n\n{}",
             fenced("output", tail)
         ),
+        Brief::NothingChanged { found, attempt, cap } => {
+            let ended = format!(
+                "Somebody of your role ended without changing anything that counts (attempt {attempt} of {cap}): a \
+                 developer has to change files outside `docs/work-items/`, an analyst or an architect at least a \
+                 document. Do the work of the item. If you are sure that nothing is to be changed, say why: a person \
+                 then decides."
+            );
+            match found.as_str() {
+                "" => ended,
+                found => format!("{ended} The end of the check's output:\n\n{}", fenced("output", found)),
+            }
+        }
         Brief::Conflict { file, excerpt } => format!(
             "The architect found a conflict; read `{dir}/{file}`, resolve it in the analysis and delete that file.\n\n{}",
             fenced("conflict", excerpt)
@@ -137,6 +149,8 @@ mod tests {
             created_at: 0,
             updated_at: 0,
             finished_at: None,
+            worked: false,
+            round_head: None,
         }
     }
 

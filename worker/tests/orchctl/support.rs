@@ -134,6 +134,7 @@ impl World {
                 approved: false,
                 unapproved: false,
                 said: None,
+                new_round: false,
             };
             assert!(tasks::compare_and_move(conn, &task, &to, now())?);
             Ok(tasks::get(conn, task.id)?.unwrap())

@@ -15,9 +15,10 @@ impl Case<'_> {
         if self.task.state.is_terminal() {
             return Decision::nothing("the task has ended");
         }
-        if self.history.busy {
-            // A person asked for something newer meanwhile; two agents must not follow from one end.
-            return Decision::nothing("a newer job of the task is under way; its end looks");
+        if self.history.agent_ahead {
+            // A person asked for another agent meanwhile; two must not follow from one end. A word that waits for its
+            // turn is no such job: it may be refused, and nobody else would look at this end.
+            return Decision::nothing("a newer agent of the task is under way; its end looks");
         }
         if self.policy.pipeline.works_in(self.task.stage) != Some(role) {
             return Decision::nothing(format!("the task stands at '{}', where no {role} works", self.task.stage));
@@ -26,6 +27,9 @@ impl Case<'_> {
             return Decision::nothing(format!("the task is {}; a person must speak first", self.task.state));
         }
         let Some(finding) = self.finding else { return Decision::nothing("the gate was not looked at") };
+        if let Some(decision) = self.empty_round(role) {
+            return decision;
+        }
         let decision = match &finding.outcome {
             GateOutcome::Pass => self.advance(&format!("{role} ended, gate passed"), By::Itself),
             GateOutcome::Infra(why) => Decision::TryAgain { why: why.clone() },
@@ -174,7 +178,7 @@ fn tests_red(reason: &FailReason, tail: &str) -> Rework {
     Rework {
         role: Role::Developer,
         reason: reason.to_string(),
-        message: |n, text| Message::TestsRed { attempt: n.attempt, cap: n.cap, tail: text.to_owned() },
+        message: |n, r| Message::TestsRed { attempt: n.attempt, cap: n.cap, tail: r.text.clone() },
         brief: |n, r| Brief::TestsRed { tail: r.text.clone(), attempt: n.attempt, cap: n.cap },
         file: String::new(),
         text: tail.to_owned(),
@@ -190,7 +194,7 @@ pub(super) fn changes_requested(reason: &FailReason, file: &str) -> Rework {
     Rework {
         role: Role::Developer,
         reason: reason.to_string(),
-        message: |n, text| Message::ReviewChanges { attempt: n.attempt, cap: n.cap, reason: text.to_owned() },
+        message: |n, r| Message::ReviewChanges { attempt: n.attempt, cap: n.cap, reason: r.text.clone() },
         brief: rework_brief,
         file: file.to_owned(),
         text: reason.to_string(),
@@ -202,7 +206,7 @@ fn tests_not_passed(reason: &FailReason, file: &str) -> Rework {
     Rework {
         role: Role::Developer,
         reason: reason.to_string(),
-        message: |_, text| Message::TestsFailed { reason: text.to_owned() },
+        message: |_, r| Message::TestsFailed { reason: r.text.clone() },
         brief: rework_brief,
         file: file.to_owned(),
         text: reason.to_string(),
@@ -215,7 +219,7 @@ fn conflict(reason: &FailReason, file: &str, text: &str) -> Rework {
     Rework {
         role: Role::Analyst,
         reason: reason.to_string(),
-        message: |_, text| Message::Conflict { excerpt: text.to_owned() },
+        message: |_, r| Message::Conflict { excerpt: r.text.clone() },
         brief: |_, r| Brief::Conflict { file: r.file.clone(), excerpt: r.text.clone() },
         file: file.to_owned(),
         text: excerpt.clone(),

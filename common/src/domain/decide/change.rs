@@ -23,6 +23,8 @@ pub struct Change {
     pub unapproved: bool,
     /// Remember that this finding was told.
     pub said: Option<String>,
+    /// The stage stays and its role begins a new round: only what is changed from now on is its work.
+    pub new_round: bool,
     /// The agent that works next.
     pub start: Option<Start>,
     /// The running agent must end.
@@ -72,6 +74,7 @@ impl Case<'_> {
             approved: false,
             unapproved: false,
             said: None,
+            new_round: false,
             start: None,
             stop_agent: false,
             drop_jobs: false,

@@ -33,6 +33,9 @@ impl Case<'_> {
             let reason = FailReason::PullRejected { reviewer: reviewer.clone(), reason: reason.clone() };
             return self.send_back(&changes_requested(&reason, &file));
         }
+        if let Some(decision) = self.nobody_worked() {
+            return decision;
+        }
         self.looked("the forge reported a change")
     }
 
@@ -41,14 +44,16 @@ impl Case<'_> {
     }
 
     pub(super) fn look(&self) -> Decision {
-        self.must_wait().unwrap_or_else(|| self.looked("the gate was looked at"))
+        let stays = self.must_wait().or_else(|| self.nobody_worked());
+        stays.unwrap_or_else(|| self.looked("the gate was looked at"))
     }
 
     fn must_wait(&self) -> Option<Decision> {
         if self.task.state.is_terminal() {
             return Some(Decision::nothing("the task has ended"));
         }
-        if self.history.busy {
+        // A word that waits for its turn does not look for others: it may be refused.
+        if self.history.end_ahead {
             return Some(Decision::nothing("a job of the task is under way; its end looks"));
         }
         match self.task.state {
@@ -65,7 +70,11 @@ impl Case<'_> {
             return Decision::nothing("the stage has no gate: only its agent's end leaves it");
         }
         match &finding.outcome {
-            GateOutcome::Pass => self.advance(&format!("{because}, gate passed"), By::Itself),
+            GateOutcome::Pass => match self.policy.pipeline.works_in(self.task.stage).and_then(|r| self.empty_round(r))
+            {
+                Some(sent_back) => sent_back,
+                None => self.advance(&format!("{because}, gate passed"), By::Itself),
+            },
             GateOutcome::Infra(why) => Decision::TryAgain { why: why.clone() },
             GateOutcome::Waiting(on) => self.wait(*on, because, None),
             GateOutcome::Fail(reason) => self.failed_by_rule(reason, None),

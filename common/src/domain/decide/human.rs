@@ -36,6 +36,10 @@ impl Case<'_> {
         if self.task.state == TaskState::Paused {
             return self.refuse(&Command::Approve, "the task is paused; write :resume: first");
         }
+        if let Some(then) = self.history.said_at.filter(|then| *then != self.task.stage) {
+            let why = format!("it was given at '{then}', and the task has moved to '{}' meanwhile", self.task.stage);
+            return self.refuse(&Command::Approve, &why);
+        }
         if self.history.busy {
             return self
                 .refuse(&Command::Approve, "the work at this stage is still under way; look at its result first");
@@ -85,6 +89,7 @@ impl Case<'_> {
         };
         let mut change = self.word("a person rejected");
         change.stage = place;
+        change.new_round = place == self.task.stage;
         change.unapproved = place == Stage::Analysis;
         change.stop_agent = self.history.agent_running;
         change.start = Some(Start { role, brief: Brief::Rejected { reason: reason.to_owned() } });
@@ -131,8 +136,10 @@ impl Case<'_> {
             // It was let work on; its end looks at the gate.
             return Decision::Apply(Box::new(change));
         }
+        // To go on is no approval: where the role has not worked, or changed nothing, it does so first.
+        let worked = self.task.worked && !self.round_is_empty();
         match self.finding.map(|f| &f.outcome) {
-            Some(GateOutcome::Pass) if self.finding.is_some_and(|f| f.gate.is_some()) => {
+            Some(GateOutcome::Pass) if worked && self.finding.is_some_and(|f| f.gate.is_some()) => {
                 let mut decision = self.advance("a person resumed it, gate passed", By::Person);
                 if let Decision::Apply(next) = &mut decision {
                     next.reset_cap = true;
@@ -142,7 +149,7 @@ impl Case<'_> {
                 decision
             }
             Some(GateOutcome::Infra(why)) => Decision::TryAgain { why: why.clone() },
-            Some(GateOutcome::Waiting(crate::domain::gate::Waiting::Approval)) => {
+            Some(GateOutcome::Waiting(crate::domain::gate::Waiting::Approval)) if worked => {
                 change.state = TaskState::WaitingApproval;
                 Decision::Apply(Box::new(change))
             }

@@ -7,10 +7,12 @@ mod change;
 mod forge;
 mod human;
 mod rework;
+mod round;
 #[cfg(test)]
 mod tests;
 
 pub use change::{Change, Outward, Start};
+pub use round::Changed;
 
 use super::gate::{ArtifactNames, Gate, GateOutcome, WrittenVerdict};
 use super::messages::Message;
@@ -144,6 +146,8 @@ pub struct Finding {
     pub questions: Option<String>,
     /// What the reviewer role wrote, where its end was looked at.
     pub verdict: Option<WrittenVerdict>,
+    /// What the branch gained since the round began.
+    pub changed: Changed,
 }
 
 /// The answer.
@@ -172,7 +176,10 @@ pub fn needs_finding(task: &TaskFacts, trigger: &Trigger) -> bool {
         return false;
     }
     match trigger {
-        Trigger::AgentEnded { .. } | Trigger::Forge { .. } | Trigger::Look => task.state != TaskState::Paused,
+        Trigger::AgentEnded { .. } => task.state != TaskState::Paused,
+        Trigger::Forge { what: ForgeEvent::ReviewRejected { .. } } => task.state != TaskState::Paused,
+        // Before its role has worked nothing leaves a stage by itself, whatever its gate says.
+        Trigger::Forge { .. } | Trigger::Look => task.state != TaskState::Paused && task.worked,
         Trigger::Command { command, .. } => match command {
             Command::Approve => !matches!(task.state, TaskState::Paused) && task.stage != Stage::Created,
             Command::Resume => task.state == TaskState::Paused && task.stage != Stage::Created,

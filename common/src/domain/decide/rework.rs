@@ -12,7 +12,7 @@ pub(super) struct Rework {
     /// For the audit trail and the cap's message.
     pub reason: String,
     /// What the work item's thread is told, given (attempt, cap).
-    pub message: fn(&RetryCount, &str) -> Message,
+    pub message: fn(&RetryCount, &Rework) -> Message,
     pub brief: fn(&RetryCount, &Rework) -> Brief,
     /// The file to read, the conflict's text or the tests' output.
     pub file: String,
@@ -50,8 +50,9 @@ impl Case<'_> {
             self.cap_change(&mut change, rework.role, &rework.reason, &rework.told_at_cap);
             return Decision::Apply(Box::new(change));
         }
-        change.outward.push(Outward::Comment((rework.message)(&count, &rework.text)));
+        change.outward.push(Outward::Comment((rework.message)(&count, rework)));
         change.start = Some(Start { role: rework.role, brief: (rework.brief)(&count, rework) });
+        change.new_round = place == self.task.stage;
         if place != self.task.stage {
             change.outward.push(Outward::Chat(Message::StageAdvanced {
                 key: self.task.key.clone(),

@@ -40,6 +40,13 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
          The end of their output:\n\n{{ tail | fenced }}",
     ),
     (
+        "nothing_changed",
+        "The {{ role }} ended, but changed nothing that counts: a developer has to change files outside \
+         docs/work-items/, an analyst or an architect at least a document. The {{ role }} works again now (attempt \
+         {{ attempt }} of {{ cap }}).{% if found %} The end of the check:\n\n{{ found | fenced }}{% endif %}\n\n\
+         If nothing is to be changed, write :approved: to go on once it has ended, or :cancel: to give the task up.",
+    ),
+    (
         "conflict",
         "The architect found a conflict in the requirements; the analyst works on it now.\n\n{{ excerpt }}\n\n\
          A comment from you that settles it helps.",
@@ -85,6 +92,11 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
         "blocked",
         "The task is blocked: {{ reason }}\n\n\
          When the cause is gone, write :retry: to go on, or :cancel: to give the task up.",
+    ),
+    (
+        "agent_failed",
+        "The {{ role }} has failed for good, so the task is blocked:\n\n{{ error | fenced }}\n\n\
+         When the cause is gone, write :retry: to start the {{ role }} again, or :cancel: to give the task up.",
     ),
     (
         "protected_paths",

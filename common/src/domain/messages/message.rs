@@ -70,6 +70,8 @@ messages! {
     TestsFailed = "tests_failed" { reason: String },
     /// The project's tests are red; the developer's `attempt` of `cap` begins.
     TestsRed = "tests_red" { attempt: u32, cap: u32, tail: String },
+    /// A role changed nothing that its stage asks for; its `attempt` of `cap` begins. `found` is what the gate said.
+    NothingChanged = "nothing_changed" { role: Role, attempt: u32, cap: u32, found: String },
     /// The architect reports a conflict; the analyst goes on.
     Conflict = "conflict" { excerpt: String },
     /// A role ran as often as it may; the task is blocked.
@@ -94,6 +96,8 @@ messages! {
     /// A gate waits for someone.
     Waiting = "waiting" { gate: Gate },
     Blocked = "blocked" { reason: String },
+    /// An agent job used up its attempts; the task is blocked.
+    AgentFailed = "agent_failed" { role: Role, error: String },
     /// Why a task is blocked whose branch changes files that agents may not touch.
     ProtectedPaths = "protected_paths" { files: Vec<String> },
     /// A job used up its attempts.

@@ -85,7 +85,8 @@ fn a_queue_in_use_survives_the_change_of_its_indexes_and_back() {
     let of = |status| before[&JobKind::Effect][status];
     assert_eq!((of("queued"), of("running"), of("cancelled")), (2, 1, 1));
 
-    conn.revert_last_migration(crate::store::migrate::MIGRATIONS).unwrap();
+    // Back to the schema before turns, whatever came after them.
+    while !conn.revert_last_migration(crate::store::migrate::MIGRATIONS).unwrap().to_string().ends_with("000003") {}
     let older = |conn: &mut Conn, status: &str| {
         number(conn, &format!("SELECT n FROM job_counts WHERE kind = 'effect' AND status = '{status}'"))
     };

@@ -6,7 +6,16 @@ use crate::store::tasks::{self, Move, compare_and_move};
 use std::sync::Barrier;
 
 fn to(stage: Stage, state: TaskState) -> Move {
-    Move { stage, state, state_reason: None, reset_cap: false, approved: false, unapproved: false, said: None }
+    Move {
+        stage,
+        state,
+        state_reason: None,
+        reset_cap: false,
+        approved: false,
+        unapproved: false,
+        said: None,
+        new_round: false,
+    }
 }
 
 fn get(conn: &mut Conn, id: i64) -> Task {
@@ -97,6 +106,33 @@ fn a_move_writes_what_the_decision_says() {
         let now = get(&mut conn, seen.id);
         assert_eq!(moved(&mut conn, &now, &to(Stage::Deploy, state), NOW + 40).finished_at, Some(NOW + 40));
     }
+}
+
+#[test]
+fn a_round_begins_with_the_stage_or_where_a_move_says_so() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    let id = add_task(&mut conn, 1).id;
+    let round = |t: &Task| (t.worked, t.round_head.clone());
+    let moved = |conn: &mut Conn, seen: &Task, to: &Move, now| {
+        assert!(compare_and_move(conn, seen, to, now).unwrap());
+        get(conn, seen.id)
+    };
+    assert_eq!(round(&get(&mut conn, id)), (false, None));
+    let seen = get(&mut conn, id);
+    let t = moved(&mut conn, &seen, &to(Stage::Analysis, TaskState::Active), NOW);
+    tasks::note_head(&mut conn, id, "a1", NOW).unwrap();
+    tasks::note_worked(&mut conn, id, Stage::Development).unwrap();
+    assert!(!get(&mut conn, id).worked, "that run was of another stage");
+    tasks::note_worked(&mut conn, id, Stage::Analysis).unwrap();
+    let t = Task { head: Some("a1".into()), ..t };
+    let t = moved(&mut conn, &t, &to(Stage::Analysis, TaskState::WaitingApproval), NOW);
+    assert_eq!(round(&t), (true, None), "the same round");
+    let t = moved(&mut conn, &t, &Move { new_round: true, ..to(Stage::Analysis, TaskState::Active) }, NOW);
+    assert_eq!(round(&t), (false, Some("a1".into())));
+    tasks::note_worked(&mut conn, id, Stage::Analysis).unwrap();
+    let t = moved(&mut conn, &t, &to(Stage::Architecture, TaskState::Active), NOW);
+    assert_eq!(round(&t), (false, Some("a1".into())), "another stage");
 }
 
 #[test]

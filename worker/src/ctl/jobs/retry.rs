@@ -99,7 +99,7 @@ fn by_payload(task: &Task, job: &Job) -> Option<String> {
         },
         JobKind::Advance => match serde_json::from_str::<AdvancePayload>(&job.payload) {
             Err(error) => unreadable(error),
-            Ok(AdvancePayload { trigger: Trigger::Command { .. } }) if task.updated_at > job.created_at => {
+            Ok(AdvancePayload { trigger: Trigger::Command { .. }, .. }) if task.updated_at > job.created_at => {
                 Some(format!("it carries a person's word, and {key} has changed since; say it again"))
             }
             Ok(_) => None,

@@ -58,6 +58,8 @@ impl TaskView {
             created_at,
             updated_at,
             finished_at,
+            worked: _,
+            round_head: _,
         } = task;
         TaskView {
             id,

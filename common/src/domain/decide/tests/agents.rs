@@ -167,6 +167,7 @@ fn work_is_sent_back() {
             "developer ended, tests_local red: stays, with the tail",
             at(S::Development, ended(R::Developer)).fails(red()).runs(R::Developer, 1),
             Want::Change(Change {
+                new_round: true,
                 start: start(
                     R::Developer,
                     Brief::TestsRed { tail: "test login ... FAILED".into(), attempt: 2, cap: 3 },
@@ -315,7 +316,7 @@ fn an_end_that_no_longer_matters_changes_nothing() {
             assert!(matches!(given.clone().finds(outcome).decide(), Decision::Nothing { .. }), "{state}");
         }
     }
-    let newer = at(S::Review, ended(R::Reviewer)).finds(GateOutcome::Pass).busy();
+    let newer = at(S::Review, ended(R::Reviewer)).finds(GateOutcome::Pass).agent_ahead();
     assert!(matches!(newer.decide(), Decision::Nothing { .. }), "somebody asked for something newer");
 }
 

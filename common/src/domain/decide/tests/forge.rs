@@ -108,7 +108,7 @@ fn while_a_job_of_the_task_is_under_way_events_are_only_recorded() {
     for stage in S::ALL {
         for trigger in all_events() {
             for outcome in [GateOutcome::Pass, GateOutcome::Fail(changes_wanted())] {
-                let given = at(*stage, trigger.clone()).finds(outcome).busy();
+                let given = at(*stage, trigger.clone()).finds(outcome).end_ahead();
                 assert!(matches!(given.decide(), Decision::Nothing { .. }), "{given:?}");
             }
         }

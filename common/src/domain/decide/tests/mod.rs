@@ -5,6 +5,7 @@ mod caps;
 mod forge;
 mod people;
 mod properties;
+mod rounds;
 
 use super::*;
 use crate::domain::effect::StatusState;
@@ -28,6 +29,8 @@ struct Given {
     outcome: Option<GateOutcome>,
     questions: Option<String>,
     verdict: Option<WrittenVerdict>,
+    worked: bool,
+    changed: Changed,
     said: Option<String>,
     history: History,
     policy: Policy,
@@ -61,6 +64,8 @@ fn at(stage: Stage, trigger: Trigger) -> Given {
         outcome: None,
         questions: None,
         verdict: None,
+        worked: true,
+        changed: Changed::Work,
         said: None,
         history: History::default(),
         policy: policy(),
@@ -99,9 +104,26 @@ impl Given {
         self.history.busy = true;
         self
     }
+    /// An agent's end waits to be looked at.
+    fn end_ahead(mut self) -> Given {
+        self.history.end_ahead = true;
+        self.busy()
+    }
+    /// Another agent job waits.
+    fn agent_ahead(mut self) -> Given {
+        self.history.agent_ahead = true;
+        self.end_ahead()
+    }
     fn agent_running(mut self) -> Given {
         self.history.agent_running = true;
-        self.history.busy = true;
+        self.agent_ahead()
+    }
+    fn unworked(mut self) -> Given {
+        self.worked = false;
+        self
+    }
+    fn changed(mut self, changed: Changed) -> Given {
+        self.changed = changed;
         self
     }
     fn gate(mut self, gate: Option<Gate>) -> Given {
@@ -127,6 +149,7 @@ impl Given {
             state: self.state,
             state_reason: self.state_reason.clone(),
             said: self.said.clone(),
+            worked: self.worked,
         }
     }
 
@@ -137,6 +160,7 @@ impl Given {
             outcome,
             questions: self.questions.clone(),
             verdict: self.verdict.clone(),
+            changed: self.changed,
         })
     }
 
@@ -172,6 +196,7 @@ fn to(stage: Stage, state: TaskState) -> Change {
         approved: false,
         unapproved: false,
         said: None,
+        new_round: false,
         start: None,
         stop_agent: false,
         drop_jobs: false,

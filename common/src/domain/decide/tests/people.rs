@@ -82,6 +82,7 @@ fn rejected_goes_back_to_the_work_before() {
             let said = Message::RejectedBack { to: place, reason: "wrong".into() };
             let expected = Change {
                 unapproved: place == S::Analysis,
+                new_round: place == stage,
                 start: start(worker(place), Brief::Rejected { reason: "wrong".into() }),
                 outward: vec![comment(said.clone()), chat(said)],
                 ..word(place, T::Active)

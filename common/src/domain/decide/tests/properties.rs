@@ -76,10 +76,15 @@ fn triggers() -> impl Strategy<Value = Trigger> {
 
 fn histories() -> impl Strategy<Value = History> {
     let runs = collection::btree_map(select(Role::ALL), 0u32..6, 0..6);
-    (runs, any::<bool>(), any::<bool>()).prop_map(|(runs, busy, running)| History {
+    // What is under way: nothing, a word, an agent's end, an agent job, a running agent.
+    let said_at = option::of(select(S::ALL));
+    (runs, 0u8..5, said_at).prop_map(|(runs, under_way, said_at)| History {
         runs,
-        busy: busy || running,
-        agent_running: running,
+        busy: under_way > 0,
+        end_ahead: under_way > 1,
+        agent_ahead: under_way > 2,
+        agent_running: under_way > 3,
+        said_at,
     })
 }
 
@@ -94,6 +99,8 @@ prop_compose! {
         outcome in option::weighted(0.9, outcomes()),
         questions in option::of(".{1,40}"),
         said_before in any::<bool>(),
+        worked in any::<bool>(),
+        changed in select(vec![Changed::Nothing, Changed::Documents, Changed::Work]),
         history in histories(),
         cap in 1u32..5,
         merges in any::<bool>(),
@@ -104,13 +111,18 @@ prop_compose! {
             (_, T::Done) => T::Cancelled,
             (_, open) => open,
         };
-        let mut given = Given { state, outcome, questions, history, ..at(stage, trigger) };
+        let mut given = Given { state, outcome, questions, history, worked, changed, ..at(stage, trigger) };
         given.policy.pipeline = pipeline;
         given.policy.role_run_cap = cap;
         given.policy.merge = if merges { MergePolicy::OnDeploy } else { MergePolicy::Never };
         given.said = said_before.then(|| given.finding().map(|f| f.fingerprint)).flatten();
         given
     }
+}
+
+fn is_before(given: &Given, stage: Stage) -> bool {
+    let order = |stage: Stage| given.policy.pipeline.steps().iter().position(|s| s.stage == stage);
+    order(stage) < order(given.stage)
 }
 
 fn by_a_person(trigger: &Trigger) -> bool {
@@ -158,7 +170,7 @@ proptest! {
         {
             prop_assert_eq!(given.policy.pipeline.works_in(change.stage), Some(start.role));
             prop_assert_eq!(change.state, T::Active, "an agent works only for an active task");
-            prop_assert!(!given.history.busy || change.drop_jobs, "one agent at a time");
+            prop_assert!(!given.history.agent_ahead || change.drop_jobs, "one agent at a time");
             prop_assert!(!given.history.agent_running || change.stop_agent, "one agent at a time");
             prop_assert!(change.stage != S::Analysis || change.unapproved || given.stage == S::Created || change.stage != given.stage,
                 "an approval is of the analyst's last run");
@@ -184,6 +196,29 @@ proptest! {
                 let had = given.history.runs.get(&start.role).copied().unwrap_or(0);
                 prop_assert!(had < given.policy.role_run_cap);
             }
+        }
+    }
+
+    #[test]
+    fn a_stage_is_left_only_after_its_role_has_worked_or_on_an_approval(given in givens()) {
+        let Some(role) = given.policy.pipeline.works_in(given.stage) else { return Ok(()) };
+        let approved = matches!(given.trigger, Trigger::Command { command: Command::Approve, .. });
+        let its_end = matches!(given.trigger, Trigger::AgentEnded { role: who, .. } if who == role);
+        let worked = (given.worked || its_end) && given.changed >= Changed::demanded_of(role);
+        if let (false, false, Decision::Apply(change)) = (approved, worked, given.decide()) {
+            prop_assert!(change.stage == given.stage || is_before(&given, change.stage), "left for {}", change.stage);
+            prop_assert!(change.state != T::Done || given.state == T::Done);
+            let merges = change.outward.contains(&Outward::Merge);
+            prop_assert!(!merges);
+        }
+    }
+
+    #[test]
+    fn an_approval_is_of_the_stage_it_was_given_at(given in givens()) {
+        let trigger = says(Command::Approve);
+        let given = Given { trigger, ..given };
+        if let (Some(then), Decision::Apply(change)) = (given.history.said_at, given.decide()) {
+            prop_assert!(then == given.stage || change.stage == given.stage);
         }
     }
 

@@ -1,0 +1,2 @@
+ALTER TABLE tasks DROP COLUMN round_head;
+ALTER TABLE tasks DROP COLUMN worked;
