@@ -91,7 +91,7 @@ pub(super) fn put_back(conn: &mut Conn, ctx: &Context, job: &Job, why: &str) -> 
     let Some(end) = jobs::requeue_lost(conn, job, why, now)? else { return Ok(None) };
     Account::load(conn)?.probe_gone(job.id).save(conn, now)?;
     if let JobEnd::Failed { error } = &end {
-        give_up(conn, ctx, job, &failed_for_good(job, error), now)?;
+        give_up(conn, ctx, job, (&failed_for_good(job, error), error), now)?;
     }
     Ok(Some(end))
 }
@@ -250,9 +250,9 @@ fn commit(
     let started_at = row.as_ref().map_or(now, |r| r.started_at);
     news::tell_account(conn, ctx, job.id, started_at, following, now)?;
     if let Some(reason) = &following.block {
-        give_up(conn, ctx, job, &Message::Blocked { reason: reason.clone() }, now)?;
+        give_up(conn, ctx, job, (&Message::Blocked { reason: reason.clone() }, reason), now)?;
     } else if let JobEnd::Failed { error } = &following.end {
-        give_up(conn, ctx, job, &failed_for_good(job, error), now)?;
+        give_up(conn, ctx, job, (&failed_for_good(job, error), error), now)?;
     }
     if let (true, Some(row), Some(task)) = (following.advance, &row, task_of(conn, job)?) {
         tasks::note_worked(conn, task.id, row.stage)?;

@@ -14,12 +14,12 @@ use orch_common::store::tasks::{self, Task};
 use orch_common::store::{Conn, StoreError};
 
 /// Blocks the task of `job` with `message` where it still wants this agent and no newer one is there; else (paused,
-/// ended, moved on) only tells.
+/// ended, moved on) only tells `error`.
 pub(super) fn give_up(
     conn: &mut Conn,
     ctx: &Context,
     job: &Job,
-    message: &Message,
+    (message, error): (&Message, &str),
     now: i64,
 ) -> Result<(), StoreError> {
     let task = job.task_id.map(|id| tasks::get(conn, id)).transpose()?.flatten();
@@ -30,7 +30,7 @@ pub(super) fn give_up(
         submit_block(conn, ctx, project, task, message, job.id, now)?;
         return Ok(());
     }
-    tell(conn, ctx, task.as_ref(), job, message, now)
+    tell(conn, ctx, task.as_ref(), job, error, now)
 }
 
 fn still_wanted(conn: &mut Conn, task: &Task, job: &Job) -> Result<bool, StoreError> {
@@ -44,16 +44,11 @@ fn tell(
     ctx: &Context,
     task: Option<&Task>,
     job: &Job,
-    message: &Message,
+    error: &str,
     now: i64,
 ) -> Result<(), StoreError> {
     let key = format!("job{}:failed:{now}", job.id);
-    let message = match message {
-        Message::AgentFailed { error, .. } | Message::Blocked { reason: error } => {
-            &Message::JobFailed { kind: job.kind, id: job.id, error: error.clone() }
-        }
-        other => other,
-    };
+    let message = &Message::JobFailed { kind: job.kind, id: job.id, error: error.to_owned() };
     alerts::raise(conn, ctx, job.task_id, message, &key, now)?;
     let Some(task) = task else { return Ok(()) };
     let effect = Effect::PlaneComment {
