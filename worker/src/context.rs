@@ -1,5 +1,6 @@
 //! What every part of the worker is given: configuration, store, the outside. Built once, shared by `Arc`.
 
+use crate::agent::attend::Attendant;
 use crate::agent::preflight::Preflight;
 use crate::agent::{Starter, seclusion};
 use crate::clients::gitea::{GiteaClient, GiteaSettings};
@@ -16,12 +17,15 @@ use orch_common::domain::stage::Stage;
 use orch_common::store::accounts::DEFAULT_ACCOUNT;
 use orch_common::store::{Store, StoreOptions};
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// The account whose limits and breaker count; one per installation so far.
 pub const ACCOUNT: &str = DEFAULT_ACCOUNT;
+
+/// The name of the program that has the hidden subcommands.
+const WORKER: &str = "orch-worker";
 
 /// Shared by all lanes.
 pub struct Context {
@@ -38,6 +42,8 @@ pub struct Context {
     pub host: String,
     /// Who starts what supervises runs.
     pub starter: Starter,
+    /// Who attends the worker's git calls and the projects' tests.
+    pub attendant: Option<Attendant>,
     /// Absolute.
     pub runs_dir: PathBuf,
     /// Cancelled when the worker is to stop.
@@ -68,7 +74,10 @@ impl Context {
             .and_then(|h| h.into_string().ok())
             .context("the host's name cannot be read")?;
         let runs_dir = absolute_folder(&config.worker.runs_dir)?;
-        let repos = Repos::open(&config.worker.repos_dir, GitSettings::default())?;
+        let program = own_program()?;
+        let attendant = attendant(&program);
+        let settings = GitSettings { attendant: attendant.clone(), ..GitSettings::default() };
+        let repos = Repos::open(&config.worker.repos_dir, settings)?;
         let tenant = config.agent.user.as_deref().map(|user| seclusion::tenant(user, config.agent.home.as_deref()));
         let tenant = tenant.transpose()?.flatten();
         if let Some(tenant) = &tenant {
@@ -84,7 +93,7 @@ impl Context {
         let preflight = Preflight::new(bin, config.agent.user.clone(), ttl).by(config.agent.socket.clone());
         let outside = build_outside(&config)?;
         let accounts = crate::events::accounts::OwnAccounts::new(&config);
-        let starter = starter(&config)?;
+        let starter = config.agent.socket.clone().map_or(Starter::Worker(program), Starter::Socket);
         Ok(Arc::new(Context {
             rules: Rules::new(config)?,
             store,
@@ -95,6 +104,7 @@ impl Context {
             name,
             host,
             starter,
+            attendant,
             runs_dir,
             stopping,
             accounts,
@@ -195,21 +205,23 @@ pub fn pipeline_of(project: &Project) -> Pipeline {
     pipeline
 }
 
-fn absolute_folder(path: &std::path::Path) -> anyhow::Result<PathBuf> {
+fn absolute_folder(path: &Path) -> anyhow::Result<PathBuf> {
     std::fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))?;
     path.canonicalize().with_context(|| format!("cannot find {}", path.display()))
 }
 
-fn starter(config: &Config) -> anyhow::Result<Starter> {
-    if let Some(socket) = &config.agent.socket {
-        return Ok(Starter::Socket(socket.clone()));
+/// No other program has the subcommand.
+fn attendant(program: &Path) -> Option<Attendant> {
+    let known = program.file_name().is_some_and(|name| name == WORKER);
+    if !known {
+        tracing::warn!(program = %program.display(), "no orch-worker beside this program: what its tests and its git leave running is not ended with it");
     }
-    let exe = std::env::current_exe().context("the worker's own program cannot be found")?;
-    Ok(Starter::Worker(supervisor_program(exe)))
+    known.then(|| Attendant(program.to_owned()))
 }
 
-/// `orchctl` carries the worker's code too, but only `orch-worker` is small enough to sit beside every run.
-fn supervisor_program(exe: PathBuf) -> PathBuf {
-    let sibling = exe.with_file_name("orch-worker");
-    if sibling.is_file() { sibling } else { exe }
+/// What supervises and attends. `orchctl` carries the worker's code too, but only `orch-worker` has the subcommands.
+fn own_program() -> anyhow::Result<PathBuf> {
+    let exe = std::env::current_exe().context("the worker's own program cannot be found")?;
+    let sibling = exe.with_file_name(WORKER);
+    Ok(if sibling.is_file() { sibling } else { exe })
 }

@@ -27,3 +27,4 @@ mod recovery;
 mod rules;
 mod runs;
 mod silence;
+mod untrusted;

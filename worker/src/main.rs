@@ -1,6 +1,6 @@
-//! `orch-worker`: the daemon, and (hidden) the supervisor of one run.
+//! `orch-worker`: the daemon, and (hidden) the supervisor of one run and the attendant of one command.
 
-use orch_worker::agent::{privileges, supervise};
+use orch_worker::agent::{attend, privileges, supervise};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -8,5 +8,6 @@ fn main() -> ExitCode {
         eprintln!("orch-worker: its rights cannot be kept from what it starts: {error}");
         return ExitCode::FAILURE;
     }
-    supervise::if_asked(std::env::args_os()).unwrap_or_else(orch_worker::program::main)
+    let hidden = supervise::if_asked(std::env::args_os()).or_else(|| attend::if_asked(std::env::args_os()));
+    hidden.unwrap_or_else(orch_worker::program::main)
 }

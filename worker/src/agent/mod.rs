@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod adopt;
+pub mod attend;
 pub mod command;
 pub mod environment;
 pub mod identity;

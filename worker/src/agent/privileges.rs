@@ -2,7 +2,7 @@
 //! agents as somebody else; whatever that process starts must not have them.
 
 use rustix::process::Pid;
-use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+use rustix::thread::{CapabilitySet, capabilities, configure_capability_in_ambient_set, set_capabilities};
 use std::io;
 
 /// What it takes to become another user.
@@ -19,6 +19,31 @@ pub fn keep_to_this_process() -> io::Result<()> {
     // The kernel takes what is no longer inheritable out of the ambient set, too.
     own.inheritable = CapabilitySet::empty();
     Ok(set_capabilities(None, own)?)
+}
+
+/// What an attendant of somebody else's program needs: to start it as that user, and to end it.
+const LENT: [CapabilitySet; 3] = [CapabilitySet::SETUID, CapabilitySet::SETGID, CapabilitySet::KILL];
+
+/// Starts a program of ours that is to start others as somebody else: what it executes as has those rights, as far as
+/// this process has them, and nothing that other threads start meanwhile does (rights are a thread's). It has to begin
+/// with [`keep_to_this_process`]. Root's programs have them anyway.
+pub fn lending<T: Send>(start: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    if nix::unistd::geteuid().is_root() {
+        return start();
+    }
+    std::thread::scope(|scope| {
+        let lender = scope.spawn(|| {
+            let mut own = capabilities(None)?;
+            let lent = LENT.into_iter().filter(|right| own.permitted.contains(*right));
+            own.inheritable = lent.clone().fold(CapabilitySet::empty(), CapabilitySet::union);
+            set_capabilities(None, own)?;
+            for right in lent {
+                configure_capability_in_ambient_set(right, true)?;
+            }
+            start()
+        });
+        lender.join().unwrap_or_else(|_| Err(io::Error::other("the thread that starts a program ended")))
+    })
 }
 
 /// This process may start others as any user.

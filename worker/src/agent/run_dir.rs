@@ -3,6 +3,8 @@
 
 use super::identity::Identity;
 use super::record::{BadSpec, ExitRecord, RunSpec, StopRequest};
+use crate::untrusted::{self, Unfit};
+use rustix::fs::OFlags;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -12,6 +14,9 @@ use std::path::{Path, PathBuf};
 
 /// Bytes set aside for the exit record, so that a disk filled by the agent can not suppress it.
 const EXIT_RESERVE: u64 = 4096;
+
+/// The most that is read of a file: an environment and arguments fit many times.
+const LARGEST: u64 = 16 << 20;
 
 /// What went wrong with a run's folder.
 #[derive(Debug, thiserror::Error)]
@@ -197,13 +202,13 @@ impl RunDir {
     pub fn sync(&self) -> Result<(), RunDirError> {
         for name in ["spec.json", "prompt.md", "."] {
             let path = self.path.join(name);
-            File::open(&path).and_then(|f| f.sync_all()).map_err(|e| io_error(&path, e))?;
+            open_any(&path).and_then(|f| f.sync_all()).map_err(|e| io_error(&path, e))?;
         }
         Ok(())
     }
 
     fn open_private(&self, path: &Path) -> io::Result<File> {
-        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)
+        untrusted::open_private(path, OFlags::WRONLY)
     }
 
     fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), RunDirError> {
@@ -225,12 +230,19 @@ impl RunDir {
 
     fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, RunDirError> {
         let path = self.path.join(name);
-        match fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|e| malformed(&path, e)),
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(io_error(&path, e)),
+        match untrusted::read(&path, LARGEST) {
+            Ok(Some(text)) => serde_json::from_slice(&text).map(Some).map_err(|e| malformed(&path, e)),
+            Ok(None) => Ok(None),
+            Err(Unfit::Io(e)) => Err(io_error(&path, e)),
+            Err(unfit) => Err(RunDirError::Malformed { path, reason: unfit.to_string() }),
         }
     }
+}
+
+/// A file or folder, without waiting for the other end of what may be there instead.
+fn open_any(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)
 }
 
 pub(super) fn io_error(path: &Path, source: io::Error) -> RunDirError {

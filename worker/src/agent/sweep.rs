@@ -19,7 +19,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 /// What belongs to a run.
 #[derive(Debug, Clone)]
 pub struct Quarry {
-    entry: String,
+    /// `NAME=value` in the environment; none: only descent counts.
+    entry: Option<String>,
     not_before: u64,
     root: Root,
 }
@@ -50,7 +51,17 @@ impl Quarry {
     /// looking at the rest of the machine.
     pub fn marked(run_id: &str, since: Option<&Identity>) -> Quarry {
         let not_before = since.filter(|s| s.is_of_this_boot()).map_or(0, |s| s.start_ticks);
-        Quarry { entry: format!("{MARKER}={run_id}"), not_before, root: Root::None }
+        Quarry { entry: Some(format!("{MARKER}={run_id}")), not_before, root: Root::None }
+    }
+
+    /// The bearers of any other `NAME=value` that only what is meant has in its environment.
+    pub(crate) fn bearing(entry: String) -> Quarry {
+        Quarry { entry: Some(entry), not_before: 0, root: Root::None }
+    }
+
+    /// What descends from the caller, a sub-reaper whose one child was `leader`.
+    pub(crate) fn of_caller(leader: i32) -> Quarry {
+        Quarry { entry: None, not_before: 0, root: Root::Caller { agent: leader } }
     }
 
     /// And everything that descends from the caller, a sub-reaper whose one child was the agent.
@@ -78,10 +89,11 @@ impl Quarry {
     /// Shows every process that belongs to the run to the net, each as soon as it is met.
     fn look(&self, net: &mut Net) {
         self.look_at_root(net);
+        let Some(entry) = &self.entry else { return };
         let me = std::process::id().cast_signed();
         for stat in procfs::all() {
             let candidate = stat.start_ticks >= self.not_before && stat.pid != me && !stat.is_gone();
-            if candidate && !net.holds(&stat) && procfs::has_env_entry(stat.pid, &self.entry) {
+            if candidate && !net.holds(&stat) && procfs::has_env_entry(stat.pid, entry) {
                 net.take(stat);
                 take_descendants(stat.pid, net);
             }

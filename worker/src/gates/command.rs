@@ -1,10 +1,11 @@
 //! A project's test command, as its configuration says it, made into a process that knows nothing of ours.
 
+use crate::agent::attend::{Attendant, Terms};
+use crate::git::group::Start;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::Path;
 use std::process::Stdio;
-use tokio::process::Command;
 
 /// What runs the project's tests: a program with its arguments, or a line for `sh -c`. The latter is safe
 /// only because the configuration is the operator's; nothing from outside may ever be put into it.
@@ -40,26 +41,34 @@ const INHERITED: &[&str] = &[
 
 impl TestCommand {
     /// The process in `dir`, its output yet to be connected. `None` for an empty command.
-    pub(super) fn process(&self, dir: &Path, extra: &[(String, String)]) -> Option<Command> {
-        let mut command = match self {
+    pub(super) fn start(
+        &self,
+        dir: &Path,
+        extra: &[(String, String)],
+        attendant: Option<&Attendant>,
+        terms: Terms,
+    ) -> Option<Start> {
+        let start = |program: &str| Start::of(attendant, program.as_ref(), terms);
+        let mut start = match self {
             TestCommand::Argv(argv) => {
                 let (program, args) = argv.split_first()?;
-                let mut command = Command::new(program);
-                command.args(args);
-                command
+                let mut start = start(program);
+                start.command.args(args);
+                start
             }
             TestCommand::Shell(line) if line.trim().is_empty() => return None,
             TestCommand::Shell(line) => {
-                let mut command = Command::new("sh");
-                command.args(["-c", line]);
-                command
+                let mut start = start("sh");
+                start.command.args(["-c", line]);
+                start
             }
         };
+        let command = &mut start.command;
         command.env_clear().current_dir(dir).stdin(Stdio::null());
         command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command.env("CI", "true").env("GIT_TERMINAL_PROMPT", "0");
         command.envs(extra.iter().map(|(k, v)| (k, v)));
-        Some(command)
+        Some(start)
     }
 }
 
@@ -98,7 +107,7 @@ mod tests {
     #[test]
     fn an_empty_command_is_none() {
         for empty in [TestCommand::Argv(vec![]), TestCommand::Shell(" ".into())] {
-            assert!(empty.process(Path::new("/"), &[]).is_none());
+            assert!(empty.start(Path::new("/"), &[], None, Terms::default()).is_none());
         }
     }
 }

@@ -26,7 +26,11 @@ pub(super) struct BoundedLog {
 impl BoundedLog {
     /// Starts a file of at most about `cap` bytes, readable by its owner only; an older one is replaced.
     pub(super) fn create(path: &Path, cap: usize) -> io::Result<BoundedLog> {
-        let file = File::options().create(true).write(true).truncate(true).mode(0o600).open(path)?;
+        match std::fs::remove_file(path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            Ok(()) | Err(_) => {}
+        }
+        let file = File::options().create_new(true).write(true).mode(0o600).open(path)?;
         Ok(BoundedLog { file, head_left: cap / 2, end: Vec::new(), end_cap: cap / 2, cut: 0, last: Vec::new() })
     }
 

@@ -58,8 +58,17 @@ impl Look<'_> {
         let log = self.log_file()?;
         let env: Vec<(String, String)> =
             self.project.env.iter().map(|(k, v)| (k.clone(), v.expose().to_owned())).collect();
+        let attendant = self.ctx.attendant.as_ref();
         let limits = TestLimits { timeout: Duration::from_secs(self.project.test_timeout_s), ..TestLimits::default() };
-        let run = TestRun { command: &command, dir: &self.worktree.path, log: &log, limits, env: &env, user: None };
+        let run = TestRun {
+            command: &command,
+            dir: &self.worktree.path,
+            log: &log,
+            limits,
+            env: &env,
+            user: None,
+            attendant,
+        };
         if let Some(tenant) = &self.ctx.tenant {
             return self.tests_of_tenant(tenant, run).await;
         }

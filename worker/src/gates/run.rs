@@ -1,4 +1,4 @@
-//! One run of a project's tests in a task's worktree: started in a process group of its own, watched,
+//! One run of a project's tests in a task's worktree: started with an attendant (a process group of its own), watched,
 //! bounded in time, output and (if wanted) memory, and nothing of it left alive afterwards.
 //!
 //! It runs what an agent wrote, so it gets nothing of ours: see `command` for its environment.
@@ -7,9 +7,9 @@ use super::command::TestCommand;
 use super::log::BoundedLog;
 use super::sweep::{Marker, SweepOnDrop, sweep};
 use super::verdict::{end_of, infra};
+use crate::agent::attend::{Attendant, Terms};
 use crate::git::group::Group;
 use orch_common::domain::gate::{TestEnd, TestEvidence};
-use rustix::process::{Resource, Rlimit, Signal};
 use std::io;
 use std::path::Path;
 use std::process::ExitStatus;
@@ -51,6 +51,9 @@ pub struct TestRun<'a> {
     pub env: &'a [(String, String)],
     /// Numeric user and group to run as, if not our own.
     pub user: Option<(u32, u32)>,
+    /// Who ends what the tests leave, and the tests when the worker is gone. `None`: only what bears the marker is ended,
+    /// and memory is not limited.
+    pub attendant: Option<&'a Attendant>,
 }
 
 /// The caller gave up; everything that was started has been killed.
@@ -79,12 +82,13 @@ pub async fn run_tests(run: TestRun<'_>, cancel: &CancellationToken) -> Result<T
         return Err(Cancelled);
     }
     let marker = Marker::new("ORCH_TEST_RUN", uuid::Uuid::new_v4().to_string());
-    let _backstop = SweepOnDrop(marker.clone());
+    let backstop = SweepOnDrop::new(marker.clone());
     let started = match start(&run, [&marker, &place]) {
         Ok(started) => started,
         Err(why) => return Ok(evidence(infra(why), String::new())),
     };
     let (ending, status, tail) = finish(started, &run.limits, &marker, cancel).await;
+    backstop.spare();
     let end = match (ending, status) {
         (Ending::Cancelled, _) => return Err(Cancelled),
         (Ending::TimedOut, _) => infra(format!("timeout after {} s", run.limits.timeout.as_secs_f32())),
@@ -112,17 +116,14 @@ fn start(run: &TestRun<'_>, markers: [&Marker; 2]) -> Result<Started, String> {
     if !run.dir.is_dir() {
         return Err(format!("there is no folder {}", run.dir.display()));
     }
-    let mut command = run.command.process(run.dir, run.env).ok_or("the test command is empty")?;
+    let terms = Terms { user: run.user, memory: run.limits.memory };
+    let mut start = run.command.start(run.dir, run.env, run.attendant, terms).ok_or("the test command is empty")?;
     let log = BoundedLog::create(run.log, run.limits.log_cap).map_err(what("the log cannot be written"))?;
     let (output, input) = io::pipe().map_err(what("no pipe for the output"))?;
     let output = Receiver::from_owned_fd(output.into()).map_err(what("no pipe for the output"))?;
-    command.stderr(input.try_clone().map_err(what("no pipe for the output"))?).stdout(input);
-    command.envs(markers.map(Marker::pair));
-    if let Some((user, group)) = run.user {
-        command.uid(user).gid(group);
-    }
-    let group = Group::spawn(&mut command).map_err(|e| format!("the test command cannot be started: {e}"))?;
-    limit_memory(&group, run.limits.memory);
+    start.command.stderr(input.try_clone().map_err(what("no pipe for the output"))?).stdout(input);
+    start.command.envs(markers.map(Marker::pair));
+    let group = Group::spawn(start).map_err(|e| format!("the test command cannot be started: {e}"))?;
     let log = Arc::new(Mutex::new(log));
     let reader = tokio::spawn(copy_output(output, Arc::clone(&log)));
     Ok(Started { group, log, reader })
@@ -143,7 +144,7 @@ async fn finish(
         () = tokio::time::sleep(limits.timeout) => Ending::TimedOut,
     };
     if !matches!(ending, Ending::ByItself) {
-        group.signal(Signal::TERM);
+        group.terminate();
         tokio::time::timeout(limits.grace, group.ended()).await.ok();
     }
     let status = group.reap().await;
@@ -166,15 +167,6 @@ async fn copy_output(mut output: Receiver, log: Arc<Mutex<BoundedLog>>) {
         }
         log.lock().unwrap_or_else(PoisonError::into_inner).push(&chunk);
         chunk.clear();
-    }
-}
-
-/// Set from outside right after the start: children that the first instant makes may be without it.
-fn limit_memory(group: &Group, memory: Option<u64>) {
-    let Some(bytes) = memory else { return };
-    let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
-    if let Err(e) = rustix::process::prlimit(Some(group.leader()), Resource::As, limit) {
-        tracing::warn!(error = %e, "the memory of a test run is not limited");
     }
 }
 

@@ -8,14 +8,13 @@
 use super::call::{Call, Input};
 use super::commit::Identity;
 use super::error::{GitError, classify, clean_tail};
-use super::group::Group;
+use super::group::{Group, Start};
+use crate::agent::attend::{Attendant, Terms};
 use crate::agent::preflight::resolve;
-use rustix::process::Signal;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::Command;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +29,8 @@ pub struct GitSettings {
     pub committer: Identity,
     /// More environment for git, e.g. `GIT_SSL_CAINFO` or a proxy.
     pub env: Vec<(String, String)>,
+    /// Who ends a call when the worker is gone; `None`: nobody.
+    pub attendant: Option<Attendant>,
     /// The longest that a local call may take.
     pub local_timeout: Duration,
     /// The longest that a clone, fetch or push may take; also the longest wait for the repository's lock.
@@ -43,6 +44,7 @@ impl Default for GitSettings {
             ssh_command: None,
             committer: Identity { name: "Orch".into(), email: "orch@localhost".into() },
             env: Vec::new(),
+            attendant: None,
             local_timeout: Duration::from_secs(300),
             network_timeout: Duration::from_secs(1800),
         }
@@ -101,6 +103,10 @@ const OVERRIDES: &[&str] = &[
     "merge.verifySignatures=false",
     "log.showSignature=false",
     "advice.graftFileDeprecated=false",
+    // Both may be forged: what they say of a history is believed without a look at the commits.
+    "core.commitGraph=false",
+    "core.multiPackIndex=false",
+    "gc.writeCommitGraph=false",
 ];
 
 const DEFAULT_SSH: &str = "ssh -oBatchMode=yes -oConnectTimeout=30 -oServerAliveInterval=15 -oServerAliveCountMax=4";
@@ -136,10 +142,8 @@ pub(super) async fn run(s: &GitSettings, call: Call<'_>, cancel: &CancellationTo
     }
     let (cap, cut, limit) = (call.cap, call.cut, call.timeout.unwrap_or(s.local_timeout));
     let verb = call.args.first().map(|a| a.to_string_lossy().into_owned()).unwrap_or_default();
-    let (mut command, input) = prepare(s, call);
-    let mut group = Group::spawn(&mut command).map_err(|e| GitError::io(format!("cannot run git {verb}"), e))?;
-    // The command keeps its own copy of a held file; it must not outlive the child's.
-    drop(command);
+    let (start, input) = prepare(s, call);
+    let mut group = Group::spawn(start).map_err(|e| GitError::io(format!("cannot run git {verb}"), e))?;
     feed(group.child().stdin.take(), input);
     let stdout = tokio::spawn(first_bytes(group.child().stdout.take(), cap.saturating_add(1)));
     let stderr = tokio::spawn(last_bytes(group.child().stderr.take(), 8192));
@@ -166,8 +170,10 @@ pub(super) async fn run_ok(s: &GitSettings, call: Call<'_>, cancel: &Cancellatio
     if output.code == 0 { Ok(output) } else { Err(output.error()) }
 }
 
-fn prepare(s: &GitSettings, call: Call<'_>) -> (Command, Vec<u8>) {
-    let mut command = Command::new(&s.program);
+fn prepare(s: &GitSettings, call: Call<'_>) -> (Start, Vec<u8>) {
+    let user = call.tenant.as_ref().map(|tenant| (tenant.uid, tenant.gid));
+    let mut start = Start::of(s.attendant.as_ref(), s.program.as_os_str(), Terms { user, memory: None });
+    let command = &mut start.command;
     command.env_clear().current_dir(call.dir).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
     command.envs(s.env.iter().map(|(k, v)| (k, v)));
@@ -177,8 +183,7 @@ fn prepare(s: &GitSettings, call: Call<'_>) -> (Command, Vec<u8>) {
     command.env("GIT_ALLOW_PROTOCOL", "none");
     command.envs(call.env);
     if let Some(tenant) = &call.tenant {
-        // The supplementary groups are given up with the user number.
-        command.uid(tenant.uid).gid(tenant.gid).env("HOME", &tenant.home).env_remove("SSH_AUTH_SOCK");
+        command.env("HOME", &tenant.home).env_remove("SSH_AUTH_SOCK");
     }
     command.arg("--no-pager");
     for setting in OVERRIDES {
@@ -199,7 +204,7 @@ fn prepare(s: &GitSettings, call: Call<'_>) -> (Command, Vec<u8>) {
             bytes
         }
     };
-    (command, bytes)
+    (start, bytes)
 }
 
 /// Waits for the end; on timeout and cancel asks politely first, so that git removes its lock files.
@@ -209,7 +214,7 @@ async fn watch(group: &Group, limit: Duration, cancel: &CancellationToken) -> Op
         () = tokio::time::sleep(limit) => GitError::Timeout { seconds: limit.as_secs() },
         () = cancel.cancelled() => GitError::Cancelled,
     };
-    group.signal(Signal::TERM);
+    group.terminate();
     tokio::time::timeout(GRACE, group.ended()).await.ok();
     Some(why)
 }

@@ -1,9 +1,11 @@
-//! The mirror's configuration file is ours to the byte. Agents commit through it, so they can write to it,
+//! The mirror's configuration file is ours to the byte (the rest of what its tasks share: see `shared`). Agents commit through it, so they can write to it,
 //! and a configuration can run programs (filters, merge drivers, proxies, includes): it is put back before
 //! every call. What people configured there by hand is lost on purpose.
 
+use super::delete::delete;
 use super::error::GitError;
 use super::remote::Remote;
+use crate::untrusted;
 use std::io;
 use std::path::Path;
 
@@ -14,6 +16,8 @@ pub(super) enum ObjectFormat {
     Sha256,
 }
 
+/// Ours is well below one.
+const LARGEST: u64 = 64 << 10;
 const REFSPEC: &str = "+refs/heads/*:refs/remotes/origin/*";
 
 /// What the file must hold. `origin` is for the agents' convenience only: our calls name the URL themselves.
@@ -43,44 +47,31 @@ pub(super) fn write(git_dir: &Path, format: ObjectFormat, remote: &Remote) -> Re
 
 /// Puts the file back where it is not exactly ours. The remote's URL is kept if it is a plain one.
 pub(super) fn restore(git_dir: &Path) -> Result<(), GitError> {
-    // With this file a repository borrows another's refs and objects; a mirror never has one.
-    if git_dir.join("commondir").symlink_metadata().is_ok() {
-        tracing::warn!(mirror = %git_dir.display(), "the mirror pointed elsewhere; put back");
-        std::fs::remove_file(git_dir.join("commondir")).map_err(|e| GitError::io("removing a foreign link", e))?;
-    }
-    let path = git_dir.join("config");
-    let found = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => String::new(),
-        Err(e) => return Err(GitError::io("reading the mirror's configuration", e)),
+    let found = match untrusted::read(&git_dir.join("config"), LARGEST) {
+        Ok(bytes) => String::from_utf8(bytes.unwrap_or_default()).unwrap_or_default(),
+        Err(untrusted::Unfit::Io(e)) => return Err(GitError::io("reading the mirror's configuration", e)),
+        Err(unfit) => {
+            tracing::warn!(mirror = %git_dir.display(), %unfit, "the mirror's configuration is no file that can be read");
+            String::new()
+        }
     };
-    let is_symlink = path.symlink_metadata().is_ok_and(|m| m.file_type().is_symlink());
     let format = if found.contains("objectformat = sha256") { ObjectFormat::Sha256 } else { ObjectFormat::Sha1 };
     let url = found.lines().find_map(|l| l.strip_prefix("\turl = \"")?.strip_suffix('"'));
     let url = url.filter(|u| Remote::new(u, None).is_ok());
     let wanted = wanted(format, url);
-    if found == wanted && !is_symlink {
+    if found == wanted {
         return Ok(());
     }
-    tracing::warn!(mirror = %git_dir.display(), "the mirror's configuration was changed; put back");
+    tracing::warn!(mirror = %git_dir.display(), file = "config", "changed by somebody; put back");
     replace(git_dir, "config", &wanted)
 }
 
-/// Makes a worktree's folder inside the mirror belong to the mirror. Git believes this file more than its
-/// environment where it looks for refs. A folder that is not there stays away.
-pub(super) fn restore_link(admin: &Path) -> Result<(), GitError> {
-    let path = admin.join("commondir");
-    let honest = path.symlink_metadata().is_ok_and(|m| m.is_file())
-        && std::fs::read_to_string(&path).is_ok_and(|text| text.trim_end() == "../..");
-    if honest || !admin.is_dir() {
-        return Ok(());
+/// Puts a file of ours in its place, whatever is there.
+pub(super) fn replace(git_dir: &Path, name: &str, text: &str) -> Result<(), GitError> {
+    let at = |e| GitError::io(format!("writing {}", git_dir.join(name).display()), e);
+    if git_dir.join(name).symlink_metadata().is_ok_and(|m| m.is_dir()) {
+        delete(&git_dir.join(name)).map_err(at)?;
     }
-    tracing::warn!(worktree = %admin.display(), "the worktree's link to the mirror was changed; put back");
-    replace(admin, "commondir", "../..\n")
-}
-
-fn replace(git_dir: &Path, name: &str, text: &str) -> Result<(), GitError> {
-    let at = |e| GitError::io("writing the mirror's configuration", e);
     let mut file = tempfile::NamedTempFile::new_in(git_dir).map_err(at)?;
     io::Write::write_all(&mut file, text.as_bytes()).map_err(at)?;
     let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);

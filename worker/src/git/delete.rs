@@ -14,7 +14,8 @@ pub(super) async fn delete_tree(path: &Path) -> Result<(), GitError> {
     done.and_then(|inner| inner).map_err(|e| GitError::io(what, e))
 }
 
-fn delete(path: &Path) -> io::Result<()> {
+/// The same, on this thread.
+pub(super) fn delete(path: &Path) -> io::Result<()> {
     let kind = match path.symlink_metadata() {
         Ok(meta) => meta.file_type(),
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -30,6 +31,11 @@ fn delete(path: &Path) -> io::Result<()> {
         }
         other => other,
     }
+}
+
+/// Makes way for a file of ours.
+pub(super) fn delete_unless_file(path: &Path) -> io::Result<()> {
+    if path.symlink_metadata().is_ok_and(|about| !about.is_file()) { delete(path) } else { Ok(()) }
 }
 
 /// Gives the owner back the right to change every folder below (and including) `top`.

@@ -6,7 +6,8 @@ use super::error::GitError;
 use super::lock::RepoLock;
 use super::refs::{self, Found};
 use super::remote::Remote;
-use super::repos::{Place, Repos, pin_both};
+use super::repos::{Place, Repos, off_the_runtime};
+use super::shared;
 use super::worktree::Site;
 use orch_common::store::heard::Heard;
 use std::path::{Path, PathBuf};
@@ -44,7 +45,7 @@ impl Repos {
                 && all.iter().filter(matters).all(|heard| is_there(&site.mirror, heard))
         });
         if fresh {
-            pin_both(&site.mirror, Some(&site.admin))?;
+            self.pin(&site.mirror, Some(&site.admin)).await?;
             return Ok(false);
         }
         self.fetch(repo, remote, cancel).await.map(|()| true)
@@ -68,10 +69,16 @@ impl Repos {
         lock: &RepoLock,
         cancel: &CancellationToken,
     ) -> Result<(), GitError> {
+        let mirror = place.mirror.clone();
+        off_the_runtime(move || {
+            shared::put_refs_back(&mirror)?;
+            remove_stale_locks(&mirror);
+            Ok(())
+        })
+        .await?;
         if !self.is_sound(&place.mirror, cancel).await? {
             return self.build(place, remote, lock, cancel).await;
         }
-        remove_stale_locks(&place.mirror);
         match self.fetch_into(&place.mirror, remote, lock, cancel).await {
             Err(GitError::Corrupt { tail }) => {
                 tracing::warn!(%tail, "the fetch found damage");

@@ -2,8 +2,7 @@
 //! it: header, entries in order, extensions up to the checksum. A "no" only means that git is to be asked, so what is
 //! seldom (version 4, a split or sparse index, a giant) is simply not known here.
 
-use std::fs::File;
-use std::io::Read;
+use crate::untrusted;
 use std::path::Path;
 
 /// Some two hundred thousand files.
@@ -22,11 +21,7 @@ const KNOWN_EXTENDED: u16 = 0x6000;
 /// Whether the file at `path` is beyond doubt an index that git reads; `id_len` is the length of an object's name in
 /// bytes.
 pub(super) fn is_readable(path: &Path, id_len: usize) -> bool {
-    let honest = path.symlink_metadata().is_ok_and(|about| about.is_file() && about.len() <= LARGEST);
-    let mut bytes = Vec::new();
-    honest
-        && File::open(path).is_ok_and(|file| file.take(LARGEST).read_to_end(&mut bytes).is_ok())
-        && walk(&bytes, id_len).is_some()
+    matches!(untrusted::read(path, LARGEST), Ok(Some(bytes)) if walk(&bytes, id_len).is_some())
 }
 
 /// `None` at the first thing that is not as it should be.

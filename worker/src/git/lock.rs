@@ -2,9 +2,12 @@
 //! The file's lock is handed to git as its standard input (see `Call::holding`), so a fetch that outlives a
 //! killed worker still keeps the next worker out; it dies with the last holder and is never stale.
 
+use super::delete::delete;
 use super::error::GitError;
+use crate::untrusted::open_private;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use rustix::fs::OFlags;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
@@ -72,7 +75,11 @@ async fn wait_for_file(path: &Path) -> Result<Flock<File>, GitError> {
 }
 
 fn try_file(path: &Path) -> io::Result<Option<Flock<File>>> {
-    let file = File::options().create(true).truncate(false).write(true).read(true).open(path)?;
+    if path.symlink_metadata().is_ok_and(|about| !about.is_file()) {
+        tracing::warn!(lock = %path.display(), "something else was in the place of the repository's lock; removed");
+        delete(path)?;
+    }
+    let file = open_private(path, OFlags::RDWR)?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => Ok(Some(lock)),
         Err((_, Errno::EWOULDBLOCK)) => Ok(None),

@@ -9,6 +9,7 @@ use super::error::GitError;
 use super::lock::RepoLock;
 use super::remote::Remote;
 use super::repos::{Place, Repos};
+use super::shared::HEAD;
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +29,9 @@ impl Repos {
 
     /// Whether git knows the folder as a repository and every ref's object can be read.
     pub(super) async fn is_sound(&self, mirror: &Path, cancel: &CancellationToken) -> Result<bool, GitError> {
+        if mirror.is_dir() {
+            self.pin(mirror, None).await?;
+        }
         if !mirror.join("HEAD").is_file() || !mirror.join("objects").is_dir() || !mirror.join("refs").is_dir() {
             return Ok(false);
         }
@@ -103,7 +107,7 @@ impl Repos {
 
     /// Saves the tasks' own branches and refs out of a damaged mirror; true when all could be read.
     async fn carry_over(&self, from: &Path, to: &Path, cancel: &CancellationToken) -> Result<bool, GitError> {
-        config_pin::restore(from)?;
+        self.pin(from, None).await?;
         let source = match url::Url::from_directory_path(from) {
             Ok(url) => Remote::new(url.as_str(), None)?,
             Err(()) => return Ok(false),
@@ -134,8 +138,7 @@ fn make_skeleton(fresh: &Path) -> std::io::Result<()> {
     for folder in ["objects/info", "objects/pack", "refs/heads", "refs/tags"] {
         std::fs::create_dir_all(fresh.join(folder))?;
     }
-    // A name that no task's branch has: HEAD of the mirror is never used.
-    std::fs::write(fresh.join("HEAD"), "ref: refs/heads/none\n")
+    std::fs::write(fresh.join("HEAD"), HEAD)
 }
 
 async fn remove_unfinished(place: &Place) -> Result<(), GitError> {

@@ -2,11 +2,8 @@
 //! with one id and a line's end, or an honest line of `packed-refs`. Everything else (a symbolic ref, a link, a broken
 //! line, another way of keeping refs) is left to git, which is asked as ever. It never says whether an object exists.
 
+use crate::untrusted::{self, Unfit};
 use orch_common::domain::stage::CommitId;
-use rustix::fs::{Mode, OFlags, open};
-use rustix::io::Errno;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 /// An id, a line's end, and one byte more to tell what is longer.
@@ -97,23 +94,11 @@ enum Contents {
 
 /// A regular file, whole, if it is not longer than `most`. Whoever put something else there is not waited for.
 fn contents(path: &Path, most: u64) -> Contents {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = match open(path, flags, Mode::empty()) {
-        Ok(file) => File::from(file),
-        // A part of the way is a ref itself, or is not there.
-        Err(Errno::NOENT | Errno::NOTDIR) => return Contents::Nothing,
-        Err(_) => return Contents::Unclear,
-    };
-    match file.metadata() {
-        // A folder of refs with longer names.
-        Ok(about) if about.is_dir() => return Contents::Nothing,
-        Ok(about) if about.is_file() && about.len() <= most => {}
-        Ok(_) | Err(_) => return Contents::Unclear,
-    }
-    let mut bytes = Vec::new();
-    match file.take(most + 1).read_to_end(&mut bytes) {
-        Ok(n) if n as u64 <= most => Contents::Bytes(bytes),
-        Ok(_) | Err(_) => Contents::Unclear,
+    match untrusted::read(path, most) {
+        Ok(Some(bytes)) => Contents::Bytes(bytes),
+        // A folder of refs with longer names; or a part of the way is a ref itself, or is not there.
+        Ok(None) | Err(Unfit::Folder) => Contents::Nothing,
+        Err(Unfit::Special | Unfit::TooLarge(_) | Unfit::Io(_)) => Contents::Unclear,
     }
 }
 

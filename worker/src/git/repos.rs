@@ -4,11 +4,12 @@
 use super::call::Call;
 use super::check;
 use super::command::{GitSettings, Output, run};
-use super::config_pin;
 use super::error::GitError;
 use super::lock::{Locks, RepoLock};
 use super::memory::Memory;
 use super::refs::{self, Found};
+use super::shared;
+use super::worktree::Site;
 use orch_common::domain::stage::CommitId;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -81,6 +82,30 @@ impl Repos {
         self.locks.take(&place.home.join("lock"), self.settings.network_timeout, cancel).await
     }
 
+    /// Nothing that an agent wrote into git's own files has a say in the call that follows. Not on a thread of the
+    /// runtime: what was put there may take long to remove.
+    pub(super) async fn pin(&self, mirror: &Path, admin: Option<&Path>) -> Result<(), GitError> {
+        let (mirror, admin) = (mirror.to_owned(), admin.map(Path::to_owned));
+        off_the_runtime(move || {
+            shared::put_back(&mirror)?;
+            admin.map_or(Ok(()), |admin| shared::put_back_linked(&admin))
+        })
+        .await
+    }
+
+    /// The same for all that a task's git looks at: refs, logs, the worktree. Before an agent begins, for it runs git
+    /// there, too, and after it has ended.
+    pub(super) async fn pin_all(&self, w: &Site) -> Result<(), GitError> {
+        self.pin(&w.mirror, Some(&w.admin)).await?;
+        let (mirror, work) = (w.mirror.clone(), w.path.clone());
+        off_the_runtime(move || {
+            shared::put_refs_back(&mirror)?;
+            shared::clear_work(&work);
+            Ok(())
+        })
+        .await
+    }
+
     /// A call whose exit code the caller reads.
     pub(super) async fn try_git(
         &self,
@@ -88,7 +113,7 @@ impl Repos {
         call: Call<'_>,
         cancel: &CancellationToken,
     ) -> Result<Output, GitError> {
-        pin(mirror, &call)?;
+        self.pin(mirror, call.linked_dir()).await?;
         let output = run(&self.settings, call, cancel).await?;
         // Many an exit code is an answer; then nothing is said.
         if output.code != 0 && !output.stderr.is_empty() {
@@ -189,15 +214,12 @@ impl Repos {
     }
 }
 
-/// Nothing that an agent wrote into git's own files has a say in the call that follows.
-fn pin(mirror: &Path, call: &Call<'_>) -> Result<(), GitError> {
-    pin_both(mirror, call.linked_dir())
-}
-
-/// The same where no call may follow: an agent runs git there, too.
-pub(super) fn pin_both(mirror: &Path, admin: Option<&Path>) -> Result<(), GitError> {
-    config_pin::restore(mirror)?;
-    admin.map_or(Ok(()), config_pin::restore_link)
+/// Runs what reads or changes files where it holds nobody up.
+pub(super) async fn off_the_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, GitError> + Send + 'static,
+) -> Result<T, GitError> {
+    let ended = tokio::task::spawn_blocking(work).await;
+    ended.unwrap_or_else(|e| Err(GitError::io("looking at a repository's files", std::io::Error::other(e))))
 }
 
 /// A commit id out of git's answer.

@@ -2,12 +2,14 @@
 //! confused agent left: stale locks, a broken index, HEAD elsewhere, a change of ours that was cut short.
 //! Work is never lost by it: what cannot stay is preserved.
 
-use super::delete::delete_tree;
+use super::delete::{delete, delete_tree, delete_unless_file};
 use super::error::GitError;
 use super::index_file;
 use super::refs;
 use super::repos::Repos;
+use super::shared;
 use super::worktree::{Site, Worktree};
+use crate::untrusted;
 use orch_common::domain::stage::CommitId;
 use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +33,8 @@ impl Repos {
     /// Makes the worktree usable: removes the locks that a killed git left, takes back a change of ours that
     /// was cut short, makes a broken index anew, brings HEAD back to the task's branch.
     pub(super) async fn settle(&self, w: &Site, cancel: &CancellationToken) -> Result<(), GitError> {
+        self.pin_all(w).await?;
+        shared::put_head_back(&w.admin)?;
         remove_left_locks(w);
         self.mend_index(w, cancel).await?;
         self.settle_on_branch(w, cancel).await
@@ -124,19 +128,21 @@ fn marker(w: &Site) -> PathBuf {
 
 /// To be called before the first step that a kill must not leave half done.
 pub(super) fn open_change(w: &Site) -> Result<(), GitError> {
-    std::fs::write(marker(w), "").map_err(|e| GitError::io("beginning a change of the worktree", e))
+    let what = "beginning a change of the worktree";
+    delete_unless_file(&marker(w)).map_err(|e| GitError::io(what, e))?;
+    untrusted::write(&marker(w), b"").map_err(|e| GitError::io(what, e.into()))
 }
 
 /// The folder is whole again.
 pub(super) fn close_change(w: &Site) -> Result<(), GitError> {
-    std::fs::remove_file(marker(w)).map_err(|e| GitError::io("ending a change of the worktree", e))
+    delete(&marker(w)).map_err(|e| GitError::io("ending a change of the worktree", e))
 }
 
 /// The locks of this worktree and its branch; only its one agent could hold them, and that has ended.
 pub(super) fn remove_left_locks(w: &Site) {
     let branch = w.mirror.join(format!("{}.lock", w.branch_ref()));
     for lock in ["index.lock", "HEAD.lock"].map(|name| w.admin.join(name)).into_iter().chain([branch]) {
-        if std::fs::remove_file(&lock).is_ok() {
+        if lock.symlink_metadata().is_ok() && delete(&lock).is_ok() {
             tracing::warn!(lock = %lock.display(), "removed a lock that a killed git left");
         }
     }

@@ -9,7 +9,9 @@ use super::command::{Output, run, run_ok};
 use super::commit::Identity;
 use super::delete::delete_tree;
 use super::error::GitError;
-use super::repos::{Place, Repos, commit_id};
+use super::repos::{Place, Repos, commit_id, off_the_runtime};
+use super::shared;
+use super::special::{may_block, remove};
 use super::staging::Room;
 use super::worktree::{Site, Worktree};
 use orch_common::domain::stage::CommitId;
@@ -101,7 +103,7 @@ impl Repos {
             delete_tree(&shop.path).await?;
             self.make(worktree, shop, cancel).await?;
         }
-        tidy_locks(shop);
+        tidy(shop).await?;
         let bundle = Handover::new(self.root(), &shop.tenant, false)?;
         let names = [worktree.branch_ref(), format!("refs/remotes/origin/{}", check::branch(base)?)];
         let pack = Call::bare(&worktree.mirror).args(["bundle", "create", "--quiet"]).args([&bundle.file]).args(&names);
@@ -168,7 +170,7 @@ impl Repos {
         if !shop.exists() {
             return Ok(());
         }
-        tidy_locks(shop);
+        tidy(shop).await?;
         if let Some((message, author)) = commit {
             self.commit_inside(shop, &worktree.key, message, author, cancel).await?;
         }
@@ -227,7 +229,7 @@ impl Repos {
 
     /// Throws away what a run of the tests left. Caches that are ignored stay.
     pub async fn clear(&self, shop: &Workshop, cancel: &CancellationToken) -> Result<(), GitError> {
-        tidy_locks(shop);
+        tidy(shop).await?;
         self.do_inside(self.inside(shop).args(["reset", "--hard", "--quiet"]), cancel).await?;
         self.do_inside(self.inside(shop).args(["clean", "-ffdq"]), cancel).await.map(drop)
     }
@@ -260,9 +262,23 @@ impl Repos {
 
 /// A killed git leaves its locks; only the one agent could hold them, and that has ended. No link is followed on the
 /// way to them.
-fn tidy_locks(shop: &Workshop) {
+async fn tidy(shop: &Workshop) -> Result<(), GitError> {
+    let shop = shop.clone();
+    off_the_runtime(move || {
+        tidy_now(&shop);
+        Ok(())
+    })
+    .await
+}
+
+fn tidy_now(shop: &Workshop) {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let Ok(folder) = open(shop.git_dir(), flags, Mode::empty()) else { return };
+    // Git would wait for the other end, call after call.
+    for path in remove(&shop.git_dir(), true, &|_, kind, _| may_block(kind)) {
+        tracing::warn!(file = %path.display(), "no file that git can read; removed from a workshop");
+    }
+    shared::clear_work(&shop.path);
     for lock in ["index.lock", "HEAD.lock"] {
         if unlinkat(&folder, lock, AtFlags::empty()).is_ok() {
             tracing::warn!(lock, "removed a lock that a killed git left in a workshop");

@@ -7,10 +7,11 @@ use super::check;
 use super::delete::delete_tree;
 use super::error::GitError;
 use super::refs;
-use super::repos::{Place, Repos, commit_id, pin_both};
+use super::repos::{Place, Repos, commit_id};
+use crate::untrusted;
 use orch_common::domain::stage::CommitId;
 use std::ops::Deref;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 
 /// The names and folders of a task's worktree, whether it is there or not.
@@ -104,7 +105,7 @@ impl Repos {
         let site = Site::new(&place, repo, key, branch);
         refuse_shared_branch(&site)?;
         // What follows may need no call of git, which would do this; the agent's own calls come after it.
-        pin_both(&site.mirror, Some(&site.admin))?;
+        self.pin_all(&site).await?;
         match self.head_if_good(&site, cancel).await? {
             Some(head) => self.settle_to_begin(&site, &head, cancel).await?,
             None => self.rebuild(&place, &site, base, cancel).await?,
@@ -130,9 +131,9 @@ impl Repos {
     /// Whether the folder was finished, for this branch.
     pub(super) fn is_finished(w: &Site) -> bool {
         let folder = w.path.symlink_metadata().is_ok_and(|m| m.is_dir());
-        let linked = holds(&w.path.join(".git"), &format!("gitdir: {}", w.admin.display()));
-        let known = holds(&w.admin.join("gitdir"), &w.path.join(".git").display().to_string());
-        let ready = holds(&w.admin.join(READY), &w.branch);
+        let linked = untrusted::holds(&w.path.join(".git"), &format!("gitdir: {}", w.admin.display()));
+        let known = untrusted::holds(&w.admin.join("gitdir"), &w.path.join(".git").display().to_string());
+        let ready = untrusted::holds(&w.admin.join(READY), &w.branch);
         folder && linked && known && ready
     }
 
@@ -165,7 +166,8 @@ impl Repos {
         }
         self.set_ref(&w.mirror, &w.branch_ref(), &start, cancel).await?;
         self.take_branch(w, cancel).await?;
-        std::fs::write(w.admin.join(READY), format!("{}\n", w.branch)).map_err(|e| GitError::io("finishing", e))
+        let ready = untrusted::write(&w.admin.join(READY), format!("{}\n", w.branch).as_bytes());
+        ready.map_err(|e| GitError::io("finishing", e.into()))
     }
 
     /// Where a new worktree begins; remembers the forge's commit if that is part of it.
@@ -207,7 +209,7 @@ fn refuse_shared_branch(wanted: &Site) -> Result<(), GitError> {
     let head = format!("ref: {}", wanted.branch_ref());
     for entry in std::fs::read_dir(wanted.mirror.join("worktrees")).into_iter().flatten().filter_map(Result::ok) {
         let other = entry.file_name().to_string_lossy().into_owned();
-        let taken = std::fs::read_to_string(entry.path().join("HEAD")).is_ok_and(|text| text.trim_end() == head);
+        let taken = untrusted::holds(&entry.path().join("HEAD"), &head);
         if taken && other != wanted.key {
             return Err(GitError::InUse { branch: wanted.branch.clone(), by: other });
         }
@@ -218,10 +220,4 @@ fn refuse_shared_branch(wanted: &Site) -> Result<(), GitError> {
 /// Where a folder goes whose content could neither be trusted nor preserved. No key has a dot.
 pub(super) fn lost(place: &Place, key: &str) -> PathBuf {
     place.home.join("work").join(format!("{key}.lost"))
-}
-
-/// Whether the regular file `path` holds exactly this one line.
-fn holds(path: &Path, line: &str) -> bool {
-    path.symlink_metadata().is_ok_and(|m| m.is_file() && m.len() < 8192)
-        && std::fs::read_to_string(path).is_ok_and(|text| text.trim_end() == line)
 }

@@ -85,7 +85,7 @@ pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, R
     let mut work = load(ctx, job).await?;
     let run = Uuid::new_v4().to_string();
     let home = home(ctx).map_err(|e| Refused::Failed { why: e.to_string() })?;
-    let session = session::for_next(&work.earlier, |id| home.as_ref().is_some_and(|h| session::is_kept(h, id)));
+    let session = session(&work, home.clone()).await;
     let (worktree, place) = worktree(ctx, &work, matches!(session, Session::Fresh(_))).await?;
     failpoint::here(Point::AgentWorktree);
     let dir = ctx.runs_dir.join(&run);
@@ -96,6 +96,14 @@ pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, R
     insert(ctx, job, &work, &worktree, (&run, &session)).await?;
     failpoint::here(Point::AgentRowWritten);
     Ok(Prepared { run, dir, spec, prompt })
+}
+
+/// The agents' home is theirs: it is looked at where that holds nobody up.
+async fn session(work: &Work, home: Option<PathBuf>) -> Session {
+    let earlier = work.earlier.clone();
+    let kept = move |id: &Uuid| home.as_ref().is_some_and(|h| session::is_kept(h, id));
+    let found = tokio::task::spawn_blocking(move || session::for_next(&earlier, kept)).await;
+    found.unwrap_or_else(|_| Session::Fresh(Uuid::new_v4()))
 }
 
 /// What the agent is told. A session that goes on has been told already.

@@ -43,11 +43,17 @@ fn was_signalled(run: &Run) -> bool {
     run.exit_signal.is_some() || run.exit_code.is_some_and(|code| (129..=192).contains(&code))
 }
 
-/// Whether the CLI whose home this is has the conversation. Any working folder counts: a task has but one.
+/// Folders of conversations that are looked at.
+const MOST_PROJECTS: usize = 10_000;
+
+/// Whether the CLI whose home this is has the conversation. Any working folder counts: a task has but one. Nothing is
+/// opened: what an agent put there is not waited for.
 pub fn is_kept(home: &Path, session: &Uuid) -> bool {
     let name = format!("{session}.jsonl");
     let projects = std::fs::read_dir(home.join(".claude/projects"));
-    projects.into_iter().flatten().filter_map(Result::ok).any(|project| project.path().join(&name).is_file())
+    let projects = projects.into_iter().flatten().filter_map(Result::ok).take(MOST_PROJECTS);
+    let is_file = |path: &Path| path.symlink_metadata().is_ok_and(|about| about.is_file());
+    projects.map(|project| project.path().join(&name)).any(|path| is_file(&path))
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@
 //! "no child left" is proof that nothing of the run lives (see [`super::sweep`]).
 
 mod logs;
-mod signals;
+pub(super) mod signals;
 mod spawn;
-mod stop;
-mod watch;
+pub(super) mod stop;
+pub(super) mod watch;
 
 use super::identity::Identity;
 use super::record::{ExitReason, ExitRecord, KILLED, RunSpec};

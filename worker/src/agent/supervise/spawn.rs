@@ -4,12 +4,14 @@ use crate::agent::account::{Account, AccountError};
 use crate::agent::identity::Identity;
 use crate::agent::record::{MARKER, RunSpec};
 use crate::agent::run_dir::RunDir;
+use crate::untrusted;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use orch_common::failpoint::{self, Point};
+use rustix::fs::OFlags;
 use rustix::process::Pid;
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{PermissionsExt, fchown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -42,7 +44,8 @@ pub(super) struct Spawned {
 /// Starts the agent. It leads a group of its own; the caller must reap it.
 pub(super) fn spawn(dir: &RunDir, spec: &RunSpec) -> Result<Spawned, SpawnError> {
     let account = spec.user.as_deref().map(Account::to_become).transpose()?.flatten();
-    let prompt = File::open(dir.prompt()).map_err(|e| SpawnError::File("prompt", e))?;
+    let prompt = untrusted::open(&dir.prompt()).map_err(|e| SpawnError::File("prompt", e.into()))?;
+    let prompt = prompt.ok_or_else(|| SpawnError::File("prompt", io::ErrorKind::NotFound.into()))?;
     let log = open_output(&dir.log(), account.as_ref()).map_err(|e| SpawnError::File("log", e))?;
     let stderr = open_output(&dir.stderr(), account.as_ref()).map_err(|e| SpawnError::File("stderr", e))?;
     if !spec.cwd.is_dir() {
@@ -76,7 +79,7 @@ fn command(spec: &RunSpec, account: Option<&Account>) -> Command {
 /// Append only, so that what is there stays. The agent's user owns it, or a tool could not reopen `/dev/stderr`; our
 /// group may read it, so that an operator of ours needs no more rights than the database takes.
 fn open_output(path: &Path, account: Option<&Account>) -> io::Result<File> {
-    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    let file = untrusted::open_private(path, OFlags::WRONLY | OFlags::APPEND)?;
     if let Some(account) = account {
         file.set_permissions(Permissions::from_mode(0o640))?;
         fchown(&file, Some(account.uid), None)?;

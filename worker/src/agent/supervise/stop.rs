@@ -31,7 +31,7 @@ impl End {
 
 /// Asks the agent and its group to end; wakes them first-hand if they were stopped. The agent must not be reaped yet:
 /// until then its number, and so the group's, can not be anybody else's.
-pub(super) fn terminate(leader: Pid) {
+pub(in crate::agent) fn terminate(leader: Pid) {
     signal_group(leader, Signal::TERM);
     signal_group(leader, Signal::CONT);
 }
@@ -46,12 +46,19 @@ fn signal_group(leader: Pid, signal: Signal) {
 /// Kills the agent if it still lives and all that it started, and reaps every one of them.
 pub(super) fn finish(spec: &RunSpec, own: &Identity, leader: Pid, ended: Ended) -> End {
     let quarry = Quarry::marked(&spec.run_id, Some(own)).below_caller(leader.as_raw_nonzero().get());
+    let (status, swept) = end_all(&quarry, leader, ended.status);
+    End { reason: ended.reason, status, swept }
+}
+
+/// Kills `leader`, a child, if it still lives, and what belongs to the quarry, and reaps every one of them. The leader's
+/// end, `status` where that is known already, and how many others were killed.
+pub(in crate::agent) fn end_all(quarry: &Quarry, leader: Pid, status: Option<Status>) -> (Option<Status>, u32) {
     // Among hundreds of runnable processes the one that stops them must come first; only root may ask for it.
     let _refused = setpriority_process(None, HIGHEST_PRIORITY);
     signal_group(leader, Signal::STOP);
-    let mut reaper = Reaper { leader, status: ended.status, looked: false, reaped: false };
-    let swept = sweep(&quarry, SWEEP_LIMIT, || reaper.reap());
-    End { reason: ended.reason, status: reaper.status, swept: swept.killed }
+    let mut reaper = Reaper { leader, status, looked: false, reaped: false };
+    let swept = sweep(quarry, SWEEP_LIMIT, || reaper.reap());
+    (reaper.status, swept.killed)
 }
 
 struct Reaper {

@@ -24,7 +24,7 @@ const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// How a process ended, in the system's terms: one of the two.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Status {
+pub(in crate::agent) struct Status {
     pub code: Option<i32>,
     pub signal: Option<i32>,
 }
@@ -162,15 +162,15 @@ fn span(seconds: u64) -> Duration {
     Duration::from_secs(seconds).min(LONGEST)
 }
 
-/// The agent's end, without reaping it.
-fn status_of(leader: Pid) -> Option<Status> {
+/// A child's end, without reaping it.
+pub(in crate::agent) fn status_of(leader: Pid) -> Option<Status> {
     let peek = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     let status = waitid(WaitId::Pid(leader), peek).ok().flatten()?;
     Some(Status { code: status.exit_status(), signal: status.terminating_signal() })
 }
 
 /// Orphans became ours; their dead are collected while the agent works, so that they do not pile up.
-fn reap_orphans(leader: Pid) {
+pub(in crate::agent) fn reap_orphans(leader: Pid) {
     let me = std::process::id().cast_signed();
     let leader = leader.as_raw_nonzero().get();
     for child in procfs::children(me).iter().filter(|c| c.pid != leader && c.is_gone()) {

@@ -2,8 +2,9 @@
 
 use crate::agent::RunDir;
 use crate::ctl::error::CtlError;
+use crate::untrusted;
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, Read};
 use std::time::Duration;
 
 /// Between two looks at a log that does not grow.
@@ -82,11 +83,7 @@ impl<'a> Log<'a> {
 
     fn open(&mut self) -> io::Result<Option<&mut File>> {
         if self.file.is_none() {
-            self.file = match File::open(self.dir.log()) {
-                Ok(file) => Some(file),
-                Err(error) if error.kind() == ErrorKind::NotFound => None,
-                Err(error) => return Err(error),
-            };
+            self.file = untrusted::open(&self.dir.log())?;
         }
         Ok(self.file.as_mut())
     }

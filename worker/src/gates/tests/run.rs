@@ -19,7 +19,7 @@ fn limits() -> TestLimits {
 async fn run_in(dir: &TempDir, command: &TestCommand, limits: TestLimits) -> TestEvidence {
     let log = dir.path().join("log");
     let env = [("PROJECT_VAR".to_owned(), "from the project".to_owned())];
-    let run = TestRun { command, dir: dir.path(), log: &log, limits, env: &env, user: None };
+    let run = TestRun { command, dir: dir.path(), log: &log, limits, env: &env, user: None, attendant: None };
     run_tests(run, &CancellationToken::new()).await.unwrap()
 }
 
@@ -91,7 +91,8 @@ async fn a_missing_folder_and_an_unwritable_log_are_infra() {
     let cancel = CancellationToken::new();
     let (gone, log) = (dir.path().join("gone"), dir.path().join("no/log"));
     for (at, log, words) in [(gone.as_path(), dir.path().join("log"), "no folder"), (dir.path(), log, "log")] {
-        let run = TestRun { command: &command, dir: at, log: &log, limits: limits(), env: &[], user: None };
+        let run =
+            TestRun { command: &command, dir: at, log: &log, limits: limits(), env: &[], user: None, attendant: None };
         let evidence = run_tests(run, &cancel).await.unwrap();
         assert!(is_infra(&evidence, words), "{evidence:?}");
     }
@@ -170,7 +171,15 @@ async fn cancelling_and_dropping_leave_nothing_alive() {
     for dropped in [false, true] {
         let dir = tempfile::tempdir().unwrap();
         let (command, log, cancel) = (sh(line), dir.path().join("log"), CancellationToken::new());
-        let run = TestRun { command: &command, dir: dir.path(), log: &log, limits: limits(), env: &[], user: None };
+        let run = TestRun {
+            command: &command,
+            dir: dir.path(),
+            log: &log,
+            limits: limits(),
+            env: &[],
+            user: None,
+            attendant: None,
+        };
         let started = async {
             let both = (pid_in(dir.path(), "pid").await, pid_in(dir.path(), "escaped").await);
             if !dropped {
@@ -193,7 +202,15 @@ async fn cancelling_and_dropping_leave_nothing_alive() {
     cancel.cancel();
     let dir = tempfile::tempdir().unwrap();
     let (command, log) = (sh("touch ran"), dir.path().join("log"));
-    let run = TestRun { command: &command, dir: dir.path(), log: &log, limits: limits(), env: &[], user: None };
+    let run = TestRun {
+        command: &command,
+        dir: dir.path(),
+        log: &log,
+        limits: limits(),
+        env: &[],
+        user: None,
+        attendant: None,
+    };
     assert_eq!(run_tests(run, &cancel).await, Err(Cancelled));
     assert!(!dir.path().join("ran").exists());
 }
@@ -215,12 +232,4 @@ async fn what_a_killed_worker_left_in_the_folder_is_ended_before_the_next_run() 
     assert!(stranger.try_wait().unwrap().is_none(), "another folder's run is left alone");
     kill_process(other, Signal::KILL).unwrap();
     stranger.wait().unwrap();
-}
-
-#[tokio::test]
-async fn memory_can_be_limited() {
-    let line = "until test \"$(ulimit -v)\" != unlimited; do sleep 0.01; done; ulimit -v";
-    let evidence =
-        run_in(&tempfile::tempdir().unwrap(), &sh(line), TestLimits { memory: Some(1 << 30), ..limits() }).await;
-    assert_eq!(evidence.tail, "1048576\n");
 }

@@ -81,6 +81,8 @@ async fn planted_hooks_and_configuration_do_not_run() {
     }
     assert!(!mark.exists(), "{}", std::fs::read_to_string(&mark).unwrap());
     // The trap itself works: a plain git in the same place steps into it.
+    assert!(!w.mirror().join("hooks").exists());
+    plant_hooks(&w.mirror().join("hooks"), &script);
     std::fs::write(
         w.mirror().join("config"),
         format!("[core]\n\tbare = true\n\thooksPath = {}\n", w.mirror().join("hooks").display()),

@@ -7,6 +7,7 @@ mod leftovers;
 mod mirror;
 mod publish;
 mod reading;
+mod shared;
 mod workshop;
 mod worktree;
 pub mod world;
