@@ -26,12 +26,15 @@ pub struct Project {
     /// What branches start from and pull requests go to.
     #[serde(default = "main_branch")]
     pub default_branch: String,
-    /// What `tests_local` runs in the worktree. Without it, that gate cannot be judged.
+    /// What `tests_local` runs in a checkout of the judged commit. Without it, that gate cannot be judged.
     #[serde(default)]
     pub test_command: Option<CommandLine>,
     /// Seconds for one run of the test command.
     #[serde(default = "quarter_of_an_hour")]
     pub test_timeout_s: u64,
+    /// Folders of that checkout, relative to its top, that stay from one run of a task's tests to the next.
+    #[serde(default)]
+    pub test_caches: Vec<String>,
     /// Plane user ids whose commands count; empty = everybody's.
     #[serde(default)]
     pub approvers: Vec<String>,

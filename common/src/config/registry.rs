@@ -132,6 +132,14 @@ fn check_names(p: &Project) -> Result<(), String> {
     for path in &p.protected_paths {
         require(is_inside(path), "protected_paths", path, "paths inside the repository")?;
     }
+    for path in &p.test_caches {
+        require(
+            is_cache(path),
+            "test_caches",
+            path,
+            "relative paths of folders, without ., .. and .git, at most 200 bytes",
+        )?;
+    }
     for model in p.models.values() {
         require(!blank(model) && !model.starts_with('-'), "models", model, "a model's name or alias")?;
     }
@@ -242,6 +250,12 @@ fn is_file_name(name: &str) -> bool {
 
 fn is_inside(path: &str) -> bool {
     !blank(path) && !path.starts_with(['/', '-']) && path.split('/').all(|part| part != "..")
+}
+
+/// A path that is spelt in one way only, and leads to no part of git's own folder.
+fn is_cache(path: &str) -> bool {
+    let part = |part: &str| !part.is_empty() && !matches!(part.to_lowercase().as_str(), "." | ".." | ".git");
+    !blank(path) && path.len() <= 200 && !path.contains('\\') && path.split('/').all(part)
 }
 
 /// serde's message and the place, without the line breaks it is laid out with.

@@ -152,6 +152,8 @@ pub struct TestEvidence {
     pub end: TestEnd,
     /// The end of the combined output, UTF-8 lossy, at most 8 KiB.
     pub tail: String,
+    /// SHA-256 of the whole combined output, in hexadecimal; `None` = nothing was started.
+    pub output_sha256: Option<String>,
 }
 
 /// How a test command ended.

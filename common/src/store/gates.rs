@@ -21,6 +21,10 @@ pub struct GateResult {
     pub exit_code: Option<i32>,
     pub duration_ms: Option<i64>,
     pub at: i64,
+    /// The tree of the commit.
+    pub tree: Option<String>,
+    /// SHA-256 of the whole output of the tests, in hexadecimal.
+    pub output_sha256: Option<String>,
 }
 
 /// An evaluation to be recorded.
@@ -33,10 +37,15 @@ pub struct NewGateResult {
     /// `pass`, `fail`, `infra` or `waiting`.
     pub outcome: &'static str,
     pub reason: Option<String>,
-    pub head: Option<String>,
+    /// The judged commit. There is no evaluation without one.
+    pub head: String,
+    /// Its tree.
+    pub tree: String,
+    /// The test command, where the gate runs one; so are the three that follow.
     pub command: Option<String>,
     pub exit_code: Option<i32>,
     pub duration_ms: Option<i64>,
+    pub output_sha256: Option<String>,
     pub at: i64,
 }
 

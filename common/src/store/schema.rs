@@ -148,6 +148,8 @@ diesel::table! {
         exit_code -> Nullable<Integer>,
         duration_ms -> Nullable<BigInt>,
         at -> BigInt,
+        tree -> Nullable<Text>,
+        output_sha256 -> Nullable<Text>,
     }
 }
 

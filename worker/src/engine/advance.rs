@@ -162,7 +162,7 @@ async fn look(
         | Trigger::Forge { .. }
         | Trigger::Look => None,
     };
-    let Published { worktree, head } = publish(ctx, project, task, role).await?;
+    let Published { head } = publish(ctx, project, task, role).await?;
     failpoint::here(Point::AdvancePublished);
     let changed = changed(ctx, task, policy, &head).await?;
     let gate = policy.pipeline.gate(task.stage);
@@ -179,7 +179,7 @@ async fn look(
     };
     let approves = matches!(trigger, Trigger::Command { command: Command::Approve, .. });
     let approved = approves || task.approved_at.is_some();
-    let wanted = Look { ctx, project, task, worktree: &worktree, head: &head, gate, approved };
+    let wanted = Look { ctx, project, task, head: &head, gate, approved };
     let evidence = wanted.collect().await?;
     let (mut outcome, mut heard) = (judge(gate, &policy.names, &evidence), Vec::new());
     if hears_reviews(task, trigger)
@@ -195,6 +195,7 @@ async fn look(
         GateOutcome::Waiting(_) => "waiting",
     };
     let tests = evidence.tests.as_ref();
+    let tree = ctx.repos.tree_of(&task.repo, &head, &ctx.stopping).await?.to_string();
     let result = NewGateResult {
         task_id: task.id,
         job_id: Some(job.id),
@@ -206,13 +207,15 @@ async fn look(
             GateOutcome::Infra(why) => Some(why.clone()),
             GateOutcome::Waiting(on) => Some(on.as_str().to_owned()),
         },
-        head: Some(head.to_string()),
+        head: head.to_string(),
+        tree,
         command: tests.map(|t| t.command.clone()),
         exit_code: tests.and_then(|t| match t.end {
             TestEnd::Exited { code } => Some(code),
             TestEnd::Infra { .. } => None,
         }),
         duration_ms: tests.map(|t| i64::try_from(t.duration_ms).unwrap_or(i64::MAX)),
+        output_sha256: tests.and_then(|t| t.output_sha256.clone()),
         at: now_ms(),
     };
     let questions = matches!(outcome, GateOutcome::Fail(FailReason::MissingFiles { .. }))

@@ -11,7 +11,6 @@ use std::path::PathBuf;
 
 /// The task's branch as the forge has it now.
 pub(super) struct Published {
-    pub worktree: Worktree,
     pub head: CommitId,
 }
 
@@ -43,7 +42,7 @@ pub(super) async fn publish(
         failpoint::here(Point::AdvanceWorkCommitted);
     }
     let head = bring_together(ctx, &worktree, &remote, project, role.is_some()).await?;
-    Ok(Published { worktree, head })
+    Ok(Published { head })
 }
 
 /// Commits what was left uncommitted; out of the workshop, where the agents have one.

@@ -67,6 +67,8 @@ impl TestCommand {
         command.env_clear().current_dir(dir).stdin(Stdio::null());
         command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command.env("CI", "true").env("GIT_TERMINAL_PROMPT", "0");
+        // Without its own repository the folder is in none: not in one that our folders happen to lie in.
+        command.envs(dir.parent().map(|above| ("GIT_CEILING_DIRECTORIES", above)));
         command.envs(extra.iter().map(|(k, v)| (k, v)));
         Some(start)
     }

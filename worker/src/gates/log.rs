@@ -1,6 +1,8 @@
 //! The output of a test run, bounded: a file that holds its beginning and its end with the middle cut out,
-//! and the last 8 KiB for people. However much is printed, neither disk nor memory grows beyond the cap.
+//! and the last 8 KiB for people. However much is printed, neither disk nor memory grows beyond the cap. What is cut is
+//! in the hash all the same.
 
+use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -21,6 +23,8 @@ pub(super) struct BoundedLog {
     cut: u64,
     /// The last bytes of all, wherever they went.
     last: Vec<u8>,
+    /// Of every byte.
+    hash: Sha256,
 }
 
 impl BoundedLog {
@@ -31,11 +35,13 @@ impl BoundedLog {
             Ok(()) | Err(_) => {}
         }
         let file = File::options().create_new(true).write(true).mode(0o600).open(path)?;
-        Ok(BoundedLog { file, head_left: cap / 2, end: Vec::new(), end_cap: cap / 2, cut: 0, last: Vec::new() })
+        let (half, hash) = (cap / 2, Sha256::new());
+        Ok(BoundedLog { file, head_left: half, end: Vec::new(), end_cap: half, cut: 0, last: Vec::new(), hash })
     }
 
     /// Takes more output. A full disk loses the file's content, never the tail.
     pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.hash.update(bytes);
         let (head, rest) = bytes.split_at(self.head_left.min(bytes.len()));
         self.head_left -= head.len();
         if self.file.write_all(head).is_err() {
@@ -43,6 +49,11 @@ impl BoundedLog {
         }
         self.cut += keep_last(&mut self.end, rest, self.end_cap, 2 * self.end_cap);
         keep_last(&mut self.last, bytes, TAIL, 2 * TAIL);
+    }
+
+    /// SHA-256 of all that was taken, in hexadecimal.
+    pub(super) fn sha256(&self) -> String {
+        hex::encode(self.hash.clone().finalize())
     }
 
     /// Completes the file and returns the tail, as text.

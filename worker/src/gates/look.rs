@@ -1,9 +1,10 @@
 //! What one gate of one task needs to be looked at, and collecting just that.
 
+use super::run::end_interrupted;
 use super::{Cancelled, TestCommand, TestLimits, TestRun, forge, read_artifacts, run_tests};
 use crate::clock::now_ms;
 use crate::context::Context;
-use crate::git::{GitError, Tenant, Worktree};
+use crate::git::{Checkout, GitError, Judged};
 use orch_common::config::{CommandLine, Project};
 use orch_common::domain::gate::{Evidence, Gate, TestEnd, TestEvidence};
 use orch_common::domain::stage::CommitId;
@@ -20,8 +21,7 @@ pub struct Look<'a> {
     pub ctx: &'a Context,
     pub project: &'a Project,
     pub task: &'a Task,
-    pub worktree: &'a Worktree,
-    /// The branch's head, published.
+    /// The branch's head, published: all evidence is taken on it, none from a folder that an agent worked in.
     pub head: &'a CommitId,
     pub gate: Gate,
     /// A person approved since the analyst's last run.
@@ -47,54 +47,34 @@ impl Look<'_> {
         read_artifacts(&ctx.repos, &task.repo, &task.key, self.head, &self.project.artifacts, &ctx.stopping).await
     }
 
-    /// Runs the project's tests on exactly this commit; what they leave in the worktree is thrown away.
+    /// Runs the project's tests in a checkout of exactly this commit, with the rights of the agents' user where they have
+    /// one of their own: it is an agent's code that runs.
     async fn tests(&self) -> Result<TestEvidence, GitError> {
         let Some(line) = &self.project.test_command else { return Ok(unknown_command()) };
         let command = match line {
             CommandLine::Shell(text) => TestCommand::Shell(text.clone()),
             CommandLine::Program(argv) => TestCommand::Argv(argv.clone()),
         };
-        let (repos, cancel) = (&self.ctx.repos, &self.ctx.stopping);
-        let log = self.log_file()?;
-        let env: Vec<(String, String)> =
-            self.project.env.iter().map(|(k, v)| (k.clone(), v.expose().to_owned())).collect();
-        let attendant = self.ctx.attendant.as_ref();
+        let checkout = self.checkout().await?;
+        let tenant = self.ctx.tenant.as_ref();
+        let home = tenant.map(|t| ("HOME".to_owned(), t.home.to_string_lossy().into_owned()));
+        let own = self.project.env.iter().map(|(k, v)| (k.clone(), v.expose().to_owned()));
+        let env: Vec<(String, String)> = home.into_iter().chain(own).collect();
         let limits = TestLimits { timeout: Duration::from_secs(self.project.test_timeout_s), ..TestLimits::default() };
-        let run = TestRun {
-            command: &command,
-            dir: &self.worktree.path,
-            log: &log,
-            limits,
-            env: &env,
-            user: None,
-            attendant,
-        };
-        if let Some(tenant) = &self.ctx.tenant {
-            return self.tests_of_tenant(tenant, run).await;
-        }
-        repos.mark_scratch(self.worktree)?;
-        let evidence = run_tests(run, cancel).await.map_err(|Cancelled| GitError::Cancelled)?;
-        repos.discard_changes(self.worktree, cancel).await?;
-        Ok(evidence)
+        let (log, user) = (self.log_file()?, tenant.map(|t| (t.uid, t.gid)));
+        let attendant = self.ctx.attendant.as_ref();
+        let run = TestRun { command: &command, dir: &checkout.path, log: &log, limits, env: &env, user, attendant };
+        run_tests(run, &self.ctx.stopping).await.map_err(|Cancelled| GitError::Cancelled)
     }
 
-    /// The same with the rights of the agents' user: it is an agent's code that runs.
-    async fn tests_of_tenant(&self, tenant: &Tenant, run: TestRun<'_>) -> Result<TestEvidence, GitError> {
-        let (repos, cancel) = (&self.ctx.repos, &self.ctx.stopping);
-        let shop = repos.workshop(self.worktree, tenant)?;
-        repos.furnish(self.worktree, &self.task.base, &shop, cancel).await?;
-        repos.clear(&shop, cancel).await?;
-        let inside = repos.head_inside(&shop, cancel).await?;
-        if inside != *self.head {
-            let tail = format!("the workshop is at {} and not at {}", inside.short(), self.head.short());
-            return Err(GitError::Other { tail });
-        }
-        let home = ("HOME".to_owned(), tenant.home.to_string_lossy().into_owned());
-        let env: Vec<(String, String)> = std::iter::once(home).chain(run.env.iter().cloned()).collect();
-        let run = TestRun { dir: &shop.path, env: &env, user: Some((tenant.uid, tenant.gid)), ..run };
-        let evidence = run_tests(run, cancel).await.map_err(|Cancelled| GitError::Cancelled)?;
-        repos.clear(&shop, cancel).await?;
-        Ok(evidence)
+    /// The judged commit, and nothing that is not in it but the caches that the project names.
+    async fn checkout(&self) -> Result<Checkout, GitError> {
+        let (repos, task) = (&self.ctx.repos, self.task);
+        let checkout = repos.checkout(&task.repo, &task.key, self.ctx.tenant.as_ref())?;
+        end_interrupted(&checkout.path).await;
+        let judged = Judged { commit: self.head, branch: &task.branch, base: &task.base };
+        repos.check_out_for_tests(&checkout, judged, &self.project.test_caches, &self.ctx.stopping).await?;
+        Ok(checkout)
     }
 
     /// Where the whole output goes: beside the runs, named after the task and the time.
@@ -112,5 +92,6 @@ fn unknown_command() -> TestEvidence {
         duration_ms: 0,
         end: TestEnd::Infra { why: "the project has no test_command".into() },
         tail: String::new(),
+        output_sha256: None,
     }
 }

@@ -67,17 +67,15 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// Runs the tests to their end, whatever it is. What could not even be started is evidence, too.
 pub async fn run_tests(run: TestRun<'_>, cancel: &CancellationToken) -> Result<TestEvidence, Cancelled> {
     let began = Instant::now();
-    let evidence = |end: TestEnd, tail: String| TestEvidence {
+    let evidence = |end: TestEnd, tail: String, output_sha256: Option<String>| TestEvidence {
         command: run.command.to_string(),
         duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         end,
         tail,
+        output_sha256,
     };
-    let place = Marker::new("ORCH_TEST_DIR", run.dir.to_string_lossy());
-    let interrupted = sweep(&place).await;
-    if interrupted > 0 {
-        tracing::warn!(dir = %run.dir.display(), interrupted, "killed what an interrupted test run had left");
-    }
+    end_interrupted(run.dir).await;
+    let place = place_of(run.dir);
     if cancel.is_cancelled() {
         return Err(Cancelled);
     }
@@ -85,9 +83,9 @@ pub async fn run_tests(run: TestRun<'_>, cancel: &CancellationToken) -> Result<T
     let backstop = SweepOnDrop::new(marker.clone());
     let started = match start(&run, [&marker, &place]) {
         Ok(started) => started,
-        Err(why) => return Ok(evidence(infra(why), String::new())),
+        Err(why) => return Ok(evidence(infra(why), String::new(), None)),
     };
-    let (ending, status, tail) = finish(started, &run.limits, &marker, cancel).await;
+    let (ending, status, (tail, hash)) = finish(started, &run.limits, &marker, cancel).await;
     backstop.spare();
     let end = match (ending, status) {
         (Ending::Cancelled, _) => return Err(Cancelled),
@@ -95,7 +93,20 @@ pub async fn run_tests(run: TestRun<'_>, cancel: &CancellationToken) -> Result<T
         (Ending::ByItself, Ok(status)) => end_of(status, &tail, free_space(&run)),
         (Ending::ByItself, Err(e)) => infra(format!("its end could not be seen: {e}")),
     };
-    Ok(evidence(end, tail))
+    Ok(evidence(end, tail, Some(hash)))
+}
+
+/// What every process of a run in this folder is known by.
+fn place_of(dir: &Path) -> Marker {
+    Marker::new("ORCH_TEST_DIR", dir.to_string_lossy())
+}
+
+/// Kills what an interrupted run has left in the folder. To be done before the folder is made anew.
+pub(super) async fn end_interrupted(dir: &Path) {
+    let interrupted = sweep(&place_of(dir)).await;
+    if interrupted > 0 {
+        tracing::warn!(dir = %dir.display(), interrupted, "killed what an interrupted test run had left");
+    }
 }
 
 /// A run with its output on the way into the log.
@@ -129,13 +140,13 @@ fn start(run: &TestRun<'_>, markers: [&Marker; 2]) -> Result<Started, String> {
     Ok(Started { group, log, reader })
 }
 
-/// Waits for the end, makes it final, and collects what was said.
+/// Waits for the end, makes it final, and collects what was said: its end, and the hash of all of it.
 async fn finish(
     run: Started,
     limits: &TestLimits,
     marker: &Marker,
     cancel: &CancellationToken,
-) -> (Ending, io::Result<ExitStatus>, String) {
+) -> (Ending, io::Result<ExitStatus>, (String, String)) {
     let Started { group, log, mut reader } = run;
     let ending = tokio::select! {
         biased;
@@ -155,8 +166,9 @@ async fn finish(
     if tokio::time::timeout(DRAIN, &mut reader).await.is_err() {
         reader.abort();
     }
-    let tail = log.lock().unwrap_or_else(PoisonError::into_inner).finish();
-    (ending, status, tail)
+    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+    let said = (log.finish(), log.sha256());
+    (ending, status, said)
 }
 
 async fn copy_output(mut output: Receiver, log: Arc<Mutex<BoundedLog>>) {

@@ -1,10 +1,21 @@
-//! Removing a folder that strangers filled: never follows a symlink, and copes with folders that were made
-//! read-only (package caches do that).
+//! Removing a folder that strangers filled: no link is followed, whoever changes the folder meanwhile, folders without
+//! any rights are no obstacle, and however deep it is, it takes a few open files and no recursion: what is deeper than
+//! one level is moved up first.
 
 use super::error::GitError;
+use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, chownat, openat, renameat, unlinkat};
+use rustix::io::Errno;
+use rustix::path::Arg;
+use rustix::process::geteuid;
+use std::ffi::CString;
+use std::fs::Permissions;
 use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+/// Begins the names of folders that were moved up.
+const RAISED: &str = ".orch-removing-";
 
 /// Removes a file, a symlink (not its target) or a whole folder; nothing there is fine.
 pub(super) async fn delete_tree(path: &Path) -> Result<(), GitError> {
@@ -16,20 +27,19 @@ pub(super) async fn delete_tree(path: &Path) -> Result<(), GitError> {
 
 /// The same, on this thread.
 pub(super) fn delete(path: &Path) -> io::Result<()> {
-    let kind = match path.symlink_metadata() {
-        Ok(meta) => meta.file_type(),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(e),
-    };
-    if !kind.is_dir() {
-        return std::fs::remove_file(path);
+    if gone(CWD, path)? {
+        return Ok(());
     }
-    match std::fs::remove_dir_all(path) {
-        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
-            make_writable(path)?;
-            std::fs::remove_dir_all(path)
+    let top = enter(CWD, path)?;
+    let mut raised = 0;
+    loop {
+        let names = names_in(&top)?;
+        if names.is_empty() {
+            return Ok(unlinkat(CWD, path, AtFlags::REMOVEDIR)?);
         }
-        other => other,
+        for name in names {
+            clear(&top, &name, &mut raised)?;
+        }
     }
 }
 
@@ -38,24 +48,74 @@ pub(super) fn delete_unless_file(path: &Path) -> io::Result<()> {
     if path.symlink_metadata().is_ok_and(|about| !about.is_file()) { delete(path) } else { Ok(()) }
 }
 
-/// Gives the owner back the right to change every folder below (and including) `top`.
-fn make_writable(top: &Path) -> io::Result<()> {
-    let mut folders: Vec<PathBuf> = vec![top.to_owned()];
-    while let Some(folder) = folders.pop() {
-        std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o700))?;
-        for entry in std::fs::read_dir(&folder)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                folders.push(entry.path());
-            }
+/// Removes one entry of `top`; the folders in it become entries of `top`.
+fn clear(top: &OwnedFd, name: &CString, raised: &mut u64) -> io::Result<()> {
+    if gone(top, name)? {
+        return Ok(());
+    }
+    let folder = enter(top, name)?;
+    for inner in names_in(&folder)? {
+        if !gone(&folder, &inner)? && unlinkat(&folder, &inner, AtFlags::REMOVEDIR).is_err() {
+            raise(&folder, &inner, top, raised)?;
         }
     }
-    Ok(())
+    Ok(unlinkat(top, name, AtFlags::REMOVEDIR)?)
+}
+
+/// Removes what is no folder; false = it is one.
+fn gone(at: impl AsFd, name: impl Arg) -> io::Result<bool> {
+    match unlinkat(at, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(true),
+        Err(Errno::ISDIR) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn raise(folder: &OwnedFd, name: &CString, top: &OwnedFd, raised: &mut u64) -> io::Result<()> {
+    // Moving a folder writes to it: its own rights count.
+    enter(folder, name)?;
+    loop {
+        *raised += 1;
+        match renameat(folder, name, top, format!("{RAISED}{raised}")) {
+            Ok(()) => return Ok(()),
+            // An earlier removal that was cut short, or a file of that name.
+            Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+}
+
+/// Opens a folder (nothing else), with all rights in it.
+fn enter(at: impl AsFd, name: impl Arg) -> io::Result<OwnedFd> {
+    let way = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let held = openat(at, name, way, Mode::empty())?;
+    let list = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    // Through the descriptor it is this folder and no other, also where its name leads elsewhere by now.
+    let same = format!("/proc/self/fd/{}", held.as_raw_fd());
+    // Only an owner may change a mode; a worker with the right to may own what the agents' user made.
+    let _ = chownat(CWD, &same, Some(geteuid()), None, AtFlags::empty());
+    let opened = std::fs::set_permissions(&same, Permissions::from_mode(0o700));
+    match openat(CWD, &same, list, Mode::empty()) {
+        Ok(folder) => Ok(folder),
+        Err(e) => opened.and(Err(e.into())),
+    }
+}
+
+fn names_in(folder: &OwnedFd) -> io::Result<Vec<CString>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            names.push(entry.file_name().to_owned());
+        }
+    }
+    Ok(names)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::symlink;
 
     #[tokio::test]
     async fn files_folders_symlinks_and_nothing() {
@@ -64,25 +124,48 @@ mod tests {
         std::fs::create_dir(&kept).unwrap();
         std::fs::write(kept.join("file"), "x").unwrap();
         let top = dir.path().join("top");
-        std::fs::create_dir_all(top.join("a/b")).unwrap();
-        std::os::unix::fs::symlink(&kept, top.join("a/link")).unwrap();
-        std::fs::set_permissions(top.join("a"), PermissionsExt::from_mode(0o500)).unwrap();
+        std::fs::create_dir_all(top.join("a/b/c/d")).unwrap();
+        for place in ["link", "a/link", "a/b/c/d/link"] {
+            symlink(&kept, top.join(place)).unwrap();
+        }
         delete_tree(&top).await.unwrap();
         assert!(!top.exists() && kept.join("file").exists());
         let link = dir.path().join("link");
-        std::os::unix::fs::symlink(&kept, &link).unwrap();
+        symlink(&kept, &link).unwrap();
         delete_tree(&link).await.unwrap();
         assert!(link.symlink_metadata().is_err() && kept.join("file").exists());
         delete_tree(&link).await.unwrap();
     }
 
-    #[test]
-    fn read_only_folders_become_writable() {
+    #[tokio::test]
+    async fn folders_without_any_rights_are_no_obstacle() {
         let dir = tempfile::tempdir().unwrap();
-        let deep = dir.path().join("a/b");
-        std::fs::create_dir_all(&deep).unwrap();
-        std::fs::set_permissions(&deep, PermissionsExt::from_mode(0o500)).unwrap();
-        make_writable(dir.path()).unwrap();
-        assert_eq!(deep.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        let top = dir.path().join("top");
+        std::fs::create_dir_all(top.join("a/b/c")).unwrap();
+        std::fs::write(top.join("a/b/c/file"), "x").unwrap();
+        for closed in ["a/b/c", "a/b", "a", ""] {
+            std::fs::set_permissions(top.join(closed), Permissions::from_mode(0o000)).unwrap();
+        }
+        delete_tree(&top).await.unwrap();
+        assert!(!top.exists());
+    }
+
+    #[tokio::test]
+    async fn a_deep_tree_goes_with_what_an_earlier_removal_left_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path().join("top");
+        // Deeper than a path may be long, and than files may be open.
+        std::fs::create_dir(&top).unwrap();
+        let mut at = openat(CWD, &top, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        for _ in 0..5_000 {
+            rustix::fs::mkdirat(&at, "deep", Mode::RWXU).unwrap();
+            at = openat(&at, "deep", OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        }
+        for (name, file) in [("1", true), ("2", false)] {
+            let left = top.join(format!("{RAISED}{name}"));
+            if file { std::fs::write(left, "") } else { std::fs::create_dir_all(left.join("x/y")) }.unwrap();
+        }
+        delete_tree(&top).await.unwrap();
+        assert!(!top.exists());
     }
 }

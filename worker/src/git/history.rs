@@ -138,7 +138,7 @@ impl Repos {
         Ok(output.stdout.split(|b| *b == 0).filter_map(tree_file).filter(|f| paths.contains(&f.path)).collect())
     }
 
-    /// The first `cap` bytes of a file.
+    /// The first `cap` bytes of a file, however large it is: no process holds all of it.
     pub async fn content(
         &self,
         repo: &str,
@@ -147,7 +147,9 @@ impl Repos {
         cancel: &CancellationToken,
     ) -> Result<Vec<u8>, GitError> {
         let mirror = self.place(repo)?.mirror;
-        let call = Call::bare(&mirror).args(["cat-file", "blob", &file.blob]).cut_at(cap);
+        // What is larger than the threshold git streams; what is smaller it may hold.
+        let stream = ["-c", "core.bigFileThreshold=1m"];
+        let call = Call::bare(&mirror).args(stream).args(["cat-file", "blob", &file.blob]).cut_at(cap);
         Ok(self.git(&mirror, call, cancel).await?.stdout)
     }
 

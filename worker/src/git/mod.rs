@@ -6,11 +6,14 @@
 //!
 //! Layout under [`Repos`]' root: `<owner>/<name>/mirror.git` (branches of the forge under
 //! `refs/remotes/origin/`, the tasks' own under `refs/heads/`), `<owner>/<name>/work/<KEY>`,
-//! `<owner>/<name>/lock`; where agents have a user of their own, `.agents/<owner>/<name>/<KEY>`. Refs of our own: `refs/orch/preserved/<KEY>` (work saved before a folder was
+//! `<owner>/<name>/lock`; where the tests run, `.tests/<owner>/<name>/<KEY>`; where agents have a user of their own,
+//! `.agents/<owner>/<name>/<KEY>`. Refs of our own: `refs/orch/preserved/<KEY>` (work saved before a folder was
 //! rebuilt) and `refs/orch/synced/<KEY>` (where the task's branch and the forge last agreed).
 
+mod caches;
 mod call;
 mod check;
+mod checkout;
 mod command;
 mod commit;
 mod config_pin;
@@ -44,6 +47,7 @@ mod worktree;
 #[cfg(test)]
 mod tests;
 
+pub use checkout::{Checkout, Judged};
 pub use command::GitSettings;
 pub use commit::Identity;
 pub use error::GitError;

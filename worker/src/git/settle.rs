@@ -8,28 +8,13 @@ use super::index_file;
 use super::refs;
 use super::repos::Repos;
 use super::shared;
-use super::worktree::{Site, Worktree};
+use super::worktree::Site;
 use crate::untrusted;
 use orch_common::domain::stage::CommitId;
 use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 
 impl Repos {
-    /// From here to [`Repos::discard_changes`] what happens in the folder is nobody's work (a run of the
-    /// tests). If the worker is killed in between, the next call that uses the worktree discards it.
-    pub fn mark_scratch(&self, worktree: &Worktree) -> Result<(), GitError> {
-        open_change(worktree)
-    }
-
-    /// Puts the files back to the branch's head and removes new ones that are not ignored: what a run of
-    /// the tests left. Caches that are ignored stay.
-    pub async fn discard_changes(&self, worktree: &Worktree, cancel: &CancellationToken) -> Result<(), GitError> {
-        open_change(worktree)?;
-        remove_left_locks(worktree);
-        self.mend_index(worktree, cancel).await?;
-        self.put_back(worktree, cancel).await
-    }
-
     /// Makes the worktree usable: removes the locks that a killed git left, takes back a change of ours that
     /// was cut short, makes a broken index anew, brings HEAD back to the task's branch.
     pub(super) async fn settle(&self, w: &Site, cancel: &CancellationToken) -> Result<(), GitError> {

@@ -71,16 +71,15 @@ impl Repos {
         Ok(self.root().join(FOLDER).join(owner).join(name).join(check::key(key)?))
     }
 
-    /// Makes everything of this repository but the workshops unreadable to others, and the workshops reachable.
-    fn close_to_others(&self, worktree: &Site, shop: &Workshop) -> Result<(), GitError> {
-        let place: Place = self.place(&worktree.repo)?;
+    /// Makes everything of this repository but what is the agents' user's unreadable to others, and the folder `inner`
+    /// (below the root, there or not) reachable.
+    pub(super) fn close_to_others(&self, repo: &str, inner: &Path) -> Result<(), GitError> {
+        let place: Place = self.place(repo)?;
         let closed = |path: &Path| set_mode(path, 0o700);
         set_mode(self.root(), 0o711)?;
         closed(&place.home)?;
         place.home.parent().map_or(Ok(()), closed)?;
-        let outer = self.root().join(FOLDER);
-        let between = shop.path.parent().unwrap_or(&outer).ancestors().take_while(|a| a.starts_with(&outer));
-        let mut between: Vec<&Path> = between.collect();
+        let mut between: Vec<&Path> = inner.ancestors().skip(1).take_while(|above| *above != self.root()).collect();
         between.reverse();
         for folder in between {
             fs::create_dir_all(folder).map_err(|e| GitError::io(format!("making {}", folder.display()), e))?;
@@ -98,7 +97,7 @@ impl Repos {
         shop: &Workshop,
         cancel: &CancellationToken,
     ) -> Result<(), GitError> {
-        self.close_to_others(worktree, shop)?;
+        self.close_to_others(&worktree.repo, &shop.path)?;
         if !shop.exists() {
             delete_tree(&shop.path).await?;
             self.make(worktree, shop, cancel).await?;
@@ -227,13 +226,6 @@ impl Repos {
         staged.becomes_index_of(&shop.git_dir())
     }
 
-    /// Throws away what a run of the tests left. Caches that are ignored stay.
-    pub async fn clear(&self, shop: &Workshop, cancel: &CancellationToken) -> Result<(), GitError> {
-        tidy(shop).await?;
-        self.do_inside(self.inside(shop).args(["reset", "--hard", "--quiet"]), cancel).await?;
-        self.do_inside(self.inside(shop).args(["clean", "-ffdq"]), cancel).await.map(drop)
-    }
-
     /// Removes the workshop of a task, if it had one.
     pub async fn remove_workshop(&self, repo: &str, key: &str) -> Result<(), GitError> {
         delete_tree(&self.workshop_path(repo, key)?).await
@@ -287,7 +279,7 @@ fn tidy_now(shop: &Workshop) {
 }
 
 /// A folder for one file that goes from one user to the other; removed when dropped.
-struct Handover {
+pub(super) struct Handover {
     file: PathBuf,
     _folder: tempfile::TempDir,
     tenant: Tenant,
@@ -295,9 +287,12 @@ struct Handover {
 
 impl Handover {
     /// `from_tenant`: the folder is the tenant's to write in; else ours, and the tenant may only pass through it.
-    fn new(root: &Path, tenant: &Tenant, from_tenant: bool) -> Result<Handover, GitError> {
+    pub(super) fn new(root: &Path, tenant: &Tenant, from_tenant: bool) -> Result<Handover, GitError> {
         let io = |e| GitError::io("making a folder for a bundle", e);
-        let folder = tempfile::Builder::new().prefix("bundle-").tempdir_in(root.join(FOLDER)).map_err(io)?;
+        let place = root.join(FOLDER);
+        fs::create_dir_all(&place).map_err(io)?;
+        set_mode(&place, 0o711)?;
+        let folder = tempfile::Builder::new().prefix("bundle-").tempdir_in(place).map_err(io)?;
         if from_tenant {
             chown(folder.path(), Some(tenant.uid), Some(tenant.gid)).map_err(io)?;
         } else {
@@ -306,8 +301,12 @@ impl Handover {
         Ok(Handover { file: folder.path().join("commits.bundle"), _folder: folder, tenant: tenant.clone() })
     }
 
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// Lets the tenant, and nobody else, read it.
-    fn give(&self) -> Result<(), GitError> {
+    pub(super) fn give(&self) -> Result<(), GitError> {
         let io = |e| GitError::io("handing a bundle over", e);
         chown(&self.file, None, Some(self.tenant.gid)).map_err(io)?;
         fs::set_permissions(&self.file, Permissions::from_mode(0o640)).map_err(io)

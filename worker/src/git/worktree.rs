@@ -113,12 +113,13 @@ impl Repos {
         Ok(Worktree { head: self.head(&site, cancel).await?, site })
     }
 
-    /// Removes the folder and what git knows about it. Branches and preserved work stay in the mirror.
+    /// Removes the folder, what git knows about it, and the checkout of the tests. Branches and preserved work stay in the mirror.
     pub async fn remove_worktree(&self, repo: &str, key: &str, cancel: &CancellationToken) -> Result<(), GitError> {
         let (place, key) = (self.place(repo)?, check::key(key)?);
         let _lock = self.lock(&place, cancel).await?;
         delete_tree(&place.work(key)).await?;
         delete_tree(&lost(&place, key)).await?;
+        self.remove_checkout(repo, key).await?;
         delete_tree(&place.admin(key)).await
     }
 

@@ -60,10 +60,12 @@ fn show_tells_the_whole_story() {
         gate: Gate::TestsLocal,
         outcome: "fail",
         reason: Some("3 tests\nare red".into()),
-        head: Some("0123456789abcdef0123456789abcdef01234567".into()),
+        head: "0123456789abcdef0123456789abcdef01234567".into(),
+        tree: "abcdefabcd0123456789abcdef0123456789abcd".into(),
         command: Some("make test".into()),
         exit_code: Some(2),
         duration_ms: Some(65_000),
+        output_sha256: Some("fedcba9876543210".repeat(4)),
         at: now(),
     };
     world.write(|conn| gates::record(conn, &result));
@@ -73,7 +75,7 @@ fn show_tells_the_whole_story() {
         "ET-001 Pay [31mby card2J",
         "$0.12 in 1 runs, 1234 tokens",
         "denied: WebFetch (2)",
-        "tests_local  fail     0123456789  2     1m",
+        "tests_local  fail     0123456789  abcdefabcd  2     1m    fedcba9876  make test",
         "3 tests are red",
         "active > paused",
         "operator:",
@@ -85,6 +87,9 @@ fn show_tells_the_whole_story() {
     let json = world.ctl(&["tasks", "show", "ET-001", "--json"]).json();
     assert_eq!(json["stage_trail"], serde_json::json!(["created", "development"]));
     assert_eq!((&json["cost_usd"], &json["runs"][0]["outcome"]), (&0.125.into(), &"success".into()));
+    let gate = &json["gates"][0];
+    assert_eq!(gate["tree"], "abcdefabcd0123456789abcdef0123456789abcd");
+    assert_eq!((&gate["command"], &gate["output_sha256"]), (&"make test".into(), &"fedcba9876543210".repeat(4).into()));
     assert_eq!(json["transitions"][0]["to_state"], "paused");
     let effects = json["last_effects"].as_array().unwrap();
     assert!(effects.iter().any(|shown| shown["id"] == effect) && effects.len() > 1, "{effects:?}");

@@ -28,6 +28,7 @@ fn a_smallest_entry_has_the_documented_defaults() {
     let unset = [project.development_gate, project.review_gate, project.deploy_gate];
     assert_eq!(unset, [None; 3]);
     assert!(project.pipeline.is_none() && project.test_command.is_none() && project.approvers.is_empty());
+    assert!(project.test_caches.is_empty());
 }
 
 #[test]
@@ -48,6 +49,7 @@ fn everything_an_entry_can_say_is_read() {
         commands_by_state = {{ approve = ["Go", "Ship"], retry = "Again", cancel = [] }}
         remote = "file:///srv/git/shop.git"
         protected_paths = [".gitea/"]
+        test_caches = ["target", "web/node_modules", ".gradle"]
         pipeline = [
             {{ stage = "created", role = "developer" }},
             {{ stage = "development", gate = "ci_green", role = "reviewer" }},
@@ -64,6 +66,7 @@ fn everything_an_entry_can_say_is_read() {
     assert_eq!([command("Approved"), command("Cancelled")], [None; 2]);
     let steps = project.pipeline.as_ref().unwrap();
     assert_eq!(steps[1], Step { stage: Stage::Development, gate: Some(Gate::CiGreen), role: Some(Role::Reviewer) });
+    assert_eq!(project.test_caches, ["target", "web/node_modules", ".gradle"]);
     assert_eq!(project.artifacts.questions, "questions.md");
     assert_eq!(project.artifacts.conflict, "10-conflict.md");
     assert_eq!(config.git_remote(project).unwrap().as_str(), "file:///srv/git/shop.git");
@@ -120,6 +123,18 @@ fn a_wrong_entry_is_named_by_place_and_key() {
         let found = problems(&entry(more), &[]);
         assert_eq!(found.len(), 1, "{more}: {found:?}");
         assert!(found[0].starts_with(expected), "{more}: {}", found[0]);
+    }
+}
+
+#[test]
+fn a_cache_of_the_tests_is_a_plain_folder_inside_the_checkout() {
+    let long = "x".repeat(201);
+    for bad in
+        ["", ".", "/target", "target/", "a//b", "./target", "a/../b", "..", ".git", "a/.GIT/b", "a\\\\b", " ", &long]
+    {
+        let found = problems(&entry(&format!("test_caches = [\"target\", \"{bad}\"]")), &[]);
+        assert_eq!(found.len(), 1, "{bad}: {found:?}");
+        assert!(found[0].contains("test_caches = ") && found[0].contains("allowed: relative paths"), "{}", found[0]);
     }
 }
 

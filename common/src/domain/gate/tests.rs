@@ -59,7 +59,13 @@ fn architecture_needs_the_record_and_no_conflict() {
 #[test]
 fn local_tests() {
     let ran = |end: TestEnd| {
-        let tests = TestEvidence { command: "cargo test".into(), duration_ms: 1, end, tail: "the end".into() };
+        let tests = TestEvidence {
+            command: "cargo test".into(),
+            duration_ms: 1,
+            end,
+            tail: "the end".into(),
+            output_sha256: None,
+        };
         ask(Gate::TestsLocal, &Evidence { tests: Some(tests), ..evidence(&[]) })
     };
     assert_eq!(ran(TestEnd::Exited { code: 0 }), GateOutcome::Pass);

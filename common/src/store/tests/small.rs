@@ -152,10 +152,12 @@ fn gate_results_are_kept_in_order() {
             gate: Gate::TestsLocal,
             outcome,
             reason: Some("red".into()),
-            head: Some("a".repeat(40)),
+            head: "a".repeat(40),
+            tree: "b".repeat(40),
             command: Some("make test".into()),
             exit_code: Some(2),
             duration_ms: Some(1_500),
+            output_sha256: Some("c".repeat(64)),
             at: NOW,
         };
         gates::record(&mut conn, &new).unwrap();
@@ -163,6 +165,8 @@ fn gate_results_are_kept_in_order() {
     let found = gates::of_task(&mut conn, task_id).unwrap();
     assert_eq!(found.iter().map(|g| g.outcome.as_str()).collect::<Vec<_>>(), ["fail", "infra", "waiting", "pass"]);
     assert_eq!((found[0].gate, found[0].exit_code, found[0].duration_ms), (Gate::TestsLocal, Some(2), Some(1_500)));
+    let bound_to = (found[0].head.clone(), found[0].tree.clone(), found[0].output_sha256.clone());
+    assert_eq!(bound_to, (Some("a".repeat(40)), Some("b".repeat(40)), Some("c".repeat(64))));
 }
 
 #[test]

@@ -129,14 +129,19 @@ fn head(screen: &mut Screen<'_>, task: &Task, trail: &[Stage], runs: &[Run], now
 }
 
 fn gate_table(gates: &[GateResult], now: i64) -> Table {
-    let mut table = Table::new(&["GATE", "OUTCOME", "COMMIT", "EXIT", "TOOK", "AT", "REASON"]);
+    let titles = ["GATE", "OUTCOME", "COMMIT", "TREE", "EXIT", "TOOK", "OUTPUT", "COMMAND", "AT", "REASON"];
+    let mut table = Table::new(&titles);
+    let short = |id: &Option<String>| id.as_deref().unwrap_or_default().chars().take(10).collect::<String>();
     for gate in gates {
         table.row([
             gate.gate.to_string(),
             gate.outcome.clone(),
-            gate.head.as_deref().unwrap_or_default().chars().take(10).collect(),
+            short(&gate.head),
+            short(&gate.tree),
             gate.exit_code.map(|code| code.to_string()).unwrap_or_default(),
             gate.duration_ms.map(span).unwrap_or_default(),
+            short(&gate.output_sha256),
+            gate.command.clone().unwrap_or_default(),
             shown(gate.at, now),
             gate.reason.clone().unwrap_or_default(),
         ]);

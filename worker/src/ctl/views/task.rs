@@ -95,15 +95,31 @@ pub struct GateView {
     pub command: Option<String>,
     pub exit_code: Option<i32>,
     pub duration_ms: Option<i64>,
+    pub tree: Option<String>,
+    pub output_sha256: Option<String>,
     pub job_id: Option<i64>,
     pub at: String,
 }
 
 impl From<GateResult> for GateView {
     fn from(result: GateResult) -> GateView {
-        let GateResult { id: _, task_id: _, job_id, gate, outcome, reason, head, command, exit_code, duration_ms, at } =
-            result;
-        GateView { gate, outcome, reason, head, command, exit_code, duration_ms, job_id, at: iso(at) }
+        let GateResult {
+            id: _,
+            task_id: _,
+            job_id,
+            gate,
+            outcome,
+            reason,
+            head,
+            command,
+            exit_code,
+            duration_ms,
+            at,
+            tree,
+            output_sha256,
+        } = result;
+        let at = iso(at);
+        GateView { gate, outcome, reason, head, command, exit_code, duration_ms, tree, output_sha256, job_id, at }
     }
 }
 

@@ -26,7 +26,6 @@ async fn whole_round(w: &World, tree: &Worktree, n: u32) {
     assert!(!w.repos.is_dirty(&tree, &w.cancel).await.unwrap());
     w.repos.changed_files(REPO, &head, &tree.head, &w.cancel).await.unwrap();
     w.repos.log_since(REPO, &head, &tree.head, 10, &w.cancel).await.unwrap();
-    w.repos.discard_changes(&tree, &w.cancel).await.unwrap();
 }
 
 const HOOKS: &[&str] = &[

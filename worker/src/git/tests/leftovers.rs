@@ -138,24 +138,6 @@ async fn a_refresh_that_was_killed_half_way_is_taken_back() {
 }
 
 #[tokio::test]
-async fn what_tests_left_is_not_committed_after_a_kill() {
-    let w = World::new();
-    let tree = w.worktree("ET-1").await;
-    w.repos.mark_scratch(&tree).unwrap();
-    write(&tree.path, "coverage.xml", "left");
-    write(&tree.path, "README.md", "changed by tests");
-    // The worker is killed here; the next one looks at the worktree.
-    let tree = w.again("ET-1").await;
-    assert_eq!(w.commit(&tree).await, None);
-    assert!(!tree.path.join("coverage.xml").exists());
-    assert_eq!(std::fs::read_to_string(tree.path.join("README.md")).unwrap(), "hello\n");
-    w.repos.mark_scratch(&tree).unwrap();
-    w.repos.discard_changes(&tree, &w.cancel).await.unwrap();
-    write(&tree.path, "work", "1");
-    assert!(w.commit(&tree).await.is_some(), "after the end of the tests work counts again");
-}
-
-#[tokio::test]
 async fn tidying_packs_and_loses_nothing() {
     let w = World::new();
     let tree = w.worktree("ET-1").await;
