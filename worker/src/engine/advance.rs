@@ -195,7 +195,7 @@ async fn look(
         GateOutcome::Waiting(_) => "waiting",
     };
     let tests = evidence.tests.as_ref();
-    let tree = ctx.repos.tree_of(&task.repo, &head, &ctx.stopping).await?.to_string();
+    let tree = ctx.repos.tree_at(&task.repo, &head, &ctx.stopping).await?.to_string();
     let result = NewGateResult {
         task_id: task.id,
         job_id: Some(job.id),

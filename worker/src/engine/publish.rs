@@ -77,7 +77,8 @@ async fn bring_together(
     if !touched.is_empty() {
         return Err(PublishError::Protected(touched));
     }
-    if worked {
+    // What is judged next is what the forge has: also commits of an agent that did not end well are published first.
+    if worked || ctx.repos.has_unpublished(worktree, &project.default_branch, cancel).await? {
         return Ok(ctx.repos.push(worktree, remote, cancel).await?.head);
     }
     Ok(ctx.repos.head(worktree, cancel).await?)

@@ -114,6 +114,17 @@ mod tests {
     }
 
     #[test]
+    fn the_hash_is_of_every_byte_also_of_those_that_are_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        for cap in [4, 1 << 20] {
+            let mut log = BoundedLog::create(&dir.path().join("log"), cap).unwrap();
+            [&b"abcdefgh"[..], b"", b"ijk\n"].iter().for_each(|c| log.push(c));
+            log.finish();
+            assert_eq!(log.sha256(), hex::encode(Sha256::digest(b"abcdefghijk\n")), "{cap}");
+        }
+    }
+
+    #[test]
     fn what_fits_is_kept_whole() {
         let (file, tail) = log_of(&[b"one\n", b"two\n"], 8);
         assert_eq!((file.as_str(), tail.as_str()), ("one\ntwo\n", "one\ntwo\n"));

@@ -11,7 +11,7 @@ use super::check;
 use super::command::{Output, run_ok};
 use super::delete::delete_tree;
 use super::error::GitError;
-use super::repos::{Repos, commit_id};
+use super::repos::Repos;
 use super::workshop::{Handover, Tenant};
 use orch_common::domain::stage::CommitId;
 use std::fs::{self, DirBuilder};
@@ -114,19 +114,6 @@ impl Repos {
         let (path, caches) = self.checkout_paths(repo, key)?;
         delete_tree(&path).await?;
         delete_tree(&caches).await
-    }
-
-    /// The tree of a commit.
-    pub async fn tree_of(
-        &self,
-        repo: &str,
-        commit: &CommitId,
-        cancel: &CancellationToken,
-    ) -> Result<CommitId, GitError> {
-        let mirror = self.place(repo)?.mirror;
-        let tree = format!("{commit}^{{tree}}");
-        let call = Call::bare(&mirror).args(["rev-parse", "--verify", "--quiet", "--end-of-options", &tree]);
-        commit_id(&self.git(&mirror, call, cancel).await?.line())
     }
 
     /// An empty folder with an empty repository in it.

@@ -118,6 +118,38 @@ impl Repos {
         Ok(touched)
     }
 
+    /// Whether the worktree's branch has commits that the forge never had. A branch that the forge has deleted since, or
+    /// that has nothing beyond `base`, has none.
+    pub async fn has_unpublished(
+        &self,
+        worktree: &Worktree,
+        base: &str,
+        cancel: &CancellationToken,
+    ) -> Result<bool, GitError> {
+        let (mirror, head) = (&worktree.mirror, self.head(worktree, cancel).await?);
+        for published in [worktree.origin_ref(), worktree.synced_ref(), format!("refs/remotes/origin/{base}")] {
+            if let Some(there) = self.resolve(mirror, &published, cancel).await?
+                && self.is_ancestor(mirror, &head, &there, cancel).await?
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The tree of a commit.
+    pub async fn tree_at(
+        &self,
+        repo: &str,
+        commit: &CommitId,
+        cancel: &CancellationToken,
+    ) -> Result<CommitId, GitError> {
+        let mirror = self.place(repo)?.mirror;
+        let tree = format!("{commit}^{{tree}}");
+        let call = Call::bare(&mirror).args(["rev-parse", "--verify", "--quiet", "--end-of-options", &tree]);
+        commit_id(&self.git(&mirror, call, cancel).await?.line())
+    }
+
     /// Which of `paths` are regular files in the commit. A symlink, a submodule or a folder is not one.
     pub async fn files_at(
         &self,

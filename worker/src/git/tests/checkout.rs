@@ -153,7 +153,7 @@ async fn a_checkout_is_exactly_the_judged_commit() {
         let next = site.check_out(&base.parse().unwrap(), &[]).await;
         assert_eq!((&next.path, contents(&next.path)), (&checkout.path, expected(&[("README.md", "fhello\n")])));
         assert_eq!(
-            w.repos.tree_of(REPO, &red, &w.cancel).await.unwrap().as_str(),
+            w.repos.tree_at(REPO, &red, &w.cancel).await.unwrap().as_str(),
             git(&w.mirror(), &["rev-parse", &format!("{red}^{{tree}}")])
         );
     }

@@ -9,6 +9,7 @@ mod mirror;
 mod publish;
 mod reading;
 mod shared;
+mod tree;
 mod workshop;
 mod worktree;
 pub mod world;
