@@ -57,7 +57,8 @@ impl Site {
         env.extend(self.tenant.iter().map(|t| ("HOME".to_owned(), t.home.display().to_string())));
         let user = self.tenant.as_ref().map(|t| (t.uid, t.gid));
         let limits = TestLimits::default();
-        let run = TestRun { command: &command, dir: &checkout.path, log: &log, limits, env: &env, user };
+        let run =
+            TestRun { command: &command, dir: &checkout.path, log: &log, limits, env: &env, user, attendant: None };
         run_tests(run, &self.w.cancel).await.unwrap()
     }
 
