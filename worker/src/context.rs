@@ -11,7 +11,6 @@ use crate::git::{AuthHeader, GitError, GitSettings, Remote, Repos, Tenant};
 use crate::rules::Rules;
 use anyhow::Context as _;
 use orch_common::config::{Config, Project, Secret};
-use orch_common::domain::budget::Limits;
 use orch_common::domain::pipeline::Pipeline;
 use orch_common::domain::stage::Stage;
 use orch_common::store::accounts::DEFAULT_ACCOUNT;
@@ -111,19 +110,6 @@ impl Context {
             in_flight: crate::in_flight::InFlight::default(),
             shown_preflight: std::sync::Mutex::new(None),
         }))
-    }
-
-    /// What a project's tasks may spend.
-    pub fn limits(&self, project: &Project) -> Limits {
-        let b = self.config.budget_of(project);
-        Limits {
-            run_usd: b.run_usd,
-            run_turns: b.run_turns,
-            task_usd: b.task_usd,
-            task_runs: b.task_runs,
-            project_usd_per_day: b.project_usd_per_day,
-            day_usd: b.day_usd,
-        }
     }
 
     /// Where a project's repository is cloned from and pushed to.

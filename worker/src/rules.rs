@@ -3,6 +3,7 @@
 
 use crate::context::pipeline_of;
 use orch_common::config::{Config, Project};
+use orch_common::domain::budget::Limits;
 use orch_common::domain::decide::Policy;
 use orch_common::domain::gate::Gate;
 use orch_common::domain::messages::{BadTemplate, Catalogue, Locale, Message};
@@ -42,6 +43,23 @@ impl Rules {
                 .clamp(1, 15),
             reviewer_account: self.config.gitea.reviewer_token.is_some()
                 && pipeline_of(project).gate(Stage::Review) == Some(Gate::ReviewApproved),
+        }
+    }
+
+    /// What a project's tasks may spend.
+    pub fn limits(&self, project: &Project) -> Limits {
+        let b = self.config.budget_of(project);
+        Limits {
+            run_usd: b.run_usd,
+            run_turns: b.run_turns,
+            task_usd: b.task_usd,
+            task_runs: b.task_runs,
+            project_usd_per_day: b.project_usd_per_day,
+            day_usd: b.day_usd,
+            run_tokens: b.run_tokens,
+            task_tokens: b.task_tokens,
+            project_tokens_per_day: b.project_tokens_per_day,
+            day_tokens: b.day_tokens,
         }
     }
 

@@ -6,7 +6,7 @@ use crate::clock::now_ms;
 use crate::problem::Problem;
 use crate::views::queue::{Queue, Snapshot};
 use actix_web::{HttpResponse, web};
-use orch_common::store::{Conn, StoreError, accounts, jobs, workers};
+use orch_common::store::{Conn, StoreError, accounts, jobs, spent, workers};
 
 /// Agent jobs shown.
 const RECENT: i64 = 10;
@@ -18,9 +18,14 @@ pub async fn show(_: Reader, app: web::Data<App>) -> Result<HttpResponse, Proble
 }
 
 fn snapshot(conn: &mut Conn) -> Result<Snapshot, StoreError> {
+    let mut recent = Vec::new();
+    for job in jobs::recent_agents(conn, RECENT)? {
+        let spent = spent::by_job(conn, job.id)?;
+        recent.push((job, spent));
+    }
     Ok(Snapshot {
         counts: jobs::counts(conn)?,
-        recent: jobs::recent_agents(conn, RECENT)?,
+        recent,
         workers: workers::all(conn)?,
         account: accounts::get(conn, accounts::DEFAULT_ACCOUNT)?,
     })

@@ -4,8 +4,10 @@ use super::{age_s, time};
 use orch_common::domain::breaker::{Breaker, Phase};
 use orch_common::domain::job::{JobKind, JobStatus};
 use orch_common::domain::stage::Role;
+use orch_common::domain::usage::plain_usd;
 use orch_common::store::accounts::Account;
 use orch_common::store::jobs::{Job, StatusCounts};
+use orch_common::store::spent::Spent;
 use orch_common::store::workers::Worker;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -15,7 +17,7 @@ use std::time::Duration;
 pub struct Snapshot {
     pub counts: BTreeMap<JobKind, StatusCounts>,
     /// Newest first.
-    pub recent: Vec<Job>,
+    pub recent: Vec<(Job, Spent)>,
     pub workers: Vec<Worker>,
     pub account: Account,
 }
@@ -89,6 +91,14 @@ pub struct JobView {
     /// What came of it, for people.
     pub note: Option<String>,
     pub worker: Option<String>,
+    /// US dollars of its runs; of one that goes on as of a few seconds ago.
+    pub cost_usd: f64,
+    /// Part of it is counted from logs; no result has told it.
+    pub cost_estimated: bool,
+    /// Some of the tokens have no price.
+    pub cost_unpriced: bool,
+    /// Of its runs, those of caches included.
+    pub tokens: i64,
     pub available_at: Option<String>,
     pub created_at: Option<String>,
     pub started_at: Option<String>,
@@ -107,7 +117,7 @@ impl Queue {
             max_concurrency: living().map(|worker| i64::from(worker.max_concurrency)).sum(),
             poll_interval: living().map(|worker| worker.poll_interval).min_by(f64::total_cmp),
             resilience: Resilience::of(&account.breaker, living(), now_ms),
-            recent: recent.into_iter().map(JobView::from).collect(),
+            recent: recent.into_iter().map(|(job, spent)| JobView::of(job, spent)).collect(),
             workers,
         }
     }
@@ -164,8 +174,8 @@ impl WorkerView {
     }
 }
 
-impl From<Job> for JobView {
-    fn from(job: Job) -> Self {
+impl JobView {
+    fn of(job: Job, spent: Spent) -> Self {
         let Job {
             id,
             kind,
@@ -205,6 +215,10 @@ impl From<Job> for JobView {
             error,
             note,
             worker,
+            cost_usd: plain_usd(spent.usd),
+            cost_estimated: spent.estimated,
+            cost_unpriced: spent.unpriced,
+            tokens: spent.tokens,
             available_at: available_at.and_then(time),
             created_at: time(created_at),
             started_at: started_at.and_then(time),

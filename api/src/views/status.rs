@@ -2,6 +2,8 @@
 
 use super::time;
 use orch_common::domain::stage::{Stage, TaskState};
+use orch_common::domain::usage::plain_usd;
+use orch_common::store::spent::Spent;
 use orch_common::store::tasks::Task;
 use serde::Serialize;
 
@@ -28,20 +30,28 @@ pub struct TaskView {
     pub state: TaskState,
     pub state_reason: Option<String>,
     pub head: Option<String>,
+    /// US dollars of all its runs; of one that goes on as of a few seconds ago.
+    pub cost_usd: f64,
+    /// Part of it is counted from logs; no result has told it.
+    pub cost_estimated: bool,
+    /// Some of the tokens have no price.
+    pub cost_unpriced: bool,
+    /// Of all its runs, those of caches included.
+    pub tokens: i64,
     pub approved_at: Option<String>,
     pub progress_at: Option<String>,
     pub created_at: Option<String>,
     pub updated_at: Option<String>,
 }
 
-impl From<Vec<Task>> for Status {
-    fn from(tasks: Vec<Task>) -> Self {
-        Status { active_tasks: tasks.into_iter().map(TaskView::from).collect() }
+impl From<Vec<(Task, Spent)>> for Status {
+    fn from(tasks: Vec<(Task, Spent)>) -> Self {
+        Status { active_tasks: tasks.into_iter().map(|(task, spent)| TaskView::of(task, spent)).collect() }
     }
 }
 
-impl From<Task> for TaskView {
-    fn from(task: Task) -> Self {
+impl TaskView {
+    fn of(task: Task, spent: Spent) -> Self {
         let Task {
             id,
             project,
@@ -81,6 +91,10 @@ impl From<Task> for TaskView {
             state,
             state_reason,
             head,
+            cost_usd: plain_usd(spent.usd),
+            cost_estimated: spent.estimated,
+            cost_unpriced: spent.unpriced,
+            tokens: spent.tokens,
             approved_at: approved_at.and_then(time),
             progress_at: time(progress_at),
             created_at: time(created_at),

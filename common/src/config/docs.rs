@@ -2,10 +2,12 @@
 
 use super::declare::{Section, SettingDoc};
 use super::load::{OTHER_VARIABLES, SECTIONS};
+use crate::domain::price::{Price, PriceTable};
 use std::fmt::Write;
 
 /// The part of the document that no declaration holds.
 const HEAD: &str = include_str!("docs_head.md");
+const PRICES: &str = include_str!("docs_prices.md");
 const PROJECTS: &str = include_str!("docs_projects.md");
 
 /// The whole document.
@@ -14,12 +16,21 @@ pub fn markdown() -> String {
     for section in SECTIONS {
         table(&mut out, section);
     }
+    prices(&mut out);
     let _ = write!(out, "\n\n{}\n\n## Other variables\n\n| variable | what it does |\n|---|---|", PROJECTS.trim_end());
     for (name, doc) in OTHER_VARIABLES {
         let _ = write!(out, "\n| `{name}` | {doc} |");
     }
     out.push('\n');
     out
+}
+
+fn prices(out: &mut String) {
+    let _ = write!(out, "\n\n{}\n", PRICES.trim_end());
+    for (name, p) in PriceTable::default().iter() {
+        let Price { input, output, cache_read, cache_write, cache_write_1h } = p;
+        let _ = write!(out, "\n| `{name}` | {input} | {output} | {cache_read} | {cache_write} | {cache_write_1h} |");
+    }
 }
 
 fn table(out: &mut String, section: &Section) {

@@ -43,7 +43,7 @@ impl Config {
         project.limits.role_run_cap.unwrap_or(self.agent.role_run_cap)
     }
 
-    /// What may be spent on one project; `day_usd` stays the bound of all projects together.
+    /// What may be spent on one project; `day_usd` and `day_tokens` stay the bounds of all projects together.
     pub fn budget_of(&self, project: &Project) -> BudgetConfig {
         let (own, all) = (&project.budget, &self.budget);
         BudgetConfig {
@@ -53,6 +53,10 @@ impl Config {
             task_runs: own.task_runs.or(all.task_runs),
             project_usd_per_day: own.usd_per_day.or(all.project_usd_per_day),
             day_usd: all.day_usd,
+            run_tokens: own.run_tokens.or(all.run_tokens),
+            task_tokens: own.task_tokens.or(all.task_tokens),
+            project_tokens_per_day: own.tokens_per_day.or(all.project_tokens_per_day),
+            day_tokens: all.day_tokens,
         }
     }
 

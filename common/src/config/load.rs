@@ -2,10 +2,12 @@
 
 use super::declare::{Section, SettingDoc};
 use super::error::{ConfigError, Origin, Problem};
+use super::prices;
 use super::registry::Projects;
 use super::running::{AgentConfig, BudgetConfig, ResilienceConfig, RetentionConfig, WorkerConfig};
 use super::services::{ApiConfig, DatabaseConfig, GiteaConfig, PlaneConfig, TelegramConfig};
 use super::source::Source;
+use crate::domain::price::PriceTable;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -53,6 +55,7 @@ pub struct Config {
     pub resilience: ResilienceConfig,
     pub retention: RetentionConfig,
     pub budget: BudgetConfig,
+    pub prices: PriceTable,
     pub projects: Projects,
 }
 
@@ -75,7 +78,7 @@ impl Config {
         let table = parsed.map_err(|problem| ConfigError { problems: vec![problem] })?;
         let mut source = Source::new(env, chosen.as_deref().zip(table.as_ref()));
         let config = Config::read(&mut source, table.as_ref());
-        source.refuse_unknown_keys(SECTIONS, &["projects"]);
+        source.refuse_unknown_keys(SECTIONS, &["prices", "projects"]);
         let others: Vec<&str> = OTHER_VARIABLES.iter().map(|(name, _)| *name).collect();
         source.warn_unknown_variables(SECTIONS, &others);
         source.warn_open_file();
@@ -99,6 +102,8 @@ impl Config {
         let list = table.and_then(|table| table.get("projects"));
         let owner = gitea.owner.as_deref();
         let projects = list.map(|list| Projects::read(list, owner, &mut source.problems)).unwrap_or_default();
+        let prices = table.and_then(|table| table.get("prices"));
+        let prices = prices.map(|prices| prices::read(prices, &mut source.problems)).unwrap_or_default();
         Config {
             database: DatabaseConfig::read(source),
             api: ApiConfig::read(source),
@@ -110,6 +115,7 @@ impl Config {
             resilience: ResilienceConfig::read(source),
             retention: RetentionConfig::read(source),
             budget: BudgetConfig::read(source),
+            prices,
             projects,
         }
     }

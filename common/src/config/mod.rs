@@ -10,6 +10,7 @@ pub mod docs;
 mod effective;
 mod error;
 mod load;
+mod prices;
 mod projects;
 mod registry;
 mod running;

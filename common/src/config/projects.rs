@@ -181,6 +181,10 @@ pub struct ProjectBudget {
     pub task_runs: Option<u32>,
     /// US dollars in a day (UTC).
     pub usd_per_day: Option<f64>,
+    pub run_tokens: Option<u64>,
+    pub task_tokens: Option<u64>,
+    /// Tokens in a day (UTC).
+    pub tokens_per_day: Option<u64>,
 }
 
 named_enum! {

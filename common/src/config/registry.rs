@@ -199,6 +199,10 @@ fn check_limits(p: &Project) -> Result<(), String> {
     for count in [b.run_turns, b.task_runs].into_iter().flatten() {
         require((1..=100_000).contains(&count), "budget", &count.to_string(), "1 to 100000")?;
     }
+    for tokens in [b.run_tokens, b.task_tokens, b.tokens_per_day].into_iter().flatten() {
+        let sane = (1..=1_000_000_000_000).contains(&tokens);
+        require(sane, "budget", &tokens.to_string(), "1 to 1000000000000 tokens")?;
+    }
     Ok(())
 }
 
@@ -259,7 +263,7 @@ fn is_cache(path: &str) -> bool {
 }
 
 /// serde's message and the place, without the line breaks it is laid out with.
-fn in_one_line(error: &toml::de::Error) -> String {
+pub(super) fn in_one_line(error: &toml::de::Error) -> String {
     error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

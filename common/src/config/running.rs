@@ -125,7 +125,8 @@ settings! {
         delivery_keys_days: u32 = 90, "ORCH_RETENTION_DELIVERY_KEYS_DAYS", (1 to 3650);
     }
 
-    /// What may be spent. Nothing is limited unless it is set.
+    /// What may be spent. Nothing is limited unless it is set. A run that reaches a limit while it goes on is ended, and its
+    /// task is blocked with the figure.
     pub struct BudgetConfig["budget"] {
         /// US dollars of one run.
         run_usd: Option<f64> = "none", "ORCH_BUDGET_RUN_USD", (0.01 to 100000.0);
@@ -139,6 +140,14 @@ settings! {
         project_usd_per_day: Option<f64> = "none", "ORCH_BUDGET_PROJECT_USD_PER_DAY", (0.01 to 1000000.0);
         /// US dollars of all projects in a day (UTC).
         day_usd: Option<f64> = "none", "ORCH_BUDGET_DAY_USD", (0.01 to 1000000.0);
+        /// Tokens of one run: all that are read, read from and written to caches, and said.
+        run_tokens: Option<u64> = "none", "ORCH_BUDGET_RUN_TOKENS", (1 to 1000000000000);
+        /// Tokens of one task.
+        task_tokens: Option<u64> = "none", "ORCH_BUDGET_TASK_TOKENS", (1 to 1000000000000);
+        /// Tokens of one project in a day (UTC).
+        project_tokens_per_day: Option<u64> = "none", "ORCH_BUDGET_PROJECT_TOKENS_PER_DAY", (1 to 1000000000000);
+        /// Tokens of all projects in a day (UTC).
+        day_tokens: Option<u64> = "none", "ORCH_BUDGET_DAY_TOKENS", (1 to 1000000000000);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a task, a project and a day may cost, and the guard against loops that burn money without progress.
 //! Nothing in here knows where the numbers come from or what is done about a stop.
 
+use super::usage::plain_usd;
 use crate::named_enum;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -19,6 +20,10 @@ named_enum! {
         TaskRuns = "task_runs",
         ProjectUsdPerDay = "project_usd_per_day",
         DayUsd = "day_usd",
+        RunTokens = "run_tokens",
+        TaskTokens = "task_tokens",
+        ProjectTokensPerDay = "project_tokens_per_day",
+        DayTokens = "day_tokens",
     }
 }
 
@@ -38,6 +43,14 @@ pub struct Limits {
     pub project_usd_per_day: Option<f64>,
     /// US dollars of all runs in a day (UTC).
     pub day_usd: Option<f64>,
+    /// Tokens of one run: read, written to and read from caches, and said.
+    pub run_tokens: Option<u64>,
+    /// Tokens of all runs of a task.
+    pub task_tokens: Option<u64>,
+    /// Tokens of a project's runs in a day (UTC).
+    pub project_tokens_per_day: Option<u64>,
+    /// Tokens of all runs in a day (UTC).
+    pub day_tokens: Option<u64>,
 }
 
 /// What has been spent; before a run starts its own part is zero.
@@ -49,6 +62,10 @@ pub struct Spending {
     pub task_runs: u32,
     pub project_day_usd: f64,
     pub day_usd: f64,
+    pub run_tokens: u64,
+    pub task_tokens: u64,
+    pub project_day_tokens: u64,
+    pub day_tokens: u64,
 }
 
 /// A limit that is used up: nothing more may be started under it.
@@ -70,10 +87,19 @@ pub fn check(limits: &Limits, spending: &Spending) -> Option<BudgetStop> {
         (Limit::TaskRuns, limits.task_runs.map(f64::from), f64::from(spending.task_runs)),
         (Limit::ProjectUsdPerDay, limits.project_usd_per_day, spending.project_day_usd),
         (Limit::DayUsd, limits.day_usd, spending.day_usd),
+        (Limit::RunTokens, limits.run_tokens.map(as_f64), as_f64(spending.run_tokens)),
+        (Limit::TaskTokens, limits.task_tokens.map(as_f64), as_f64(spending.task_tokens)),
+        (Limit::ProjectTokensPerDay, limits.project_tokens_per_day.map(as_f64), as_f64(spending.project_day_tokens)),
+        (Limit::DayTokens, limits.day_tokens.map(as_f64), as_f64(spending.day_tokens)),
     ];
     rows.into_iter().find_map(|(which, limit, spent)| {
         limit.filter(|limit| spent >= *limit).map(|limit| BudgetStop { which, limit, spent })
     })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53, far beyond any count of tokens")]
+fn as_f64(count: u64) -> f64 {
+    count as f64
 }
 
 impl Limit {
@@ -81,13 +107,18 @@ impl Limit {
     pub const fn is_money(self) -> bool {
         match self {
             Limit::RunUsd | Limit::TaskUsd | Limit::ProjectUsdPerDay | Limit::DayUsd => true,
-            Limit::RunTurns | Limit::TaskRuns => false,
+            Limit::RunTurns
+            | Limit::TaskRuns
+            | Limit::RunTokens
+            | Limit::TaskTokens
+            | Limit::ProjectTokensPerDay
+            | Limit::DayTokens => false,
         }
     }
 
     /// An amount of this limit for people: `$1.20` or `7`.
     pub fn amount(self, value: f64) -> String {
-        if self.is_money() { format!("${value:.2}") } else { format!("{value:.0}") }
+        if self.is_money() { format!("${:.2}", plain_usd(value)) } else { format!("{value:.0}") }
     }
 }
 
@@ -118,6 +149,10 @@ mod tests {
             task_runs: Some(12),
             project_usd_per_day: Some(20.0),
             day_usd: Some(50.0),
+            run_tokens: Some(100),
+            task_tokens: Some(500),
+            project_tokens_per_day: Some(2_000),
+            day_tokens: Some(5_000),
         }
     }
 
@@ -130,6 +165,10 @@ mod tests {
             (Limit::TaskRuns, Spending { task_runs: 12, ..Spending::default() }, "12 of 12"),
             (Limit::ProjectUsdPerDay, Spending { project_day_usd: 21.5, ..Spending::default() }, "$21.50 of $20.00"),
             (Limit::DayUsd, Spending { day_usd: 50.0, ..Spending::default() }, "$50.00 of $50.00"),
+            (Limit::RunTokens, Spending { run_tokens: 100, ..Spending::default() }, "100 of 100"),
+            (Limit::TaskTokens, Spending { task_tokens: 1_900_000, ..Spending::default() }, "1900000 of 500"),
+            (Limit::ProjectTokensPerDay, Spending { project_day_tokens: 2_001, ..Spending::default() }, "2001 of 2000"),
+            (Limit::DayTokens, Spending { day_tokens: 5_000, ..Spending::default() }, "5000 of 5000"),
         ];
         for (which, spending, text) in rows {
             let stop = check(&all(), &spending).unwrap();
@@ -148,6 +187,10 @@ mod tests {
             task_runs: 11,
             project_day_usd: 19.99,
             day_usd: 49.99,
+            run_tokens: 99,
+            task_tokens: 499,
+            project_day_tokens: 1_999,
+            day_tokens: 4_999,
         };
         assert_eq!(check(&all(), &spending), None);
     }

@@ -3,11 +3,13 @@
 
 mod classify;
 mod log;
+mod meter;
 mod record;
 mod text;
 
 pub use classify::classify;
 pub use log::{LogParser, LogView, TAIL_BYTES};
+pub use meter::{Meter, Tally};
 pub use record::{Denial, RateLimit, ResultRecord, RunUsage, Summary};
 
 use crate::named_enum;
@@ -22,6 +24,8 @@ named_enum! {
         Pause = "pause",
         /// The operator stopped this one run.
         Operator = "operator",
+        /// A budget was used up while it went on.
+        Budget = "budget",
     }
 }
 

@@ -14,6 +14,8 @@ pub mod job;
 pub mod messages;
 pub mod names;
 pub mod pipeline;
+pub mod price;
 pub mod stage;
 pub mod task;
+pub mod usage;
 pub mod words;

@@ -1,5 +1,6 @@
 //! What a decision needs to know of a task, and where its work item stands in Plane for each situation.
 
+use super::budget::BudgetStop;
 use super::effect::StateGroup;
 use super::names::{BranchName, WorkItemKey};
 use super::stage::{Role, Stage, TaskState};
@@ -24,7 +25,7 @@ pub struct TaskFacts {
 }
 
 /// What happened before, as far as it matters.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct History {
     /// Runs of each role that count for its cap, since the last human word.
     pub runs: BTreeMap<Role, u32>,
@@ -38,6 +39,8 @@ pub struct History {
     pub agent_running: bool,
     /// Where the task stood when the word was given, if it had to wait for its turn.
     pub said_at: Option<Stage>,
+    /// The budget that forbids another agent; looked up where a person's word may start one.
+    pub budget: Option<BudgetStop>,
 }
 
 named_enum! {

@@ -18,6 +18,7 @@ mod prepared;
 pub mod retention;
 pub mod runs;
 pub mod schema;
+pub mod spent;
 pub mod tasks;
 mod turn;
 pub mod workers;

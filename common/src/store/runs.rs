@@ -4,7 +4,7 @@ use super::connection::Conn;
 use super::error::StoreError;
 use super::schema::runs;
 use crate::domain::stage::{Role, Stage};
-use diesel::dsl::{count_star, sum};
+use diesel::dsl::count_star;
 use diesel::prelude::*;
 
 /// One run; times in ms, money in USD.
@@ -43,6 +43,12 @@ pub struct Run {
     pub denied_tools: Option<String>,
     /// Somebody wants it to end: why.
     pub stop: Option<String>,
+    /// Tokens and cost are counted from its log; no result has told them.
+    pub estimated: bool,
+    /// Some of its tokens have no price.
+    pub unpriced: bool,
+    /// The budget that ended it, as JSON.
+    pub budget_stop: Option<String>,
 }
 
 /// A run that is about to start.
@@ -85,6 +91,8 @@ pub struct RunEnd {
     pub model: Option<String>,
     pub cli_version: Option<String>,
     pub denied_tools: Option<String>,
+    pub estimated: bool,
+    pub unpriced: bool,
 }
 
 /// Inserts a run and names it in its job, both or neither (call inside the claim's transaction or one of its own).
@@ -210,35 +218,7 @@ pub fn starts_since(conn: &mut Conn, task: i64, since: i64) -> Result<Vec<i64>, 
         .load(conn)?)
 }
 
-/// Money spent, in USD: by a task in all its life.
-pub fn task_cost(conn: &mut Conn, task: i64) -> Result<f64, StoreError> {
-    let total: Option<f64> = runs::table.filter(runs::task_id.eq(task)).select(sum(runs::cost_usd)).first(conn)?;
-    Ok(total.unwrap_or_default())
-}
-
 /// How many runs a task has had.
 pub fn task_runs(conn: &mut Conn, task: i64) -> Result<i64, StoreError> {
     Ok(runs::table.filter(runs::task_id.eq(task)).select(count_star()).first(conn)?)
-}
-
-/// Money spent since a time (ms), in USD, by all tasks or those of one project.
-pub fn cost_since(conn: &mut Conn, since: i64, project: Option<&str>) -> Result<f64, StoreError> {
-    use super::schema::tasks;
-    let total: Option<f64> = match project {
-        None => runs::table.filter(runs::started_at.ge(since)).select(sum(runs::cost_usd)).first(conn)?,
-        Some(project) => runs::table
-            .inner_join(tasks::table.on(tasks::id.eq(runs::task_id)))
-            .filter(runs::started_at.ge(since))
-            .filter(tasks::project.eq(project))
-            .select(sum(runs::cost_usd))
-            .first(conn)?,
-    };
-    Ok(total.unwrap_or_default())
-}
-
-/// The highest cumulative cost the CLI has reported for a session (it grows over resumes).
-pub fn session_cost(conn: &mut Conn, session: &str) -> Result<f64, StoreError> {
-    let highest: Option<f64> =
-        runs::table.filter(runs::session_id.eq(session)).select(diesel::dsl::max(runs::cost_cumulative)).first(conn)?;
-    Ok(highest.unwrap_or_default())
 }

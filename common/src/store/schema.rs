@@ -132,6 +132,9 @@ diesel::table! {
         cli_version -> Nullable<Text>,
         denied_tools -> Nullable<Text>,
         stop -> Nullable<Text>,
+        estimated -> Bool,
+        unpriced -> Bool,
+        budget_stop -> Nullable<Text>,
     }
 }
 

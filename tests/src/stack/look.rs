@@ -36,6 +36,7 @@ const KINDS: &[(&str, &str)] = &[
     ("Resumed: the task", "resumed"),
     ("Cancelled: the agent", "cancelled"),
     ("does nothing here", "refused"),
+    ("Nothing was started, because a budget", "budget used up"),
     ("does not pass", "gate failed"),
     ("The task waits at", "waiting"),
     ("The task is blocked", "blocked"),

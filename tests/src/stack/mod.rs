@@ -294,6 +294,35 @@ impl Stack {
         serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
     }
 
+    /// Runs `orchctl`, which must succeed; gives what it printed.
+    pub fn ctl(&self, arguments: &[&str]) -> String {
+        let output = self.orchctl(arguments);
+        assert!(output.status.success(), "orchctl {arguments:?}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Runs `orchctl`, which must fail; gives what it said of it.
+    pub fn ctl_fails(&self, arguments: &[&str]) -> String {
+        let output = self.orchctl(arguments);
+        assert!(!output.status.success(), "orchctl {arguments:?}: {output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    fn orchctl(&self, arguments: &[&str]) -> std::process::Output {
+        let mut command = std::process::Command::new(programs().join("orchctl"));
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", &self.scene.root);
+        command.arg("--config").arg(&self.scene.config).args(arguments).current_dir(&self.scene.root);
+        command.output().expect("orchctl runs")
+    }
+
+    /// Changes a setting of the file; programs that are started from now on have it.
+    pub fn set(&self, path: &str, value: impl Into<toml::Value>) {
+        let text = std::fs::read_to_string(&self.scene.config).expect("the configuration");
+        let mut config: Table = text.parse().expect("it is TOML");
+        scene::set(&mut config, path, value);
+        self.scene.write_config(&config);
+    }
+
     /// Waits until `enough` holds.
     pub fn wait(&self, what: &str, enough: impl Fn() -> bool) {
         self.wait_for(what, || enough().then_some(()));

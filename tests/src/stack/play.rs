@@ -115,3 +115,10 @@ pub fn fails(reason: &str) -> Vec<Deed> {
 pub fn deploys() -> Vec<Deed> {
     vec![write("{dir}/14-deploy.md", "# Release\n"), commit("{key}: release notes")]
 }
+
+/// Answers of the model with so many input tokens each, every `every_ms`; for ever where `times` is none.
+pub fn answers(input: u64, every_ms: u64, times: Option<u32>) -> Deed {
+    let usage = serde_json::json!({ "input_tokens": input, "cache_read_input_tokens": 0,
+        "cache_creation_input_tokens": 0, "output_tokens": 1 });
+    Deed::Answers { model: "claude-opus-5-5".into(), usage, every_ms, times }
+}

@@ -146,7 +146,10 @@ pub fn build(plan: &LaunchPlan) -> Result<CommandLine, PlanError> {
 
 /// The lists take as many values as follow; each is closed by an option after it.
 fn args(plan: &LaunchPlan) -> Result<Vec<String>, PlanError> {
-    let mut args: Vec<String> = ["-p", "--output-format", "stream-json", "--verbose"].map(String::from).into();
+    // Without the partial messages a run that is killed has told no tokens of what it said: an answer's own record has
+    // only the first guess.
+    let base = ["-p", "--output-format", "stream-json", "--verbose", "--include-partial-messages"];
+    let mut args: Vec<String> = base.map(String::from).into();
     let (session, id) = match plan.session {
         Session::Fresh(id) => ("--session-id", id),
         Session::Resume(id) => ("--resume", id),

@@ -25,7 +25,8 @@ fn the_recipe_in_full() {
         extra_args: vec!["--add-dir".into(), "/data".into()],
         ..plan()
     };
-    let want = "-p|--output-format|stream-json|--verbose|--session-id|00000000-0000-0000-0000-000000000000\
+    let want = "-p|--output-format|stream-json|--verbose|--include-partial-messages\
+        |--session-id|00000000-0000-0000-0000-000000000000\
         |--permission-mode|dontAsk|--allowedTools|Bash|Read|Write|Edit|Grep|Glob\
         |--disallowedTools|Bash(git push *)|WebFetch|WebSearch|--setting-sources|user|--strict-mcp-config\
         |--append-system-prompt-file|/roles/developer.md|--model|sonnet|--fallback-model|haiku\
@@ -44,7 +45,7 @@ fn a_bare_plan_resumes_and_names_no_limits() {
         ..plan()
     };
     let want = format!(
-        "-p|--output-format|stream-json|--verbose|--resume|{id}|--permission-mode|acceptEdits\
+        "-p|--output-format|stream-json|--verbose|--include-partial-messages|--resume|{id}|--permission-mode|acceptEdits\
          |--setting-sources|user|--strict-mcp-config"
     );
     assert_eq!(build(&bare).unwrap().args.join("|"), want);

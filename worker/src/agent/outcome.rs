@@ -41,6 +41,31 @@ pub fn read_log(path: &Path, mut sink: impl FnMut(&[u8])) -> io::Result<LogExten
     Ok(extent)
 }
 
+/// Hands on what was written since `from`, a bounded part of it, and returns up to where. Holes are passed over, each for
+/// one line feed; a log that was emptied is read from its beginning. One that does not exist has nothing new.
+pub fn read_on(path: &Path, from: u64, limit: u64, mut sink: impl FnMut(&[u8])) -> io::Result<u64> {
+    let Some(file) = open(path)? else { return Ok(from) };
+    let size = file.metadata()?.len();
+    let mut at = if size < from { 0 } else { from };
+    if at < from {
+        sink(b"\n");
+    }
+    let (mut buffer, mut left) = (vec![0; BUFFER_BYTES], limit);
+    while let Some((start, end)) = next_stretch(&file, at, size)?.filter(|_| left > 0) {
+        if start > at {
+            sink(b"\n");
+        }
+        seek(&file, SeekFrom::Start(start))?;
+        let read = copy(&file, (end - start).min(left), &mut buffer, &mut sink)?;
+        if read == 0 {
+            break;
+        }
+        left -= read;
+        at = start + read;
+    }
+    Ok(at)
+}
+
 /// The next stretch of the file, from `at`, that holds data. One file where the file system knows no holes.
 fn next_stretch(file: &File, at: u64, size: u64) -> io::Result<Option<(u64, u64)>> {
     if at >= size {
@@ -90,6 +115,7 @@ fn bounded(file: &File, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Regular files alone, and never waiting: whoever writes the log may have put something else in its place.
 fn open(path: &Path) -> io::Result<Option<File>> {
     Ok(untrusted::open(path)?)
 }
@@ -119,6 +145,43 @@ mod tests {
             let last = text.len().saturating_sub(100);
             assert_eq!(tail(&path, 100).unwrap(), text[last..]);
             assert_eq!(head(&path, 100).unwrap(), text[..length.min(100)]);
+        }
+    }
+
+    #[test]
+    fn a_log_is_read_on_in_bounded_parts_over_holes_and_from_the_beginning_once_it_was_emptied() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let read = |from, limit| {
+            let mut bytes = Vec::new();
+            let at = read_on(&path, from, limit, |piece| bytes.extend_from_slice(piece)).unwrap();
+            (at, String::from_utf8(bytes).unwrap())
+        };
+        assert_eq!(read(7, 10), (7, String::new()), "there is none yet");
+        std::fs::write(&path, "one\ntwo\n").unwrap();
+        assert_eq!(read(0, 4), (4, "one\n".into()));
+        assert_eq!(read(4, 100), (8, "two\n".into()));
+        assert_eq!(read(8, 100), (8, String::new()));
+        std::fs::write(&path, "x\n").unwrap();
+        assert_eq!(read(8, 100), (2, "\nx\n".into()));
+        let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.set_len(1 << 40).unwrap();
+        let started = std::time::Instant::now();
+        let (_, text) = read(2, 1 << 20);
+        assert!(text.trim_matches(['\0', '\n']).is_empty());
+        assert!(started.elapsed() < std::time::Duration::from_secs(5));
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_without_waiting_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (fifo, link) = (dir.path().join("fifo"), dir.path().join("link"));
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", &link).unwrap();
+        for path in [&fifo, &link, &dir.path().to_owned()] {
+            assert!(read_log(path, |_| ()).is_err(), "{path:?}");
+            assert!(read_on(path, 0, 10, |_| ()).is_err(), "{path:?}");
+            assert!(tail(path, 10).is_err(), "{path:?}");
         }
     }
 

@@ -79,6 +79,8 @@ named_enum! {
         System = "system",
         /// The task was paused.
         Pause = "pause",
+        /// A budget is used up.
+        Budget = "budget",
     }
 }
 

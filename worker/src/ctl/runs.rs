@@ -7,11 +7,11 @@ use super::log;
 use super::moment::{shown, span};
 use super::operator::{by_key, unknown};
 use super::screen::Screen;
-use super::status::dollars;
 use super::stopping;
 use super::table::Table;
 use super::views::RunView;
 use clap::{Args, Subcommand};
+use orch_common::domain::usage::cost_text;
 use orch_common::store::runs::{self, Run};
 use orch_common::store::{Conn, StoreError, tasks};
 use std::collections::BTreeMap;
@@ -95,8 +95,8 @@ pub fn table(runs: &[Run], keys: &Keys, now: i64) -> Table {
             run.role.to_string(),
             run.stage.to_string(),
             outcome,
-            (run.input_tokens + run.output_tokens).to_string(),
-            dollars(run.cost_usd),
+            run.tokens().to_string(),
+            cost_text(run.cost_usd, run.estimated, run.unpriced),
             span(run.finished_at.unwrap_or(now).saturating_sub(run.started_at)),
             shown(run.started_at, now),
             run.error.clone().or(denied).unwrap_or_default(),

@@ -48,6 +48,19 @@ pub enum Deed {
     Write { path: String, text: String },
     /// Commit everything.
     Commit(String),
+    /// Answers with so many tokens each, as records of the CLI tell them, one every `every_ms`: `times` of them, or for
+    /// ever.
+    Answers {
+        model: String,
+        usage: Value,
+        every_ms: u64,
+        #[serde(default)]
+        times: Option<u32>,
+    },
+    /// What the result will tell of the cost, in US dollars, and its usage.
+    Costs { usd: f64, usage: Value },
+    /// Leaves a transcript where the CLI does, so that the session is gone on with.
+    KeepSession,
     /// Work for so many milliseconds.
     Work(u64),
     /// Work until this file is there.
@@ -116,11 +129,13 @@ struct Run {
     session: String,
     key: String,
     turns: u32,
+    /// Told by the result, in place of what a script costs.
+    costs: Value,
 }
 
 impl Run {
     fn new(session: String, key: String) -> Run {
-        Run { session, key, turns: 0 }
+        Run { session, key, turns: 0, costs: json!({}) }
     }
 
     fn play(mut self, deeds: &[Deed]) -> anyhow::Result<ExitCode> {
@@ -154,6 +169,19 @@ impl Run {
             Deed::Commit(message) => {
                 command("git", &["add", "--all"])?;
                 command("git", &["commit", "--quiet", "--allow-empty", "-m", &self.filled(message)])?;
+            }
+            Deed::Answers { model, usage, every_ms, times } => {
+                for _ in 0..times.unwrap_or(u32::MAX) {
+                    self.answer(model, usage)?;
+                    std::thread::sleep(Duration::from_millis(*every_ms));
+                }
+            }
+            Deed::Costs { usd, usage } => self.costs = json!({ "total_cost_usd": usd, "usage": usage }),
+            Deed::KeepSession => {
+                let home = std::env::var_os("HOME").map(PathBuf::from).context("HOME is not set")?;
+                let folder = home.join(".claude/projects/scripted");
+                std::fs::create_dir_all(&folder)?;
+                std::fs::write(folder.join(format!("{}.jsonl", self.session)), "{}\n")?;
             }
             Deed::Work(ms) => std::thread::sleep(Duration::from_millis(*ms)),
             Deed::Until(path) => {
@@ -200,10 +228,18 @@ impl Run {
             "message": { "role": "assistant", "content": [{ "type": "text", "text": text }] } }))
     }
 
+    fn answer(&mut self, model: &str, usage: &Value) -> anyhow::Result<()> {
+        self.turns += 1;
+        let id = format!("msg_{}", uuid::Uuid::new_v4().simple());
+        self.emit(json!({ "type": "assistant", "parent_tool_use_id": null, "message": { "id": id, "role": "assistant",
+            "model": model, "usage": usage, "content": [{ "type": "text", "text": "Again." }] } }))
+    }
+
     fn result(&self, more: Value) -> anyhow::Result<()> {
         let mut record = json!({ "type": "result", "num_turns": self.turns.max(1), "duration_ms": 1,
             "total_cost_usd": 0.0, "usage": { "input_tokens": 1200 * self.turns, "output_tokens": 300 * self.turns,
             "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0 }, "permission_denials": [] });
+        merge(&mut record, self.costs.clone());
         merge(&mut record, more);
         self.emit(record)
     }

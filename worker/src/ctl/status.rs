@@ -9,10 +9,12 @@ use super::screen::Screen;
 use super::table::Table;
 use super::views::{AccountView, TaskView, WorkerView};
 use crate::context::ACCOUNT;
+use crate::engine::budget::midnight;
 use orch_common::domain::job::{JobKind, JobStatus};
+use orch_common::domain::usage::{cost_text, plain_usd};
 use orch_common::store::accounts::{self, Account};
 use orch_common::store::jobs::{self, StatusCounts};
-use orch_common::store::runs;
+use orch_common::store::spent::{self, Spent};
 use orch_common::store::tasks::{self, Task};
 use orch_common::store::workers::{self, Worker};
 use orch_common::store::{Conn, StoreError};
@@ -25,7 +27,9 @@ struct Snapshot {
     account: Account,
     counts: BTreeMap<JobKind, StatusCounts>,
     /// Neither done nor cancelled, with what they cost.
-    tasks: Vec<(Task, f64)>,
+    tasks: Vec<(Task, Spent)>,
+    /// Of all runs that began today (UTC).
+    today: Spent,
 }
 
 #[derive(Serialize)]
@@ -34,13 +38,24 @@ struct View {
     agents: AccountView,
     counts_by_kind: BTreeMap<JobKind, StatusCounts>,
     active_tasks: Vec<TaskView>,
+    today: TodayView,
+}
+
+/// What the runs of a day cost.
+#[derive(Serialize)]
+struct TodayView {
+    cost_usd: f64,
+    cost_estimated: bool,
+    cost_unpriced: bool,
+    tokens: i64,
 }
 
 /// Shows it.
 pub fn run(desk: &Desk, screen: &mut Screen<'_>, AsJson { json }: AsJson) -> Done {
     let open = desk.open()?;
     let dead_after = agents::dead_after_ms(&open.config);
-    let snapshot = open.read(look)?;
+    let now = desk.now;
+    let snapshot = open.read(|conn| look(conn, now))?;
     if json {
         return Ok(screen.json(&view(snapshot, desk.now, dead_after))?);
     }
@@ -49,6 +64,8 @@ pub fn run(desk: &Desk, screen: &mut Screen<'_>, AsJson { json }: AsJson) -> Don
     screen.table(&agents::workers(&snapshot.workers, desk.now, dead_after), "none has ever run")?;
     screen.heading("Agents")?;
     agents::show_account(screen, &snapshot.account, desk.now)?;
+    let today = &snapshot.today;
+    screen.field("today (UTC)", format!("{}, {} tokens", spent_text(today), today.tokens))?;
     screen.heading("Jobs")?;
     screen.table(&count_table(&snapshot.counts), "none")?;
     screen.heading("Open tasks")?;
@@ -56,33 +73,40 @@ pub fn run(desk: &Desk, screen: &mut Screen<'_>, AsJson { json }: AsJson) -> Don
     Ok(())
 }
 
-fn look(conn: &mut Conn) -> Result<Snapshot, StoreError> {
+fn look(conn: &mut Conn, now: i64) -> Result<Snapshot, StoreError> {
     let open = tasks::open(conn)?;
     Ok(Snapshot {
         workers: workers::all(conn)?,
         account: accounts::get(conn, ACCOUNT)?,
         counts: jobs::counts(conn)?,
         tasks: with_cost(conn, open)?,
+        today: spent::since(conn, midnight(now), None)?,
     })
 }
 
 /// Tasks with what their runs cost.
-pub fn with_cost(conn: &mut Conn, tasks: Vec<Task>) -> Result<Vec<(Task, f64)>, StoreError> {
+pub fn with_cost(conn: &mut Conn, tasks: Vec<Task>) -> Result<Vec<(Task, Spent)>, StoreError> {
     let mut priced = Vec::with_capacity(tasks.len());
     for task in tasks {
-        let cost = runs::task_cost(conn, task.id)?;
-        priced.push((task, cost));
+        let spent = spent::by_task(conn, task.id)?;
+        priced.push((task, spent));
     }
     Ok(priced)
 }
 
 fn view(snapshot: Snapshot, now: i64, dead_after: i64) -> View {
-    let Snapshot { workers, account, counts, tasks } = snapshot;
+    let Snapshot { workers, account, counts, tasks, today } = snapshot;
     View {
         workers: workers.into_iter().map(|worker| WorkerView::of(worker, now, dead_after)).collect(),
         agents: AccountView::of(account, now),
         counts_by_kind: counts,
-        active_tasks: tasks.into_iter().map(|(task, cost)| TaskView::of(task, cost)).collect(),
+        active_tasks: tasks.into_iter().map(|(task, spent)| TaskView::of(task, spent)).collect(),
+        today: TodayView {
+            cost_usd: plain_usd(today.usd),
+            cost_estimated: today.estimated,
+            cost_unpriced: today.unpriced,
+            tokens: today.tokens,
+        },
     }
 }
 
@@ -103,16 +127,17 @@ fn count_table(counts: &BTreeMap<JobKind, StatusCounts>) -> Table {
 }
 
 /// A row per task, also for the list of tasks.
-pub fn task_table(tasks: &[(Task, f64)], now: i64) -> Table {
-    let mut table = Table::new(&["KEY", "STAGE", "STATE", "AGE", "MOVED", "COST", "TITLE", "REASON"]);
-    for (task, cost) in tasks {
+pub fn task_table(tasks: &[(Task, Spent)], now: i64) -> Table {
+    let mut table = Table::new(&["KEY", "STAGE", "STATE", "AGE", "MOVED", "COST", "TOKENS", "TITLE", "REASON"]);
+    for (task, spent) in tasks {
         table.row([
             task.key.clone(),
             task.stage.to_string(),
             task.state.to_string(),
             span(now.saturating_sub(task.created_at)),
             ago(task.progress_at, now),
-            dollars(*cost),
+            spent_text(spent),
+            spent.tokens.to_string(),
             super::text::cut(&task.title, 40),
             task.state_reason.clone().unwrap_or_default(),
         ]);
@@ -120,7 +145,7 @@ pub fn task_table(tasks: &[(Task, f64)], now: i64) -> Table {
     table
 }
 
-/// `$1.25`; below a cent with four digits.
-pub fn dollars(usd: f64) -> String {
-    if usd > 0.0 && usd < 0.01 { format!("${usd:.4}") } else { format!("${usd:.2}") }
+/// `$1.25`, `~$1.25` where it is estimated.
+pub fn spent_text(spent: &Spent) -> String {
+    cost_text(spent.usd, spent.estimated, spent.unpriced)
 }

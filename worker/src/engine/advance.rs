@@ -2,6 +2,7 @@
 //! any transaction, everything it leads to in one.
 
 use super::apply::{Applied, Asked, apply};
+use super::budget;
 use super::facts::{facts, history};
 use super::objection::{hears_reviews, unheard_rejection};
 use super::payload::AdvancePayload;
@@ -275,7 +276,8 @@ impl Commit<'_> {
                 record(conn, result)?;
             }
         }
-        let history = History { said_at: self.said_at, ..history(conn, &task, self.policy, self.job.id)? };
+        let budget = budget::for_word(conn, self.ctx, self.project, &task, trigger, now)?;
+        let history = History { said_at: self.said_at, budget, ..history(conn, &task, self.policy, self.job.id)? };
         let finding = looked.map(|l| &l.finding);
         let decision = decide(&facts(&task)?, trigger, finding, &history, self.policy);
         let asked = Asked { project: self.project, trigger, job_id: self.job.id, now };

@@ -3,6 +3,7 @@
 
 pub mod advance;
 pub mod apply;
+pub mod budget;
 pub mod facts;
 mod objection;
 mod payload;

@@ -199,6 +199,7 @@ const fn concerns_the_pull(message: &Message) -> bool {
         | Message::Paused
         | Message::Resumed
         | Message::Refused { .. }
+        | Message::BudgetUsedUp { .. }
         | Message::GateFailed { .. }
         | Message::JobFailed { .. }
         | Message::BreakerOpened { .. }

@@ -2,12 +2,14 @@
 //! an `advance` job. Everything in the caller's transaction.
 
 use super::apply::{Applied, Asked, apply, enqueue_advance};
+use super::budget;
 use super::facts::{facts, history, trigger_of};
 use crate::rules::Rules;
 use orch_common::config::Project;
 use orch_common::domain::decide::{Decision, Trigger, block, decide, needs_finding};
 use orch_common::domain::job::JobKind;
 use orch_common::domain::messages::Message;
+use orch_common::domain::task::History;
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::tasks::Task;
 use orch_common::store::{Conn, StoreError};
@@ -37,6 +39,7 @@ pub fn submit(
             return Ok(Applied::Yes(format!("{} waits for the gate", trigger.name())));
         }
     }
+    let history = History { budget: budget::for_word(conn, rules, project, task, trigger, now)?, ..history };
     let decision = decide(&facts, trigger, None, &history, &policy);
     apply(conn, rules, task, &decision, &Asked { project, trigger, job_id, now })
 }

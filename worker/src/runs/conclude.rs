@@ -1,6 +1,9 @@
 //! The end of a run and what follows, in one transaction: the run's row, the job, the account, the next job, the
 //! words to people. Fenced by the job's owner: who lost the job concludes nothing.
 
+use super::books::{Entry, closing};
+use super::count::others;
+use super::exhausted::over_budget;
 use super::give_up::give_up;
 use super::news::{self, Account};
 use crate::agent::adopt::RunEnd as ProcessEnd;
@@ -19,7 +22,7 @@ use orch_common::failpoint::{self, Point};
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::runs::{self, Run};
 use orch_common::store::tasks::{self, Task};
-use orch_common::store::{Conn, StoreError};
+use orch_common::store::{Conn, StoreError, spent};
 use std::sync::Arc;
 
 /// Bytes of standard error that are looked at.
@@ -32,10 +35,10 @@ pub(super) enum Concluded {
 }
 
 /// What is known of a run that is over.
-struct Known {
+pub(super) struct Known {
     record: Option<ExitRecord>,
-    log: Option<LogView>,
-    outcome: Outcome,
+    pub log: Option<LogView>,
+    pub outcome: Outcome,
 }
 
 /// Concludes a run whose process is over.
@@ -47,11 +50,11 @@ pub(super) async fn conclude(
 ) -> Result<Concluded, StoreError> {
     let record = match end {
         // Not the agent's doing, nor anybody's who meant this run.
-        ProcessEnd::Ended(ExitRecord { reason: ExitReason::Stopped { why: StopReason::System }, .. }) => {
-            return lost(ctx, job, run, "the machine told its supervisor to end").await;
+        ProcessEnd::Ended(record) if record.reason == (ExitReason::Stopped { why: StopReason::System }) => {
+            return lost(ctx, job, run, "the machine told its supervisor to end", Some(&record)).await;
         }
         ProcessEnd::Ended(record) => record,
-        ProcessEnd::Lost => return lost(ctx, job, run, "its supervisor left no record").await,
+        ProcessEnd::Lost => return lost(ctx, job, run, "its supervisor left no record", None).await,
     };
     failpoint::here(Point::AgentEnded);
     let dir = RunDir::at(ctx.runs_dir.join(run));
@@ -68,16 +71,26 @@ pub(super) async fn conclude(
 }
 
 /// A run that was interrupted from outside: its job goes back, at no cost but a recovery.
-async fn lost(ctx: &Arc<Context>, job: &Job, run: &str, why: &'static str) -> Result<Concluded, StoreError> {
+async fn lost(
+    ctx: &Arc<Context>,
+    job: &Job,
+    run: &str,
+    why: &'static str,
+    record: Option<&ExitRecord>,
+) -> Result<Concluded, StoreError> {
     failpoint::here(Point::RunLost);
     let (inner, job, run) = (Arc::clone(ctx), job.clone(), run.to_owned());
     let dir = RunDir::at(ctx.runs_dir.join(&run));
     // What it came to before it was lost tells whether its session is worth going on with.
     let log = tokio::task::spawn_blocking(move || read_log(&dir)).await.ok().flatten();
+    let exit = (record.and_then(|r| r.exit_code), record.and_then(|r| r.signal));
     let done = ctx
         .store
         .write(move |c| {
-            runs::finish(c, &run, &run_end_lost(log.as_ref(), why, now_ms()))?;
+            if let Some(row) = runs::get(c, &run)? {
+                let end = run_end_lost(c, &inner, &row, log.as_ref(), why)?;
+                runs::finish(c, &run, &runs::RunEnd { exit_code: exit.0, exit_signal: exit.1, ..end })?;
+            }
             put_back(c, &inner, &job, &format!("the run was lost: {why}"))
         })
         .await?;
@@ -96,19 +109,52 @@ pub(super) fn put_back(conn: &mut Conn, ctx: &Context, job: &Job, why: &str) -> 
     Ok(Some(end))
 }
 
-fn run_end_lost(log: Option<&LogView>, why: &str, now: i64) -> runs::RunEnd {
+fn run_end_lost(
+    conn: &mut Conn,
+    ctx: &Context,
+    row: &Run,
+    log: Option<&LogView>,
+    why: &str,
+) -> Result<runs::RunEnd, StoreError> {
     let records = log.map(|l| &l.records);
-    runs::RunEnd {
+    let session = records.and_then(|r| r.session_id.clone()).or_else(|| row.session_id.clone());
+    Ok(runs::RunEnd {
         state: "lost",
-        finished_at: Some(now),
+        finished_at: Some(now_ms()),
         outcome: Some("lost".into()),
         error: Some(why.to_owned()),
-        session_id: records.and_then(|r| r.session_id.clone()),
         turns: records.map_or(0, turns_of),
         model: records.and_then(|r| r.model.clone()),
         cli_version: records.and_then(|r| r.claude_code_version.clone()),
-        ..empty_end()
+        ..booked(conn, ctx, row, log, session)?
+    })
+}
+
+/// What a run has cost, as far as its log tells, with the session that it belongs to; earlier runs of the session are
+/// settled where its result does.
+fn booked(
+    conn: &mut Conn,
+    ctx: &Context,
+    row: &Run,
+    log: Option<&LogView>,
+    session_id: Option<String>,
+) -> Result<runs::RunEnd, StoreError> {
+    let others = others(conn, row, session_id.as_deref())?;
+    let Entry { figures, cumulative, settled } = closing(log, &ctx.config.prices, row, &others);
+    for (run, usd) in &settled {
+        spent::settle(conn, run, *usd)?;
     }
+    Ok(runs::RunEnd {
+        session_id,
+        input_tokens: figures.input_tokens,
+        output_tokens: figures.output_tokens,
+        cache_tokens: figures.cache_tokens,
+        cost_usd: figures.cost_usd,
+        cost_cumulative: cumulative,
+        estimated: figures.estimated,
+        unpriced: figures.unpriced,
+        ..empty_end()
+    })
 }
 
 /// By the result record; without one, what the model was seen to say.
@@ -135,6 +181,8 @@ fn empty_end() -> runs::RunEnd {
         model: None,
         cli_version: None,
         denied_tools: None,
+        estimated: false,
+        unpriced: false,
     }
 }
 
@@ -172,6 +220,7 @@ fn how(record: &ExitRecord) -> How {
             cause: match why {
                 StopReason::Cancel => StopCause::Cancel,
                 StopReason::Pause => StopCause::Pause,
+                StopReason::Budget => StopCause::Budget,
                 StopReason::Operator | StopReason::System => StopCause::Operator,
             },
         },
@@ -244,12 +293,15 @@ fn commit(
     }
     let row = run.map(|id| runs::get(conn, id)).transpose()?.flatten();
     if let (Some(row), Some(known)) = (&row, known) {
-        let end = run_end(conn, row, known, following, now)?;
+        let end = run_end(conn, ctx, row, known, following, now)?;
         runs::finish(conn, &row.id, &end)?;
     }
     let started_at = row.as_ref().map_or(now, |r| r.started_at);
     news::tell_account(conn, ctx, job.id, started_at, following, now)?;
-    if let Some(reason) = &following.block {
+    let used_up = row.as_ref().zip(known).map(|(row, known)| over_budget(conn, ctx, row, known)).transpose()?;
+    if let Some(message) = used_up.flatten() {
+        block_task(conn, ctx, job, &message, now)?;
+    } else if let Some(reason) = &following.block {
         give_up(conn, ctx, job, (&Message::Blocked { reason: reason.clone() }, reason), now)?;
     } else if let JobEnd::Failed { error } = &following.end {
         give_up(conn, ctx, job, (&failed_for_good(job, error), error), now)?;
@@ -264,23 +316,15 @@ fn commit(
 
 fn run_end(
     conn: &mut Conn,
+    ctx: &Context,
     row: &Run,
     known: &Known,
     following: &Following,
     now: i64,
 ) -> Result<runs::RunEnd, StoreError> {
     let records = known.log.as_ref().map(|l| &l.records);
-    let usage = records.and_then(|r| r.usage).unwrap_or_default();
     let session = records.and_then(|r| r.session_id.clone()).or_else(|| row.session_id.clone());
-    let before = match &session {
-        Some(session) => runs::session_cost(conn, session)?,
-        None => 0.0,
-    };
-    // The CLI's figure grows over resumes of a session in newer versions and starts anew in older ones.
-    let cumulative = usage.cost_usd_cumulative;
-    let cost = if row.resumed && cumulative >= before { cumulative - before } else { cumulative };
     let denied = records.map(|r| r.denied.iter().map(|d| format!("{} ({})", d.tool, d.count)).collect::<Vec<_>>());
-    let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     Ok(runs::RunEnd {
         finished_at: Some(known.record.as_ref().map_or(now, |r| r.finished_at_ms)),
         exit_code: known.record.as_ref().and_then(|r| r.exit_code),
@@ -288,17 +332,11 @@ fn run_end(
         outcome: Some(outcome_name(&known.outcome).to_owned()),
         error: outcome_words(&known.outcome),
         counts: following.counts,
-        session_id: session,
-        input_tokens: signed(usage.input_tokens),
-        output_tokens: signed(usage.output_tokens),
-        cache_tokens: signed(usage.cache_read_tokens.saturating_add(usage.cache_creation_tokens)),
-        cost_usd: cost,
-        cost_cumulative: cumulative,
         turns: records.map_or(0, turns_of),
         model: records.and_then(|r| r.model.clone()),
         cli_version: records.and_then(|r| r.claude_code_version.clone()),
         denied_tools: denied.filter(|d| !d.is_empty()).map(|d| d.join(", ")),
-        ..empty_end()
+        ..booked(conn, ctx, row, known.log.as_ref(), session)?
     })
 }
 

@@ -1,13 +1,12 @@
 //! Money and loops: what stops a task before one more agent is started for it.
 
 use crate::context::Context;
+use crate::engine::budget::used_up;
 use orch_common::config::Project;
-use orch_common::domain::budget::{self, LOOP_WINDOW_MS, Spending};
+use orch_common::domain::budget::{self, LOOP_WINDOW_MS};
 use orch_common::domain::messages::Message;
 use orch_common::store::tasks::Task;
 use orch_common::store::{Conn, StoreError, runs};
-
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// Why no further agent may start for this task.
 pub fn must_stop(
@@ -23,18 +22,5 @@ pub fn must_stop(
         let runs = u32::try_from(starts.len()).unwrap_or(u32::MAX);
         return Ok(Some(Message::LoopStop { runs, minutes }));
     }
-    let spending = spent(conn, task, now)?;
-    Ok(budget::check(&ctx.limits(project), &spending).map(|stop| Message::from(&stop)))
-}
-
-fn spent(conn: &mut Conn, task: &Task, now: i64) -> Result<Spending, StoreError> {
-    let midnight = now - now.rem_euclid(DAY_MS);
-    Ok(Spending {
-        run_usd: 0.0,
-        run_turns: 0,
-        task_usd: runs::task_cost(conn, task.id)?,
-        task_runs: u32::try_from(runs::task_runs(conn, task.id)?).unwrap_or(u32::MAX),
-        project_day_usd: runs::cost_since(conn, midnight, Some(&task.project))?,
-        day_usd: runs::cost_since(conn, midnight, None)?,
-    })
+    Ok(used_up(conn, ctx, project, task, now)?.map(|stop| Message::from(&stop)))
 }

@@ -2,8 +2,11 @@
 //! process itself is [`crate::agent`]'s; here is everything about it that needs the database.
 
 mod adopt;
+mod books;
 mod clear;
 mod conclude;
+mod count;
+mod exhausted;
 mod gatekeep;
 mod give_up;
 mod guard;

@@ -92,6 +92,9 @@ mod tests {
             denied_tools: None,
             head_before: None,
             stop: None,
+            estimated: false,
+            unpriced: false,
+            budget_stop: None,
         }
     }
 

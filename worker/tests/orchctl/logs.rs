@@ -154,6 +154,8 @@ fn where_the_worker_is_dead_the_supervisor_is_told() {
             model: None,
             cli_version: None,
             denied_tools: None,
+            estimated: false,
+            unpriced: false,
         };
         runs::finish(conn, &id, &end)
     });

@@ -29,6 +29,8 @@ fn ended(world: &World) {
         model: Some("sonnet".into()),
         cli_version: None,
         denied_tools: Some("WebFetch (2)".into()),
+        estimated: false,
+        unpriced: false,
     };
     world.write(|conn| runs::finish(conn, RUN, &end));
 }

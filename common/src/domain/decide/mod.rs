@@ -3,6 +3,7 @@
 //! transaction; nothing here knows of databases, processes or the network.
 
 mod agent;
+mod budget;
 mod change;
 mod forge;
 mod human;
@@ -203,7 +204,7 @@ pub fn decide(
         return Decision::TryAgain { why: why.clone() };
     }
     let case = Case { task, finding, history, policy };
-    match trigger {
+    let decision = match trigger {
         Trigger::Appeared { .. } => case.begin(),
         Trigger::AgentEnded { role, log } => case.agent_ended(*role, log),
         Trigger::Command { command, via, .. } => case.command(command, *via),
@@ -211,7 +212,8 @@ pub fn decide(
         Trigger::Deleted { .. } => case.deleted(),
         Trigger::Forge { what } => case.forge(what),
         Trigger::Look => case.look(),
-    }
+    };
+    case.within_budget(trigger, decision)
 }
 
 /// Stops a task for a reason of money or repetition, and says so with `message`; only a person lifts it.

@@ -1,8 +1,10 @@
 //! The few facts that are kept of a run's log, and how one line adds to them. Unknown keys and types are ignored,
 //! and a field of an unexpected type counts as absent: the CLI changes its records from version to version.
 
+use super::meter::Meter;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 /// Longest kept name (model, tool, session), in characters.
@@ -32,6 +34,8 @@ pub struct Summary {
     pub said: u32,
     /// From the last `result` record; `None` without one.
     pub usage: Option<RunUsage>,
+    /// Tokens and cost as far as all records together tell.
+    pub meter: Meter,
 }
 
 /// The deciding fields of a `result` record.
@@ -79,12 +83,15 @@ pub struct RunUsage {
 #[serde(default)]
 pub(super) struct Line {
     #[serde(rename = "type")]
-    kind: Value,
-    subtype: Value,
+    pub(super) kind: Value,
+    pub(super) subtype: Value,
     session_id: Value,
-    model: Value,
+    pub(super) model: Value,
     claude_code_version: Value,
-    parent_tool_use_id: Value,
+    pub(super) parent_tool_use_id: Value,
+    /// Not read but where it is wanted: results of tools are long.
+    pub(super) message: Option<Box<RawValue>>,
+    pub(super) event: Option<Box<RawValue>>,
     error: Value,
     tool_name: Value,
     rate_limit_info: Value,
@@ -95,8 +102,8 @@ pub(super) struct Line {
     result: Value,
     errors: Value,
     permission_denials: Value,
-    usage: Value,
-    total_cost_usd: Value,
+    pub(super) usage: Value,
+    pub(super) total_cost_usd: Value,
     num_turns: Value,
 }
 
@@ -109,6 +116,7 @@ impl Line {
 
 impl Summary {
     pub(super) fn add(&mut self, line: &Line) {
+        self.meter.add(line);
         match (line.kind.as_str(), line.subtype.as_str()) {
             (Some("system"), Some("init")) => self.add_init(line),
             (Some("system"), Some("api_retry")) => self.api_retries = self.api_retries.saturating_add(1),
@@ -216,7 +224,7 @@ fn joined(errors: &Value) -> String {
     cut(&texts.collect::<Vec<_>>().join("; "), TEXT_MAX)
 }
 
-fn name(value: &Value) -> Option<String> {
+pub(super) fn name(value: &Value) -> Option<String> {
     value.as_str().filter(|text| !text.is_empty()).map(|text| cut(text, NAME_MAX))
 }
 

@@ -112,7 +112,16 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     (
         "budget_stop",
         "The task is blocked because a budget is used up: {{ which }}, {{ spent }} of {{ limit }}.\n\n\
-         Raise the limit in the configuration, then write :retry: to go on.",
+         Raise {{ setting }} in [budget] of the configuration, or in the project's own budget, and restart the \
+         worker{% if 'day' in setting %}, or wait for the next day (UTC){% endif %}; then write :retry: to go on.",
+    ),
+    (
+        "budget_used_up",
+        "Nothing was started, because a budget is used up: {{ which }}, {{ spent }} of {{ limit }}. The task stays as \
+         it is.\n\n\
+         Raise {{ setting }} in [budget] of the configuration, or in the project's own budget, and restart the \
+         worker{% if 'day' in setting %}, or wait for the next day (UTC){% endif %}; then \
+         {% if command %}write {{ command }} again{% else %}answer again{% endif %}.",
     ),
     (
         "loop_stop",

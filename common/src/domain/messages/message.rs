@@ -103,7 +103,11 @@ messages! {
     /// A job used up its attempts.
     JobFailed = "job_failed" { kind: JobKind, id: i64, error: String },
     /// A budget is used up; the amounts are text with their unit ([`BudgetStop`] converts).
-    BudgetStop = "budget_stop" { which: Limit, limit: String, spent: String },
+    BudgetStop = "budget_stop" { which: Limit, limit: String, spent: String, setting: String },
+    /// A person's word that would start an agent while a budget is used up; without a `command` it was an answer.
+    BudgetUsedUp = "budget_used_up" {
+        command: Option<Command>, which: Limit, limit: String, spent: String, setting: String,
+    },
     /// Too many runs without progress; the task is blocked.
     LoopStop = "loop_stop" { runs: u32, minutes: u32 },
     BreakerOpened = "breaker_opened" { pause_s: u64, why: String },
@@ -127,6 +131,20 @@ impl From<&BudgetStop> for Message {
             which: stop.which,
             limit: stop.which.amount(stop.limit),
             spent: stop.which.amount(stop.spent),
+            setting: stop.which.as_str().to_owned(),
+        }
+    }
+}
+
+impl Message {
+    /// The answer to a word (`None`: to an answer) that would start an agent although a budget is used up.
+    pub fn used_up(command: Option<Command>, stop: &BudgetStop) -> Message {
+        Message::BudgetUsedUp {
+            command,
+            which: stop.which,
+            limit: stop.which.amount(stop.limit),
+            spent: stop.which.amount(stop.spent),
+            setting: stop.which.as_str().to_owned(),
         }
     }
 }

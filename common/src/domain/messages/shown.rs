@@ -104,6 +104,15 @@ shown_as_is! {
     Command: command => command.word(), ":retry:";
 }
 
+impl Shown for Option<Command> {
+    fn shown(&self, locale: Locale) -> Value {
+        self.as_ref().map_or_else(|| Value::from(()), |command| command.shown(locale))
+    }
+    fn sample() -> Value {
+        Command::sample()
+    }
+}
+
 impl Shown for Option<Role> {
     fn shown(&self, locale: Locale) -> Value {
         self.map_or_else(|| Value::from(()), |role| role.shown(locale))
@@ -158,12 +167,20 @@ impl Shown for Limit {
             (Locale::En, Limit::TaskRuns) => "runs of the task",
             (Locale::En, Limit::ProjectUsdPerDay) => "cost of the project today",
             (Locale::En, Limit::DayUsd) => "cost of all projects today",
+            (Locale::En, Limit::RunTokens) => "tokens of one run",
+            (Locale::En, Limit::TaskTokens) => "tokens of the task",
+            (Locale::En, Limit::ProjectTokensPerDay) => "tokens of the project today",
+            (Locale::En, Limit::DayTokens) => "tokens of all projects today",
             (Locale::Ru, Limit::RunUsd) => "стоимость одного запуска",
             (Locale::Ru, Limit::RunTurns) => "шаги одного запуска",
             (Locale::Ru, Limit::TaskUsd) => "стоимость задачи",
             (Locale::Ru, Limit::TaskRuns) => "запуски задачи",
             (Locale::Ru, Limit::ProjectUsdPerDay) => "стоимость проекта за день",
             (Locale::Ru, Limit::DayUsd) => "стоимость всех проектов за день",
+            (Locale::Ru, Limit::RunTokens) => "токены одного запуска",
+            (Locale::Ru, Limit::TaskTokens) => "токены задачи",
+            (Locale::Ru, Limit::ProjectTokensPerDay) => "токены проекта за день",
+            (Locale::Ru, Limit::DayTokens) => "токены всех проектов за день",
         })
     }
     fn sample() -> Value {

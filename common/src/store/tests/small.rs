@@ -9,6 +9,7 @@ use crate::store::audit::{self, NewTransition};
 use crate::store::cursors;
 use crate::store::gates::{self, NewGateResult};
 use crate::store::runs::{self, NewRun, RunEnd};
+use crate::store::spent::{self, Running, Spent};
 use crate::store::workers::{self, Worker};
 
 pub(super) fn worker(name: &str, host: &str, heartbeat_at: i64) -> Worker {
@@ -66,6 +67,8 @@ fn run_end(counts: bool, cost_usd: f64, cost_cumulative: f64) -> RunEnd {
         model: None,
         cli_version: None,
         denied_tools: None,
+        estimated: false,
+        unpriced: false,
     }
 }
 
@@ -191,12 +194,59 @@ fn a_run_is_named_in_its_job_ends_once_and_is_counted_from_the_last_word_on() {
     assert_eq!(runs::counted(&mut conn, task, Role::Developer, NOW + 1).unwrap(), 2, "the word itself included");
     assert_eq!(runs::counted(&mut conn, task, Role::Tester, 0).unwrap(), 0);
     assert_eq!(runs::task_runs(&mut conn, task).unwrap(), 4);
-    assert_eq!(runs::task_cost(&mut conn, task).unwrap(), 2.0);
-    assert_eq!(runs::cost_since(&mut conn, NOW + 2, None).unwrap(), 1.0);
-    assert_eq!(runs::cost_since(&mut conn, 0, Some("p1")).unwrap(), 2.0);
-    assert_eq!(runs::cost_since(&mut conn, 0, Some("p2")).unwrap(), 0.0);
-    assert_eq!(runs::session_cost(&mut conn, "s").unwrap(), 4.0);
+    let of = |usd, tokens| Spent { usd, tokens, ..Spent::default() };
+    assert_eq!(spent::by_task(&mut conn, task).unwrap(), of(2.0, 24));
+    assert_eq!(spent::by_task(&mut conn, task + 1).unwrap(), of(0.0, 0));
+    assert_eq!(spent::since(&mut conn, NOW + 2, None).unwrap(), of(1.0, 12));
+    assert_eq!(spent::since(&mut conn, 0, Some("p1")).unwrap(), of(2.0, 24));
+    assert_eq!(spent::since(&mut conn, 0, Some("p2")).unwrap(), of(0.0, 0));
+    assert_eq!(Spent::of(&runs::of_task(&mut conn, task).unwrap()), of(2.0, 24));
     assert_eq!(runs::starts_since(&mut conn, task, NOW + 2).unwrap(), [NOW + 2, NOW + 3]);
+}
+
+#[test]
+fn a_run_that_goes_on_is_on_the_books_until_its_session_settles_it() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    let task = add_task(&mut conn, 1).id;
+    for (n, id) in ["a", "b", "c"].iter().enumerate() {
+        runs::insert(&mut conn, &run(id, 1, task, NOW + i64::try_from(n).unwrap())).unwrap();
+    }
+    let so_far = Running {
+        input_tokens: 10,
+        output_tokens: 20,
+        cache_tokens: 30,
+        cost_usd: 0.5,
+        estimated: true,
+        unpriced: true,
+    };
+    assert!(spent::note(&mut conn, "a", &so_far).unwrap());
+    let wanted = Spent { usd: 0.5, tokens: 60, estimated: true, unpriced: true };
+    assert_eq!(spent::by_task(&mut conn, task).unwrap(), wanted);
+    assert_eq!(spent::since(&mut conn, NOW, Some("p1")).unwrap(), wanted);
+
+    let stop = r#"{"which":"task_usd","limit":0.4,"spent":0.5}"#;
+    assert!(spent::stop(&mut conn, "a", stop).unwrap());
+    assert!(!spent::stop(&mut conn, "a", "{}").unwrap(), "the first reason stands");
+    let row = runs::get(&mut conn, "a").unwrap().unwrap();
+    assert_eq!((row.stop.as_deref(), row.budget_stop.as_deref()), (Some("budget"), Some(stop)));
+    assert!(runs::ask_one_to_stop(&mut conn, "b", "cancel").unwrap());
+    assert!(!spent::stop(&mut conn, "b", stop).unwrap(), "a person's word stands");
+
+    let end = RunEnd { estimated: true, ..run_end(true, 0.7, 0.0) };
+    assert!(runs::finish(&mut conn, "a", &end).unwrap());
+    assert!(!spent::note(&mut conn, "a", &so_far).unwrap(), "what ended is not counted on");
+    assert!(!spent::stop(&mut conn, "a", stop).unwrap());
+    let row = runs::get(&mut conn, "a").unwrap().unwrap();
+    assert_eq!((row.cost_usd, row.estimated, row.unpriced), (0.7, true, false));
+    assert_eq!(row.budget_stop.as_deref(), Some(stop), "its end keeps why it was ended");
+
+    runs::finish(&mut conn, "c", &run_end(true, 0.0, 1.0)).unwrap();
+    let others: Vec<_> = spent::others_of_session(&mut conn, "s", "c").unwrap().into_iter().map(|r| r.id).collect();
+    assert_eq!(others.first().map(String::as_str), Some("a"));
+    spent::settle(&mut conn, "a", 0.6).unwrap();
+    let row = runs::get(&mut conn, "a").unwrap().unwrap();
+    assert_eq!((row.cost_usd, row.estimated), (0.6, false));
 }
 
 #[test]

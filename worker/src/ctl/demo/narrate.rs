@@ -3,10 +3,12 @@
 
 use super::Agent;
 use super::scene::{Scene, git};
+use crate::ctl::status::spent_text;
 use orch_common::domain::effect::Effect;
 use orch_common::domain::job::{JobKind, JobStatus};
 use orch_common::store::audit::{self, Transition};
 use orch_common::store::runs::{self, Run};
+use orch_common::store::spent::Spent;
 use orch_common::store::tasks::Task;
 use orch_common::store::{Store, StoreError, gates, jobs, tasks};
 use std::collections::BTreeSet;
@@ -155,11 +157,12 @@ impl Narrator {
             }
         }
         println!("\n{} is {}: {}", task.key, task.state, trail.join(" > "));
-        let cost: f64 = runs.iter().map(|r| r.cost_usd).sum();
-        let tokens: i64 = runs.iter().map(|r| r.input_tokens + r.output_tokens).sum();
+        let spent = Spent::of(runs);
         println!(
-            "{} agent runs, {tokens} tokens, ${cost:.2}; {:.1} s",
+            "{} agent runs, {} tokens, {}; {:.1} s",
             runs.len(),
+            spent.tokens,
+            spent_text(&spent),
             self.started.elapsed().as_secs_f32()
         );
         println!("\nThe branch {} at the forge:", task.branch);

@@ -18,6 +18,8 @@ pub fn lines_of(line: &[u8]) -> Vec<String> {
         "user" => blocks(&record, user_block),
         "rate_limit_event" => vec![rate_limit(&record)],
         "result" => result(&record),
+        // Parts of an answer that comes whole in its own record.
+        "stream_event" => Vec::new(),
         "" => vec![cut(&text)],
         other => vec![format!("({other})")],
     }

@@ -82,7 +82,7 @@ fn show_list(desk: &Desk, screen: &mut Screen<'_>, open: &Open, list: &List) -> 
         with_cost(conn, rows)
     })?;
     if list.json.json {
-        let views: Vec<TaskView> = found.into_iter().map(|(task, cost)| TaskView::of(task, cost)).collect();
+        let views: Vec<TaskView> = found.into_iter().map(|(task, spent)| TaskView::of(task, spent)).collect();
         return Ok(screen.json(&views)?);
     }
     Ok(screen.table(&task_table(&found, desk.now), if list.all { "no tasks" } else { "no open tasks" })?)

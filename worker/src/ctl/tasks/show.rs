@@ -6,7 +6,7 @@ use crate::ctl::error::Done;
 use crate::ctl::moment::{shown, shown_if, span};
 use crate::ctl::operator::{by_key, unknown};
 use crate::ctl::screen::Screen;
-use crate::ctl::status::dollars;
+use crate::ctl::status::spent_text;
 use crate::ctl::table::Table;
 use crate::ctl::views::{GateView, JobView, RunView, TaskView, TransitionView};
 use crate::ctl::{jobs as job_list, runs as run_list};
@@ -16,6 +16,7 @@ use orch_common::store::audit::{self, Transition};
 use orch_common::store::gates::{self, GateResult};
 use orch_common::store::jobs::{self, JobFilter, JobHead};
 use orch_common::store::runs::{self, Run};
+use orch_common::store::spent::Spent;
 use orch_common::store::tasks::Task;
 use orch_common::store::{Conn, StoreError};
 use serde::Serialize;
@@ -79,7 +80,7 @@ fn look(conn: &mut Conn, key: &str) -> Result<Option<Whole>, StoreError> {
 
 fn view(whole: Whole) -> View {
     let Whole { task, trail, runs, gates, transitions, unfinished, effects } = whole;
-    let cost = runs.iter().map(|run| run.cost_usd).sum();
+    let spent = Spent::of(&runs);
     let jobs = |heads: Vec<JobHead>| heads.into_iter().map(|job| JobView::of(job, Some(task.key.clone()))).collect();
     View {
         unfinished_jobs: jobs(unfinished),
@@ -89,7 +90,7 @@ fn view(whole: Whole) -> View {
         runs: runs.into_iter().map(RunView::from).collect(),
         gates: gates.into_iter().map(GateView::from).collect(),
         transitions: transitions.into_iter().map(TransitionView::from).collect(),
-        task: TaskView::of(task, cost),
+        task: TaskView::of(task, spent),
     }
 }
 
@@ -111,8 +112,7 @@ fn show(screen: &mut Screen<'_>, whole: &Whole, now: i64) -> std::io::Result<()>
 
 fn head(screen: &mut Screen<'_>, task: &Task, trail: &[Stage], runs: &[Run], now: i64) -> std::io::Result<()> {
     let path: Vec<&str> = trail.iter().map(|stage| stage.as_str()).collect();
-    let tokens: i64 = runs.iter().map(|run| run.input_tokens + run.output_tokens).sum();
-    let cost: f64 = runs.iter().map(|run| run.cost_usd).sum();
+    let spent = Spent::of(runs);
     screen.field("task", format!("{} {}", task.key, task.title))?;
     screen.field("stage", format!("{} (version {})", task.stage, task.stage_version))?;
     screen.field("state", task.state.as_str())?;
@@ -120,7 +120,7 @@ fn head(screen: &mut Screen<'_>, task: &Task, trail: &[Stage], runs: &[Run], now
     screen.field("trail", path.join(" > "))?;
     screen.field("branch", format!("{} {} from {}", task.repo, task.branch, task.base))?;
     screen.field_if("head", task.head.as_ref())?;
-    screen.field("spent", format!("{} in {} runs, {tokens} tokens", dollars(cost), runs.len()))?;
+    screen.field("spent", format!("{} in {} runs, {} tokens", spent_text(&spent), runs.len(), spent.tokens))?;
     screen.field("created", shown(task.created_at, now))?;
     screen.field("progress", shown(task.progress_at, now))?;
     screen.field_if("approved", task.approved_at.map(|at| shown(at, now)))?;

@@ -2,10 +2,11 @@
 
 use crate::ctl::moment::iso;
 use orch_common::domain::stage::{Role, Stage};
+use orch_common::domain::usage::plain_usd;
 use orch_common::store::runs::Run;
 use serde::Serialize;
 
-/// One run; money in USD.
+/// One run; money in USD. While it goes on, tokens and cost are of a few seconds ago.
 #[derive(Debug, Serialize)]
 pub struct RunView {
     pub id: String,
@@ -29,7 +30,15 @@ pub struct RunView {
     pub input_tokens: i64,
     pub output_tokens: i64,
     pub cache_tokens: i64,
+    /// All of them.
+    pub tokens: i64,
     pub cost_usd: f64,
+    /// Counted from its log; no result has told it.
+    pub cost_estimated: bool,
+    /// Some of its tokens have no price.
+    pub cost_unpriced: bool,
+    /// The budget that ended it: which, limit, spent.
+    pub budget_stop: Option<serde_json::Value>,
     pub denied_tools: Option<String>,
     pub stop: Option<String>,
     pub started_at: String,
@@ -38,6 +47,7 @@ pub struct RunView {
 
 impl From<Run> for RunView {
     fn from(run: Run) -> RunView {
+        let tokens = run.tokens();
         let Run {
             id,
             job_id,
@@ -68,6 +78,9 @@ impl From<Run> for RunView {
             cli_version,
             denied_tools,
             stop,
+            estimated,
+            unpriced,
+            budget_stop,
         } = run;
         RunView {
             id,
@@ -91,7 +104,11 @@ impl From<Run> for RunView {
             input_tokens,
             output_tokens,
             cache_tokens,
-            cost_usd,
+            tokens,
+            cost_usd: plain_usd(cost_usd),
+            cost_estimated: estimated,
+            cost_unpriced: unpriced,
+            budget_stop: budget_stop.and_then(|stop| serde_json::from_str(&stop).ok()),
             denied_tools,
             stop,
             started_at: iso(started_at),

@@ -3,8 +3,10 @@
 use crate::ctl::moment::iso;
 use orch_common::domain::gate::Gate;
 use orch_common::domain::stage::{Stage, TaskState};
+use orch_common::domain::usage::plain_usd;
 use orch_common::store::audit::Transition;
 use orch_common::store::gates::GateResult;
+use orch_common::store::spent::Spent;
 use orch_common::store::tasks::Task;
 use serde::Serialize;
 
@@ -26,6 +28,12 @@ pub struct TaskView {
     pub head: Option<String>,
     /// US dollars of all its runs.
     pub cost_usd: f64,
+    /// Part of it is counted from logs; no result has told it.
+    pub cost_estimated: bool,
+    /// Some of the tokens have no price.
+    pub cost_unpriced: bool,
+    /// Of all its runs, those of caches included.
+    pub tokens: i64,
     pub approved_at: Option<String>,
     pub progress_at: String,
     pub created_at: String,
@@ -34,8 +42,8 @@ pub struct TaskView {
 }
 
 impl TaskView {
-    /// `cost_usd`: what its runs cost.
-    pub fn of(task: Task, cost_usd: f64) -> TaskView {
+    /// `spent`: what its runs cost.
+    pub fn of(task: Task, spent: Spent) -> TaskView {
         let Task {
             id,
             project,
@@ -75,7 +83,10 @@ impl TaskView {
             state,
             state_reason,
             head,
-            cost_usd,
+            cost_usd: plain_usd(spent.usd),
+            cost_estimated: spent.estimated,
+            cost_unpriced: spent.unpriced,
+            tokens: spent.tokens,
             approved_at: approved_at.map(iso),
             progress_at: iso(progress_at),
             created_at: iso(created_at),

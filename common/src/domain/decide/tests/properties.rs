@@ -79,6 +79,7 @@ fn histories() -> impl Strategy<Value = History> {
     // What is under way: nothing, a word, an agent's end, an agent job, a running agent.
     let said_at = option::of(select(S::ALL));
     (runs, 0u8..5, said_at).prop_map(|(runs, under_way, said_at)| History {
+        budget: None,
         runs,
         busy: under_way > 0,
         end_ahead: under_way > 1,
