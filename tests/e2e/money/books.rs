@@ -94,7 +94,7 @@ fn a_lost_run_costs_what_it_took() {
 fn a_stalled_run_and_one_that_dies_cost_what_they_took() {
     let dies = vec![answers(50_000, 1, Some(1)), Deed::Exit(3)];
     let play = Play::default().role(Role::Developer, [spends_and_hangs(), dies]);
-    let stack = Stack::builder().play(play).set("agent.stall_s", 3).start();
+    let stack = Stack::builder().play(play).set("agent.stall_s", 8).start();
     let item = stack.approved("Login");
     stack.wait_said(&item, "job failed");
     stack.settle();

@@ -178,16 +178,24 @@ impl Meter {
         let counted = sum(&open);
         let exact = self.answers.iter().filter(|a| !a.closed).filter_map(|a| a.output).sum::<u64>();
         let output = if told.is_zero() { counted.output } else { told.output.max(exact) };
+        let of_the_rest = self.main_model(&open);
         for (model, tokens) in open {
             add(&mut self.closed, Some(model), &Tokens { output: 0, ..tokens });
         }
         let rest = Tokens { output, ..told.zip(&counted, u64::saturating_sub) };
-        add(&mut self.closed, self.model.clone(), &rest);
+        add(&mut self.closed, of_the_rest, &rest);
         self.older.clear();
         self.answers.iter_mut().for_each(|answer| answer.closed = true);
         if let Some(usd) = line.total_cost_usd.as_f64() {
             self.told_usd = Some(self.told_usd.unwrap_or_default().max(plain_usd(usd)));
         }
+    }
+
+    /// Whose tokens are those that a result tells of beyond the counted ones: the run's own model's, as it is called in
+    /// its answers.
+    fn main_model(&self, open: &ByModel) -> Option<String> {
+        let own = self.model.clone().filter(|model| open.is_empty() || open.contains_key(model));
+        own.or_else(|| open.iter().max_by_key(|(_, tokens)| tokens.total()).map(|(model, _)| model.clone()))
     }
 
     /// What no result has told of, by model.

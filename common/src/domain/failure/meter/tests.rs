@@ -145,6 +145,13 @@ fn a_result_replaces_what_was_counted_and_the_count_goes_on_behind_it() {
 }
 
 #[test]
+fn what_only_the_result_tells_of_has_the_price_of_the_answers_model() {
+    let other = json!({ "type": "system", "subtype": "init", "model": "a-name-of-the-gateway" });
+    let done = tally(&[other, answer("a", usage(1_000, 0, 0, 1), ""), result(json!(1), usage(1_000, 0, 0, 100))]);
+    assert!((done.closed_usd.unwrap() - (4_000.0 + 2_000.0) / 1e6).abs() < 1e-9, "{done:?}");
+}
+
+#[test]
 fn a_spurious_result_takes_nothing_back() {
     let lines = [init(), answer("a", usage(1_000, 0, 0, 1), ""), result(json!(0.5), usage(1_000, 0, 0, 9))];
     let done = tally(&lines);
