@@ -4,7 +4,7 @@ use orch_common::domain::job::JobStatus;
 use orch_common::domain::stage::{Role, Stage, TaskState};
 use orch_tests::fakes::FakePlane;
 use orch_tests::stack::play::{after, analyses, asks, decides, develops};
-use orch_tests::stack::{Play, REPO, Stack, WORKER};
+use orch_tests::stack::{Play, REPO, Stack, WORKER, git};
 use orch_worker::agent::{ExitReason, RunDir, StopReason};
 
 #[test]
@@ -81,6 +81,8 @@ fn a_paused_task_moves_only_when_a_person_resumes_it() {
     let task = stack.task(&item).unwrap();
     assert_eq!((task.stage, task.state), (Stage::Development, TaskState::Paused));
     assert_eq!(stack.run_trail(&item).last(), Some(&(Role::Developer, "success".into())));
+    // What it left is on the branch, though nobody judges it yet.
+    assert_eq!(git(&stack.scene.forge, &["show", &format!("{}:feature.txt", task.branch)]), "done");
 
     for word in [":approved:", ":retry:"] {
         stack.plane().comment(&item, &format!("<p>{word}</p>"));

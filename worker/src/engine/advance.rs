@@ -19,7 +19,7 @@ use orch_common::domain::decide::{Changed, Decision, Finding, Policy, Trigger, d
 use orch_common::domain::gate::{FailReason, GateOutcome, TestEnd, judge, written_verdict};
 use orch_common::domain::job::{JobEnd, Spend};
 use orch_common::domain::messages::Message;
-use orch_common::domain::stage::{CommitId, Role, Stage};
+use orch_common::domain::stage::{CommitId, Role, Stage, TaskState};
 use orch_common::domain::task::History;
 use orch_common::domain::words::Command;
 use orch_common::failpoint::{self, Point};
@@ -94,7 +94,13 @@ async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
             Err(LookError::Protected(paths)) => return refuse_protected(ctx, job, &task, &project, &paths).await,
             looked => Some(looked?),
         },
-        false => None,
+        false => match publish_unjudged(ctx, &task, &project, &payload.trigger).await {
+            Err(LookError::Protected(paths)) => return refuse_protected(ctx, job, &task, &project, &paths).await,
+            published => {
+                published?;
+                None
+            }
+        },
     };
     if ctx.stopping.is_cancelled() {
         return Err(LookError::Stopping);
@@ -109,6 +115,16 @@ async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
             case.commit(c, &payload.trigger, looked.as_ref())
         })
         .await?)
+}
+
+/// What an agent left is on its branch also where nobody judges it now (a pause): who goes on finds it there.
+async fn publish_unjudged(ctx: &Context, task: &Task, project: &Project, trigger: &Trigger) -> Result<(), LookError> {
+    if let Trigger::AgentEnded { role, .. } = trigger
+        && task.state == TaskState::Paused
+    {
+        publish(ctx, project, task, Some(*role)).await?;
+    }
+    Ok(())
 }
 
 /// An approval of a stage that the task has left: it will be refused, whatever the gate of the new one says.
