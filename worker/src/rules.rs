@@ -63,6 +63,14 @@ impl Rules {
         }
     }
 
+    /// Where people find the work item; `None` where Plane is not configured.
+    pub fn work_item_url(&self, task: &Task) -> Option<String> {
+        let plane = &self.config.plane;
+        let (base, workspace) = (plane.url.as_ref()?, plane.workspace.as_ref()?);
+        let base = base.as_str().trim_end_matches('/');
+        Some(format!("{base}/{workspace}/projects/{}/issues/{}", task.project, task.work_item))
+    }
+
     /// A message to the team's chat about a task.
     pub fn chat_text(&self, task: &Task, message: &Message) -> String {
         match task.key.parse() {

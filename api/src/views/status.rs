@@ -76,6 +76,7 @@ impl TaskView {
             finished_at: _,
             worked: _,
             round_head: _,
+            pull: _,
         } = task;
         TaskView {
             id,

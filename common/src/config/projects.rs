@@ -38,6 +38,10 @@ pub struct Project {
     /// Plane user ids whose commands count; empty = everybody's.
     #[serde(default)]
     pub approvers: Vec<String>,
+    /// Whose reviews at the forge count: logins, and `team:NAME` for a team of the repository's owner; empty = those that the
+    /// forge calls official. They are asked there for a review.
+    #[serde(default)]
+    pub reviewers: Vec<String>,
     /// Which new work items become tasks.
     #[serde(default)]
     pub start: StartRule,

@@ -123,6 +123,11 @@ fn check_names(p: &Project) -> Result<(), String> {
     for id in &p.approvers {
         require(uuid::Uuid::parse_str(id).is_ok(), "approvers", id, "Plane user ids (UUIDs)")?;
     }
+    for name in &p.reviewers {
+        let login = name.strip_prefix("team:").unwrap_or(name);
+        let allowed = "logins at the forge, or team:NAME";
+        require(is_repo_part(login), "reviewers", name, allowed)?;
+    }
     for name in p.env.keys() {
         require(is_variable(name), "env", name, "names of letters, digits and _ that do not begin with ORCH_")?;
     }

@@ -55,6 +55,8 @@ pub enum Effect {
     /// The reviewer role's verdict as a review of the branch's open pull request, by the reviewer account, bound to
     /// `head`; a hidden marker made of `key` makes it one.
     GiteaReview { repo: String, branch: String, head: CommitId, approved: bool, key: String, text: String },
+    /// These people and teams are asked for a review of the branch's open pull request, but for those who have reviewed `head`.
+    GiteaAsk { repo: String, branch: String, head: CommitId, people: Vec<String>, teams: Vec<String> },
     /// The status `context` (always `orch/...`) of a commit; `target` is where its link leads, for people.
     GiteaStatus {
         repo: String,
@@ -87,6 +89,7 @@ impl Effect {
             | Effect::GiteaPull { .. }
             | Effect::GiteaComment { .. }
             | Effect::GiteaReview { .. }
+            | Effect::GiteaAsk { .. }
             | Effect::GiteaStatus { .. }
             | Effect::GiteaMerge { .. } => Destination::Gitea,
             Effect::Telegram { .. } => Destination::Telegram,
@@ -103,6 +106,7 @@ impl Effect {
             Effect::GiteaPull { .. } => "gitea_pull",
             Effect::GiteaComment { .. } => "gitea_comment",
             Effect::GiteaReview { .. } => "gitea_review",
+            Effect::GiteaAsk { .. } => "gitea_ask",
             Effect::GiteaStatus { .. } => "gitea_status",
             Effect::GiteaMerge { .. } => "gitea_merge",
             Effect::Telegram { .. } => "telegram",

@@ -59,7 +59,8 @@ pub enum FailReason {
     /// Neither an open pull request nor a review file.
     NoPullAndNoReview,
     /// The open pull request has no approving review yet, or a later rejection.
-    PullRejected { reviewer: String, reason: String },
+    /// `person`: at least one of those who reject is no program of ours.
+    PullRejected { reviewer: String, reason: String, person: bool },
     /// The tester's report says other than PASS.
     TestsNotPassed { file: String, reason: String },
 }
@@ -72,6 +73,12 @@ pub enum Waiting {
     Ci,
     Review,
     Merge,
+    /// For the task's own pull request to be opened.
+    PullMissing,
+    /// For a closed pull request to be opened again.
+    PullClosed,
+    /// For a person: what was to be reviewed is merged already.
+    PullMerged,
 }
 
 /// The names of the artifacts inside `docs/work-items/<ID>/`; configuration, these are the defaults.
@@ -137,8 +144,10 @@ pub struct Evidence {
     pub tests: Option<TestEvidence>,
     /// The forge's combined status, where the gate asked for it.
     pub ci: Option<CiEvidence>,
-    /// The branch's pull request, where the gate asked for it; `None` = there is none.
+    /// The task's own pull request, where the gate asked for it; `None` = there is none (yet).
     pub pull: Option<PullEvidence>,
+    /// There is a forge, so that reviews are given there.
+    pub forge: bool,
     /// A person approved since the analyst's last run began.
     pub approved: bool,
 }
@@ -188,18 +197,22 @@ pub struct PullEvidence {
     pub number: i64,
     pub merged: bool,
     pub open: bool,
-    /// The latest counting review of each reviewer (not dismissed, no stale approval, not a mere comment).
+    /// The newest verdict of each reviewer who may speak, unless it is dismissed.
     pub reviews: Vec<ReviewEvidence>,
 }
 
-/// One counting review.
+/// One verdict of somebody who may give it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReviewEvidence {
     pub reviewer: String,
     pub approved: bool,
     pub body: String,
-    /// It was given to an older commit than the head.
+    /// It was given to another commit than the head.
     pub stale: bool,
+    /// A rejection that the task has acted on.
+    pub heard: bool,
+    /// No program of ours.
+    pub person: bool,
     /// Milliseconds since the epoch.
     pub submitted_at: i64,
 }

@@ -26,6 +26,7 @@ diesel::table! {
         tidied -> Bool,
         worked -> Bool,
         round_head -> Nullable<Text>,
+        pull -> Nullable<BigInt>,
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Task {
     pub worked: bool,
     /// The branch's head when the round began; `None` = it was not seen before.
     pub round_head: Option<String>,
+    /// The number of its own pull request, once there is one.
+    pub pull: Option<i64>,
 }
 
 /// A task to be made.
@@ -106,6 +108,16 @@ pub fn by_branch(conn: &mut Conn, repo: &str, branch: &str) -> Result<Option<Tas
     Ok(tasks::table
         .filter(tasks::repo.eq(repo))
         .filter(tasks::branch.eq(branch))
+        .select(Task::as_select())
+        .first(conn)
+        .optional()?)
+}
+
+/// The task whose own pull request this is.
+pub fn by_pull(conn: &mut Conn, repo: &str, number: i64) -> Result<Option<Task>, StoreError> {
+    Ok(tasks::table
+        .filter(tasks::repo.eq(repo))
+        .filter(tasks::pull.eq(number))
         .select(Task::as_select())
         .first(conn)
         .optional()?)
@@ -227,6 +239,12 @@ pub fn note_head(conn: &mut Conn, id: i64, head: &str, now: i64) -> Result<(), S
 /// decision.
 pub fn note_worked(conn: &mut Conn, id: i64, stage: Stage) -> Result<(), StoreError> {
     diesel::update(tasks::table.find(id).filter(tasks::stage.eq(stage))).set(tasks::worked.eq(true)).execute(conn)?;
+    Ok(())
+}
+
+/// Remembers the task's own pull request. No version: a fact, not a decision.
+pub fn note_pull(conn: &mut Conn, id: i64, number: i64, now: i64) -> Result<(), StoreError> {
+    diesel::update(tasks::table.find(id)).set((tasks::pull.eq(number), tasks::updated_at.eq(now))).execute(conn)?;
     Ok(())
 }
 

@@ -75,7 +75,7 @@ impl Stage {
 }
 
 fn is_done(sent: &Sent) -> bool {
-    matches!(sent, Sent::Done { .. })
+    matches!(sent, Sent::Done { .. } | Sent::Pull { existed: false, .. })
 }
 
 #[tokio::test]
@@ -99,7 +99,8 @@ async fn a_second_send_finds_the_first() {
     for effect in &effects {
         assert!(is_done(&s.outside.send(effect).await.unwrap()), "{effect:?}");
         let again = s.outside.send(effect).await.unwrap();
-        assert!(matches!(again, Sent::AlreadyThere { .. }), "{effect:?}: {again:?}");
+        let there = matches!(again, Sent::AlreadyThere { .. } | Sent::Pull { existed: true, .. });
+        assert!(there, "{effect:?}: {again:?}");
     }
     assert_eq!(s.plane.comments_of(&s.item), ["<p>one &lt;b&gt;</p><p>two</p>"]);
     assert_eq!(s.plane.state_of(&s.item), "In Review");
@@ -132,6 +133,25 @@ async fn a_lost_answer_does_not_double_anything() {
     assert!(matches!(s.outside.send(&note).await, Ok(Sent::AlreadyThere { .. })));
     assert_eq!(s.plane.comments_of(&s.item).len(), 1);
     assert_eq!(s.gitea.comments_of(REPO, 1).len(), 1);
+}
+
+#[tokio::test]
+async fn of_two_that_we_opened_the_older_is_kept() {
+    let s = stage();
+    for _ in 0..2 {
+        s.gitea.open_pull_as(FakeGitea::BOT, REPO, BRANCH, "main");
+    }
+    s.gitea.set_branch(REPO, "develop", &"d".repeat(40));
+    s.gitea.open_pull_as("hugo", REPO, BRANCH, "develop");
+    s.gitea.open_fork_pull("stranger", REPO, BRANCH, &s.head);
+    assert_eq!(s.outside.send(&s.pull()).await, Ok(Sent::Pull { number: 1, existed: true }));
+    let open = |s: &Stage| s.gitea.pulls(REPO).iter().filter(|p| p.open).map(|p| p.number).collect::<Vec<_>>();
+    assert_eq!(open(&s), [1, 3, 4], "a person's and a fork's are left alone");
+    // From now on it is meant by its number, whatever else bears the branch's name.
+    let note = Effect::GiteaComment { repo: REPO.into(), branch: BRANCH.into(), key: "k".into(), text: "hi".into() };
+    assert!(is_done(&s.outside.send_for(&note, Some(1)).await.unwrap()));
+    assert!(is_done(&s.outside.send_for(&s.merge(&s.head), Some(1)).await.unwrap()));
+    assert_eq!((s.gitea.comments_of(REPO, 1).len(), open(&s)), (1, vec![3, 4]));
 }
 
 #[tokio::test]

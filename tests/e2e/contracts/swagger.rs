@@ -4,7 +4,7 @@ use super::gitea_at;
 use orch_common::domain::effect::StatusState;
 use orch_tests::fakes::{FakeGitea, Request, fixture_json};
 use orch_worker::clients::gitea::{
-    GiteaClient, MergeStyle, NewHook, NewMerge, NewPull, NewReview, NewStatus, PullFilter,
+    Asked, GiteaClient, MergeStyle, NewHook, NewMerge, NewPull, NewReview, NewStatus, PullFilter,
 };
 use serde_json::Value;
 
@@ -30,7 +30,7 @@ async fn use_everything(forge: &FakeGitea, client: &GiteaClient) {
     client.pull(REPO, number).await.unwrap().unwrap();
     client.pulls_for(REPO, BRANCH, PullFilter::All).await.unwrap();
     client.pulls_updated_since(REPO, 0).await.unwrap();
-    client.reviews(REPO, number).await.unwrap();
+    client.all_reviews(REPO, number).await.unwrap();
     client.combined_status(REPO, &head).await.unwrap();
     let status = NewStatus {
         context: "orch/gate",
@@ -47,6 +47,16 @@ async fn use_everything(forge: &FakeGitea, client: &GiteaClient) {
         assert!(by_reviewer.post_review_once(REPO, number, review).await.unwrap());
         assert!(!by_reviewer.post_review_once(REPO, number, review).await.unwrap());
     }
+    let given = client.all_reviews(REPO, number).await.unwrap();
+    client.line_comments(REPO, number, given[0].id).await.unwrap();
+    forge.set_team("backend", &["hugo"]);
+    assert_eq!(client.team_members(FakeGitea::OWNER, "Backend").await.unwrap()[0].login, "hugo");
+    let pull = client.pull(REPO, number).await.unwrap().unwrap();
+    for who in [Asked::Person("hugo"), Asked::Team("backend")] {
+        client.ask_for_review(REPO, &pull, who).await.unwrap();
+    }
+    client.close_pull(REPO, number).await.unwrap();
+    client.reopen_pull(REPO, number).await.unwrap();
     client.try_writing(REPO, "main").await.unwrap();
     client.try_commenting(REPO).await.unwrap();
     client.is_merged(REPO, number).await.unwrap();

@@ -3,6 +3,7 @@
 use super::{gitea_at, plane_at};
 use orch_tests::fakes::{FakeGitea, FakePlane, Fault, Reply, Server};
 use orch_worker::clients::ApiError;
+use orch_worker::clients::gitea::PullFilter;
 use orch_worker::clients::plane::{PlaneClient, PlaneSettings};
 use serde_json::{Value, json};
 use std::net::TcpListener;
@@ -155,9 +156,10 @@ async fn a_branchs_pull_request_is_found_on_any_page() {
         client.create_pull("widgets", new).await.unwrap();
     }
     forge.forget_requests();
-    let found = client.open_pull_for("widgets", "work-0").await.unwrap().unwrap();
-    assert_eq!((found.number, forge.requests().len()), (1, 3));
-    assert_eq!(client.open_pull_for("widgets", "work-x").await.unwrap(), None);
+    let open = PullFilter::Open;
+    let found = client.pulls_for("widgets", "work-0", open).await.unwrap();
+    assert_eq!((found[0].number, forge.requests().len()), (1, 3));
+    assert_eq!(client.pulls_for("widgets", "work-x", open).await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -178,6 +178,7 @@ async fn merges_pushes_and_reviews_are_found_at_the_forge() {
     let gitea = rig.ctx.outside.gitea.clone().unwrap();
     let new = orch_worker::clients::gitea::NewPull { branch: &task.branch, base: "main", title: "t", body: "" };
     gitea.create_pull(REPO, new).await.unwrap();
+    rig.own_pull(1).await;
     let review = rig.gitea.review(REPO, 1, "maria", "REQUEST_CHANGES", "no tests");
     rig.ask().await;
     rig.arrives(&review).await;

@@ -3,6 +3,7 @@
 
 mod doctor;
 mod init;
+mod judged;
 mod lost;
 mod replay;
 mod rig;

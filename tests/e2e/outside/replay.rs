@@ -158,6 +158,8 @@ async fn live(rig: &mut Rig, n: usize, telling: &mut Telling) -> End {
     rig.gitea.set_branch(REPO, &task.branch, &head);
     let new = NewPull { branch: &task.branch, base: "main", title: "t", body: "" };
     let number = rig.ctx.outside.gitea.clone().unwrap().create_pull(REPO, new).await.unwrap().number;
+    let id = task.id;
+    rig.store().write(move |c| tasks::note_pull(c, id, number, now_ms())).await.unwrap();
     let paused = [
         rig.plane.comment(&item, "<p>:pause: wait a moment</p>"),
         rig.gitea.pushed(FakeGitea::BOT, REPO, &task.branch, &"a".repeat(40)),

@@ -127,6 +127,12 @@ impl Rig {
         self.task().await.unwrap()
     }
 
+    /// This is the task's own pull request.
+    pub async fn own_pull(&self, number: i64) {
+        let id = self.task().await.expect("a task").id;
+        self.store().write(move |c| tasks::note_pull(c, id, number, now_ms())).await.unwrap();
+    }
+
     pub async fn jobs(&self, kind: JobKind) -> Vec<Job> {
         let task = self.task().await.expect("a task");
         let all = self.store().read(move |c| jobs::of_task(c, task.id)).await.unwrap();
@@ -174,11 +180,17 @@ struct Services<'a> {
 }
 
 fn context(dir: &TempDir, services: &Services<'_>, project: &str) -> Arc<Context> {
+    context_of(dir, (services.plane, services.gitea), REPO, project)
+}
+
+/// The worker's inside, for a repository at these addresses of Plane and the forge.
+pub fn context_of(dir: &TempDir, (plane, gitea): (&str, &str), repo: &str, project: &str) -> Arc<Context> {
+    let services = &Services { plane, gitea };
     let file = dir.path().join("orch.toml");
     let text = format!(
         "[database]\npath = \"{0}/orch.db\"\n[worker]\nrepos_dir = \"{0}/repos\"\nruns_dir = \"{0}/runs\"\nname = \"rig\"\n\
          [agent]\nclaude_bin = \"{0}/no-agent\"\n[plane]\nurl = \"{1}\"\nworkspace = \"{2}\"\n[gitea]\nurl = \"{3}\"\n\
-         owner = \"acme\"\nreviewer_token = \"{5}\"\n[[projects]]\nplane_project = \"{4}\"\nrepo = \"{REPO}\"\nid_prefix = \"ET\"\n{project}\n",
+         owner = \"acme\"\nreviewer_token = \"{5}\"\n[[projects]]\nplane_project = \"{4}\"\nrepo = \"{repo}\"\nid_prefix = \"ET\"\n{project}\n",
         dir.path().display(),
         services.plane,
         FakePlane::WORKSPACE,

@@ -36,7 +36,8 @@ async fn rig_with(project: &str) -> (Rig, String) {
     let id = task.id;
     rig.store().write(move |c| tasks::note_head(c, id, HEAD, 1)).await.unwrap();
     let new = NewPull { branch: &task.branch, base: "main", title: "t", body: "" };
-    rig.ctx.outside.gitea.clone().unwrap().create_pull(REPO, new).await.unwrap();
+    let opened = rig.ctx.outside.gitea.clone().unwrap().create_pull(REPO, new).await.unwrap();
+    rig.own_pull(opened.number).await;
     (rig, item)
 }
 
@@ -145,6 +146,10 @@ async fn a_review_counts_by_who_gives_it_and_by_the_gate() {
         ("reviewer_verdict", "maria", "REQUEST_CHANGES", "forge review_rejected"),
         ("review_approved", FakeGitea::REVIEWER, "APPROVED", "forge review_approved"),
         ("review_approved", FakeGitea::REVIEWER, "REQUEST_CHANGES", "forge review_rejected"),
+        ("review_approved", "stranger", "APPROVED", ""),
+        ("review_approved", "stranger", "REQUEST_CHANGES", ""),
+        ("review_approved", "rita", "APPROVED", ""),
+        ("reviewer_verdict", "rita", "REQUEST_CHANGES", ""),
     ];
     for (gate, login, state, waits) in table {
         for told in [true, false] {

@@ -7,3 +7,4 @@ mod human;
 mod rework;
 mod rounds;
 mod rules;
+mod speakers;

@@ -5,12 +5,16 @@ use super::send::{SendError, Sent};
 use super::shared;
 use crate::clock::now_ms;
 use crate::context::Context;
+use crate::engine::apply::enqueue_advance;
 use crate::job_end;
+use orch_common::domain::decide::Trigger;
 use orch_common::domain::effect::Effect;
+use orch_common::domain::gate::{GateOutcome, Waiting};
 use orch_common::domain::job::JobEnd;
+use orch_common::domain::stage::TaskState;
 use orch_common::failpoint::{self, Point};
-use orch_common::store::StoreError;
 use orch_common::store::jobs::{self, Job};
+use orch_common::store::{Conn, StoreError, tasks};
 use std::sync::Arc;
 use tracing::Instrument as _;
 
@@ -49,18 +53,48 @@ async fn still_ours(ctx: &Context, job: &Job) -> Result<bool, StoreError> {
 /// A merge waits until no other one of its repository is under way.
 async fn send_alone(ctx: &Context, job: &Job, effect: &Effect) -> Result<Sent, SendError> {
     let lease = MergeLease::for_effect(ctx, job, effect).await?;
-    let sent = ctx.outside.send(effect).await;
+    let pull = own_number(ctx, job).await?;
+    let sent = ctx.outside.send_for(effect, pull).await;
     if let Some(lease) = lease {
         lease.give_back(ctx).await;
     }
     sent
 }
 
+/// The number of the task's own pull request.
+async fn own_number(ctx: &Context, job: &Job) -> Result<Option<i64>, SendError> {
+    let Some(task) = job.task_id else { return Ok(None) };
+    let read = ctx.store.read(move |c| tasks::get(c, task)).await;
+    let task = read.map_err(|e| SendError::Transient { why: e.to_string(), retry_after_s: None })?;
+    Ok(task.and_then(|task| task.pull))
+}
+
+/// Notes the task's own pull request. A task that waits for it to be there is looked at.
+fn note_pull(conn: &mut Conn, job: &Job, number: i64, now: i64) -> Result<(), StoreError> {
+    let Some(task) = job.task_id.map(|id| tasks::get(conn, id)).transpose()?.flatten() else { return Ok(()) };
+    if task.pull == Some(number) {
+        return Ok(());
+    }
+    tasks::note_pull(conn, task.id, number, now)?;
+    // Only one that was told to wait for it: of another nobody has looked at the gate yet, or what it waits for is queued.
+    let told = format!(":{}", GateOutcome::Waiting(Waiting::PullMissing).fingerprint());
+    let waits = task.state == TaskState::Active && task.said.as_ref().is_some_and(|said| said.ends_with(&told));
+    if waits && jobs::unfinished_of_task(conn, task.id)?.is_empty() {
+        enqueue_advance(conn, &task, &Trigger::Look, &format!("t{}:pull:{number}", task.id), now)?;
+    }
+    Ok(())
+}
+
 async fn send(ctx: &Arc<Context>, job: &Job, effect: &Effect) {
     failpoint::here(Point::EffectSend);
     let sent = send_alone(ctx, job, effect).await;
     failpoint::here(Point::EffectSent);
+    let mut own = None;
     let note = match sent {
+        Ok(Sent::Pull { number, existed }) => {
+            own = Some(number);
+            format!("{}: pull request #{number}", if existed { "already there" } else { "sent" })
+        }
         Ok(Sent::Done { detail }) => format!("sent: {detail}"),
         Ok(Sent::AlreadyThere { detail }) => format!("already there: {detail}"),
         Ok(Sent::Skipped { why }) => format!("skipped: {why}"),
@@ -73,7 +107,14 @@ async fn send(ctx: &Arc<Context>, job: &Job, effect: &Effect) {
     };
     let row = job.clone();
     let end = JobEnd::Done { note: Some(note.clone()) };
-    match ctx.store.write(move |c| jobs::finish(c, &row, &end, now_ms())).await {
+    let finish = move |c: &mut Conn| {
+        let now = now_ms();
+        if let Some(number) = own {
+            note_pull(c, &row, number, now)?;
+        }
+        jobs::finish(c, &row, &end, now)
+    };
+    match ctx.store.write(finish).await {
         Ok(true) => {
             failpoint::here(Point::EffectRecorded);
             tracing::info!(effect = effect.name(), %note, "effect done");

@@ -3,6 +3,7 @@
 
 mod lane;
 mod merge_lease;
+mod pulls;
 pub mod send;
 pub(crate) mod shared;
 mod text;

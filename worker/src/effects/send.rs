@@ -1,10 +1,11 @@
 //! Sends one [`Effect`]. Reads first, writes only what is missing, and says which of the two it was; whether the
 //! task still wants the effect has been checked by the caller.
 
+use super::pulls::{ask_for_review, comment, found_pull, own_pull, review};
 use super::text;
 use crate::clients::ApiError;
 use crate::clients::gitea::{
-    Created, GiteaClient, MergeOutcome, MergeStyle, NewMerge, NewPull, NewReview, NewStatus, Pull, PullFilter, Repo,
+    Created, GiteaClient, MergeOutcome, MergeStyle, NewMerge, NewPull, NewReview, NewStatus, Pull, Repo,
 };
 use crate::clients::plane::{PlaneClient, State};
 use crate::clients::telegram::TelegramClient;
@@ -32,6 +33,11 @@ pub enum Sent {
     /// There is nowhere to send it to.
     Skipped {
         why: String,
+    },
+    /// The task's own pull request is there; its number is its identity from now on.
+    Pull {
+        number: i64,
+        existed: bool,
     },
 }
 
@@ -111,19 +117,27 @@ impl Outside {
         }
     }
 
-    /// Sends `effect`.
+    /// Sends `effect`; `pull` is the number of the task's own pull request, once it is known.
     ///
     /// # Errors
     /// [`SendError::Transient`] where the same effect may work later, [`SendError::Permanent`] where it will not.
-    pub async fn send(&self, effect: &Effect) -> Result<Sent, SendError> {
-        match self.write(effect).await {
+    pub async fn send_for(&self, effect: &Effect, pull: Option<i64>) -> Result<Sent, SendError> {
+        match self.write(effect, pull).await {
             Ok(sent) => Ok(sent),
             Err(Stop::NotConfigured(service)) => Ok(Sent::Skipped { why: format!("{service} is not configured") }),
             Err(Stop::Failed(error)) => Err(error),
         }
     }
 
-    async fn write(&self, effect: &Effect) -> Result<Sent, Stop> {
+    /// [`Outside::send_for`] where no number is known.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn send(&self, effect: &Effect) -> Result<Sent, SendError> {
+        self.send_for(effect, None).await
+    }
+
+    async fn write(&self, effect: &Effect, pull: Option<i64>) -> Result<Sent, Stop> {
         match effect {
             Effect::PlaneComment { project, work_item, key, text } => {
                 let posted = self.plane()?.post_comment(project, work_item, &to_html(text), key).await?;
@@ -144,22 +158,34 @@ impl Outside {
             Effect::GiteaPull { repo, branch, base, title, body, link } => {
                 let body = to_markdown(body);
                 let new = NewPull { branch, base, title, body: &body };
-                Ok(self.open_pull(self.gitea()?, repo, new, link.as_ref()).await?)
+                Ok(self.open_pull(self.gitea()?, repo, new, link.as_ref(), pull).await?)
             }
             Effect::GiteaComment { repo, branch, key, text } => {
-                Ok(comment(self.gitea()?, repo, branch, key, text).await?)
+                let own = own_pull(self.gitea()?, repo, branch, pull).await?;
+                Ok(comment(self.gitea()?, repo, own, key, text).await?)
             }
             Effect::GiteaReview { repo, branch, head, approved, key, text } => {
                 let reviewer = self.reviewer.as_deref().ok_or(Stop::NotConfigured("the reviewer account"))?;
                 let new = NewReview { approved: *approved, head, key, text: &to_markdown(text) };
-                Ok(review(reviewer, repo, branch, new).await?)
+                let own = own_pull(self.gitea()?, repo, branch, pull).await?;
+                Ok(review(reviewer, repo, own, new).await?)
+            }
+            Effect::GiteaAsk { repo, branch, head, people, teams } => {
+                let Some(own) = own_pull(self.gitea()?, repo, branch, pull).await?.filter(Pull::is_open) else {
+                    return Ok(Sent::Skipped { why: format!("{branch} has no open pull request") });
+                };
+                Ok(ask_for_review(self.gitea()?, repo, &own, head, (people, teams)).await?)
             }
             Effect::GiteaStatus { repo, head, context, state, description, target } => {
                 let new = NewStatus { context, state: *state, description, target_url: target.as_deref() };
                 Ok(set_status(self.gitea()?, repo, head, new).await?)
             }
             Effect::GiteaMerge { repo, branch, head, title } => {
-                Ok(self.merge(self.gitea()?, repo, branch, head, title).await?)
+                let Some(own) = own_pull(self.gitea()?, repo, branch, pull).await? else {
+                    let why = format!("{branch} has no pull request to merge");
+                    return Err(Stop::Failed(SendError::Permanent { why }));
+                };
+                Ok(self.merge(self.gitea()?, repo, &own, head, title).await?)
             }
             Effect::Telegram { text } => {
                 let telegram = self.telegram.as_deref().ok_or(Stop::NotConfigured("Telegram"))?;
@@ -248,9 +274,9 @@ impl Outside {
         repo: &str,
         new: NewPull<'_>,
         link: Option<&PlaneTarget>,
+        known: Option<i64>,
     ) -> Result<Sent, SendError> {
-        let open = gitea.pulls_for(repo, new.branch, PullFilter::Open).await?;
-        let (number, url, existed) = match open.into_iter().find(|pull| pull.base.label == new.base) {
+        let (number, url, existed) = match found_pull(gitea, repo, &new, known).await? {
             Some(pull) => (pull.number, pull.html_url, true),
             None => {
                 let opened = gitea.create_pull(repo, new).await?;
@@ -261,20 +287,17 @@ impl Outside {
         if let (Some(plane), Some(target), false) = (&self.plane, link, url.is_empty()) {
             plane.add_link(&target.project, &target.work_item, &url, &format!("PR #{number}")).await?;
         }
-        Ok(once(!existed, format!("pull request #{number}")))
+        Ok(Sent::Pull { number, existed })
     }
 
     async fn merge(
         &self,
         gitea: &GiteaClient,
         repo: &str,
-        branch: &str,
+        pull: &Pull,
         head: &CommitId,
         title: &str,
     ) -> Result<Sent, SendError> {
-        let Some(pull) = pull_of(gitea, repo, branch).await? else {
-            return Err(SendError::Permanent { why: format!("{branch} has no pull request to merge") });
-        };
         let detail = format!("pull request #{}", pull.number);
         if pull.merged {
             return Ok(Sent::AlreadyThere { detail });
@@ -305,30 +328,6 @@ fn style_of(repo: &Repo) -> MergeStyle {
     repo.default_merge_style.parse().unwrap_or(MergeStyle::Merge)
 }
 
-/// The branch's open pull request, else its newest one.
-async fn pull_of(gitea: &GiteaClient, repo: &str, branch: &str) -> Result<Option<Pull>, ApiError> {
-    match gitea.open_pull_for(repo, branch).await? {
-        Some(open) => Ok(Some(open)),
-        None => Ok(gitea.pulls_for(repo, branch, PullFilter::All).await?.into_iter().next()),
-    }
-}
-
-async fn comment(gitea: &GiteaClient, repo: &str, branch: &str, key: &str, text: &str) -> Result<Sent, SendError> {
-    let Some(pull) = pull_of(gitea, repo, branch).await? else {
-        return Ok(Sent::Skipped { why: format!("{branch} has no pull request") });
-    };
-    let new = gitea.post_comment_once(repo, pull.number, key, &to_markdown(text)).await?;
-    Ok(once(new, format!("comment on #{}", pull.number)))
-}
-
-async fn review(reviewer: &GiteaClient, repo: &str, branch: &str, new: NewReview<'_>) -> Result<Sent, SendError> {
-    let Some(pull) = reviewer.open_pull_for(repo, branch).await? else {
-        return Ok(Sent::Skipped { why: format!("{branch} has no open pull request") });
-    };
-    let detail = format!("review of #{}", pull.number);
-    Ok(once(reviewer.post_review_once(repo, pull.number, new).await?, detail))
-}
-
 async fn set_status(gitea: &GiteaClient, repo: &str, head: &CommitId, new: NewStatus<'_>) -> Result<Sent, SendError> {
     let known = gitea.combined_status(repo, head.as_str()).await?;
     let detail = format!("{} {} on {}", new.context, new.state, head.short());
@@ -357,7 +356,7 @@ fn find_state<'a>(states: &'a [State], name: &str) -> Option<&'a State> {
     exact.or_else(|| states.iter().find(|s| s.name.to_lowercase() == name.to_lowercase()))
 }
 
-fn once(new: bool, detail: String) -> Sent {
+pub(super) fn once(new: bool, detail: String) -> Sent {
     if new { Sent::Done { detail } } else { Sent::AlreadyThere { detail } }
 }
 

@@ -4,7 +4,7 @@
 use super::apply::{Applied, Asked, apply};
 use super::budget;
 use super::facts::{facts, history};
-use super::objection::{hears_reviews, unheard_rejection};
+use super::objection::{Rejection, hears_reviews, unheard_rejection};
 use super::payload::AdvancePayload;
 use super::publish::{PublishError, Published, publish};
 use super::submit::submit_block;
@@ -16,7 +16,7 @@ use crate::git::{GitError, Round};
 use crate::job_end;
 use orch_common::config::Project;
 use orch_common::domain::decide::{Changed, Decision, Finding, Policy, Trigger, decide, needs_finding};
-use orch_common::domain::gate::{FailReason, GateOutcome, TestEnd, judge, written_verdict};
+use orch_common::domain::gate::{FailReason, GateOutcome, TestEnd, Waiting, judge, written_verdict};
 use orch_common::domain::job::{JobEnd, Spend};
 use orch_common::domain::messages::Message;
 use orch_common::domain::stage::{CommitId, Role, Stage, TaskState};
@@ -183,25 +183,19 @@ async fn look(
     failpoint::here(Point::AdvancePublished);
     let changed = changed(ctx, task, policy, &head).await?;
     let gate = policy.pipeline.gate(task.stage);
+    let rejection = match hears_reviews(task, trigger) {
+        true => unheard_rejection(ctx, project, task).await?,
+        false => None,
+    };
     let Some(gate) = gate else {
-        let finding = Finding {
-            gate: None,
-            outcome: GateOutcome::Pass,
-            fingerprint: format!("{head}:no gate"),
-            questions: None,
-            verdict: None,
-            changed,
-        };
-        return Ok(Looked { finding, head, result: None, heard: Vec::new() });
+        return Ok(without_gate(head, rejection, changed));
     };
     let approves = matches!(trigger, Trigger::Command { command: Command::Approve, .. });
     let approved = approves || task.approved_at.is_some();
     let wanted = Look { ctx, project, task, head: &head, gate, approved };
     let evidence = wanted.collect().await?;
     let (mut outcome, mut heard) = (judge(gate, &policy.names, &evidence), Vec::new());
-    if hears_reviews(task, trigger)
-        && let Some(rejection) = unheard_rejection(ctx, project, task).await?
-    {
+    if let Some(rejection) = rejection {
         outcome = GateOutcome::Fail(rejection.reason);
         heard = rejection.heard;
     }
@@ -259,6 +253,17 @@ async fn changed(ctx: &Context, task: &Task, policy: &Policy, head: &CommitId) -
     Ok(ctx.repos.changed_in_round(&task.repo, &round, head, &ctx.stopping).await?)
 }
 
+/// A stage that has no gate is left by its agent's end, unless somebody asks for changes.
+fn without_gate(head: CommitId, rejection: Option<Rejection>, changed: Changed) -> Looked {
+    let (outcome, heard) = match rejection {
+        Some(rejection) => (GateOutcome::Fail(rejection.reason), rejection.heard),
+        None => (GateOutcome::Pass, Vec::new()),
+    };
+    let fingerprint = format!("{head}:no gate:{}", outcome.fingerprint());
+    let finding = Finding { gate: None, outcome, fingerprint, questions: None, verdict: None, changed };
+    Looked { finding, head, result: None, heard }
+}
+
 /// The transaction that ends the job.
 struct Commit<'a> {
     ctx: &'a Context,
@@ -279,6 +284,10 @@ impl Commit<'_> {
         };
         if task.stage_version != self.seen {
             return self.again(conn, "the task moved while its gate was looked at", Spend::Nothing, now);
+        }
+        let missed = GateOutcome::Waiting(Waiting::PullMissing);
+        if task.pull.is_some() && looked.is_some_and(|l| l.finding.outcome == missed) {
+            return self.again(conn, "the pull request was opened while the gate was looked at", Spend::Nothing, now);
         }
         for once in looked.iter().flat_map(|l| &l.heard) {
             if once.was_taken(conn)? {

@@ -12,3 +12,5 @@ mod show;
 pub mod submit;
 
 pub use payload::{AdvancePayload, AgentPayload};
+
+pub(crate) use objection::was_heard;

@@ -1,72 +1,116 @@
 //! Requested changes that nobody has acted on. What a reviewer says at the forge while work of the task is under way is
-//! only recorded; whoever looks at the end of that work hears it here, each review once. A file that says "approved"
-//! does not outvote a person.
+//! only recorded; whoever looks at the end of that work hears it here, each review once, at every stage from review to the merge.
+//! A file that says "approved" does not outvote a person.
 
 use crate::clients::ApiError;
-use crate::clients::gitea::{Review, standing_since};
+use crate::clients::gitea::{GiteaClient, Review, standing};
 use crate::context::Context;
-use crate::events::{Once, review_counts};
+use crate::events::{Once, Speakers, Voice};
 use crate::git::GitError;
 use orch_common::config::Project;
-use orch_common::domain::decide::{ForgeEvent, Trigger};
+use orch_common::domain::decide::Trigger;
 use orch_common::domain::gate::FailReason;
 use orch_common::domain::stage::Stage;
 use orch_common::store::tasks::Task;
+use std::fmt::Write as _;
 
-/// Characters of a review that are passed on.
-const REASON_CHARS: usize = 1_000;
+/// Characters of one review, of one comment on a line and of one piece of code that are passed on, and of all together.
+const REVIEW_CHARS: usize = 2_000;
+const LINE_CHARS: usize = 1_000;
+const HUNK_CHARS: usize = 400;
+const ALL_CHARS: usize = 12_000;
+
+/// Comments on lines of one review that are passed on.
+const LINES: usize = 30;
 
 /// Somebody asks for changes.
 pub(super) struct Rejection {
-    /// The newest one's words.
+    /// The words of all of them.
     pub reason: FailReason,
-    /// All of them.
     pub heard: Vec<Once>,
 }
 
 /// Whether this look has to ask. A person's command is the newer word, and a rejection of its own says it itself.
 pub(super) fn hears_reviews(task: &Task, trigger: &Trigger) -> bool {
-    task.stage == Stage::Review
+    matches!(task.stage, Stage::Review | Stage::Testing | Stage::Deploy)
         && match trigger {
-            Trigger::AgentEnded { .. } | Trigger::Look => true,
-            Trigger::Forge { what } => !matches!(what, ForgeEvent::ReviewRejected { .. }),
+            Trigger::AgentEnded { .. } | Trigger::Look | Trigger::Forge { .. } => true,
             Trigger::Appeared { .. } | Trigger::Command { .. } | Trigger::Answer { .. } | Trigger::Deleted { .. } => {
                 false
             }
         }
 }
 
-/// The reviews of the branch's open pull request that ask for changes and have not acted.
+/// The reviews of the task's own pull request that ask for changes, by those who may, and have not acted.
 pub(super) async fn unheard_rejection(
     ctx: &Context,
     project: &Project,
     task: &Task,
 ) -> Result<Option<Rejection>, GitError> {
     let unavailable = |e: ApiError| GitError::Unavailable { tail: e.to_string() };
-    let Some(gitea) = &ctx.outside.gitea else { return Ok(None) };
-    let Some(pull) = gitea.open_pull_for(&task.repo, &task.branch).await.map_err(unavailable)? else {
-        return Ok(None);
+    let (Some(gitea), Some(number)) = (&ctx.outside.gitea, task.pull) else { return Ok(None) };
+    let all = match gitea.all_reviews(&task.repo, number).await {
+        Ok(all) => all,
+        Err(ApiError::NotFound) => return Ok(None),
+        Err(other) => return Err(unavailable(other)),
     };
-    let all = gitea.all_reviews(&task.repo, pull.number).await.map_err(unavailable)?;
-    let mut unheard: Vec<(&Review, Once)> = Vec::new();
-    for review in standing_since(&all, task.created_at).into_iter().filter(|r| r.rejects()) {
-        let once = Once::review(&task.repo, review.id);
-        let by = review.user.as_ref().map(|user| user.id).unwrap_or_default();
-        if review_counts(ctx, project, by).await.map_err(unavailable)? && !was_taken(ctx, once.clone()).await? {
-            unheard.push((review, once));
+    let speakers = Speakers::of(ctx, project).await.map_err(unavailable)?;
+    let mut unheard: Vec<(&Review, Voice)> = Vec::new();
+    for review in standing(&all).into_iter().filter(|r| r.rejects()) {
+        if let Some(voice) = speakers.voice(review)
+            && !was_heard(ctx, task, review).await?
+        {
+            unheard.push((review, voice));
         }
     }
-    let newest = unheard.iter().map(|(review, _)| *review).max_by_key(|r| (r.submitted_at, r.id));
-    Ok(newest.map(|review| Rejection {
-        reason: FailReason::PullRejected {
-            reviewer: review.user.as_ref().map(|user| user.login.clone()).unwrap_or_default(),
-            reason: review.words().chars().take(REASON_CHARS).collect(),
-        },
-        heard: unheard.into_iter().map(|(_, once)| once).collect(),
-    }))
+    if unheard.is_empty() {
+        return Ok(None);
+    }
+    unheard.sort_by_key(|(review, _)| (review.submitted_at, review.id));
+    let reason = words_of_all(gitea, task, number, &unheard).await.map_err(unavailable)?;
+    let heard = unheard.iter().map(|(review, _)| Once::review(&task.repo, review.id)).collect();
+    Ok(Some(Rejection { reason, heard }))
 }
 
-async fn was_taken(ctx: &Context, once: Once) -> Result<bool, GitError> {
+/// One reviewer: their words. Several: each with their name.
+async fn words_of_all(
+    gitea: &GiteaClient,
+    task: &Task,
+    number: i64,
+    unheard: &[(&Review, Voice)],
+) -> Result<FailReason, ApiError> {
+    let (mut names, mut words) = (Vec::new(), Vec::new());
+    for (review, _) in unheard {
+        let lines = match review.comments_count {
+            0 => Vec::new(),
+            _ => gitea.line_comments(&task.repo, number, review.id).await?,
+        };
+        let mut text = cut(review.words(), REVIEW_CHARS);
+        for line in lines.iter().take(LINES) {
+            let place = format!("\n\n{}:{}: {}", cut(&line.path, 200), line.line(), cut(&line.body, LINE_CHARS));
+            let _ = write!(text, "{place}\n{}", cut(&line.diff_hunk, HUNK_CHARS));
+        }
+        names.push(review.user.as_ref().map(|user| user.login.clone()).unwrap_or_default());
+        words.push(text.trim().to_owned());
+    }
+    let text = match (names.as_slice(), words.as_slice()) {
+        ([_], [one]) => one.clone(),
+        (names, words) => {
+            let each = names.iter().zip(words).map(|(name, text)| format!("{name}: {text}"));
+            each.collect::<Vec<_>>().join("\n\n")
+        }
+    };
+    let person = unheard.iter().any(|(_, voice)| *voice == Voice::Person);
+    Ok(FailReason::PullRejected { reviewer: names.join(", "), reason: cut(&text, ALL_CHARS), person })
+}
+
+fn cut(text: &str, most: usize) -> String {
+    text.trim().chars().take(most).collect()
+}
+
+/// Whether the task has acted on this review.
+pub(crate) async fn was_heard(ctx: &Context, task: &Task, review: &Review) -> Result<bool, GitError> {
+    let once = Once::review(&task.repo, review.id);
     let asked = ctx.store.read(move |c| once.was_taken(c)).await;
     asked.map_err(|e| GitError::Unavailable { tail: e.to_string() })
 }

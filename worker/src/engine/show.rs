@@ -1,6 +1,7 @@
 //! From what a decision wants shown to the effects that show it: names of states, texts of the catalogue, the
 //! project's addresses.
 
+use crate::events::people_and_teams;
 use crate::rules::Rules;
 use orch_common::config::Project;
 use orch_common::domain::decide::{Change, Outward, Trigger, Via};
@@ -96,17 +97,26 @@ impl Shown<'_> {
                     context: format!("orch/{stage}"),
                     state: *state,
                     description: text.clone(),
-                    target: self.work_item_url(),
+                    target: self.rules.work_item_url(self.task),
                 };
                 (effect, None)
             }
             Outward::Review(verdict) => self.review(verdict)?,
+            Outward::AskReview => (self.ask_for_review()?, None),
             Outward::Merge => {
                 let head: CommitId = task.head.as_deref()?.parse().ok()?;
                 let title = format!("{}: {}", task.key, task.title);
                 (Effect::GiteaMerge { repo: task.repo.clone(), branch: task.branch.clone(), head, title }, None)
             }
         })
+    }
+
+    /// The project's reviewers; nobody where it lists none.
+    fn ask_for_review(&self) -> Option<Effect> {
+        let (people, teams) = people_and_teams(self.project);
+        let head = self.task.head.as_deref()?.parse().ok()?;
+        let (repo, branch) = (self.task.repo.clone(), self.task.branch.clone());
+        (!self.project.reviewers.is_empty()).then_some(Effect::GiteaAsk { repo, branch, head, people, teams })
     }
 
     /// A review where an account of its own may give one, else a comment.
@@ -148,7 +158,7 @@ impl Shown<'_> {
         let body = self.rules.catalogue.render(&Message::PullBody {
             key: task.key.parse().ok()?,
             title: task.title.clone(),
-            url: self.work_item_url(),
+            url: self.rules.work_item_url(self.task),
             branch: task.branch.parse().ok()?,
         });
         Some(Effect::GiteaPull {
@@ -159,13 +169,6 @@ impl Shown<'_> {
             body,
             link: Some(PlaneTarget { project: task.project.clone(), work_item: task.work_item.clone() }),
         })
-    }
-
-    fn work_item_url(&self) -> Option<String> {
-        let plane = &self.rules.config.plane;
-        let (base, workspace) = (plane.url.as_ref()?, plane.workspace.as_ref()?);
-        let base = base.as_str().trim_end_matches('/');
-        Some(format!("{base}/{workspace}/projects/{}/issues/{}", self.task.project, self.task.work_item))
     }
 }
 
@@ -181,6 +184,7 @@ const fn concerns_the_pull(message: &Message) -> bool {
         | Message::BudgetStop { .. }
         | Message::LoopStop { .. }
         | Message::Cancelled
+        | Message::PullNotOpen { .. }
         | Message::Waiting { gate: Gate::ReviewApproved | Gate::PrMerged } => true,
         Message::Waiting { .. }
         | Message::AnalystStarted { .. }
@@ -209,6 +213,7 @@ const fn concerns_the_pull(message: &Message) -> bool {
         | Message::WebhooksSilent { .. }
         | Message::TaskDone { .. }
         | Message::PullBody { .. }
+        | Message::CommandsElsewhere { .. }
         | Message::DeniedTools { .. } => false,
     }
 }

@@ -42,37 +42,31 @@ impl OwnAccounts {
         Ok(me.as_deref().is_some_and(|me| me.eq_ignore_ascii_case(actor)))
     }
 
-    /// Whether a forge account is the second one, which reviews.
+    /// The id of the second account at the forge, which reviews.
     ///
     /// # Errors
     /// Where the forge cannot say who that is.
-    pub async fn is_reviewer_in_gitea(&self, outside: &Outside, sender: i64) -> Result<bool, ApiError> {
-        let reviewer = self
-            .reviewer
-            .get_or_try_init(|| async {
-                match &outside.reviewer {
-                    Some(gitea) => gitea.me().await.map(|account| Some(account.id)),
-                    None => Ok(None),
-                }
-            })
-            .await?;
-        Ok(*reviewer == Some(sender))
+    pub async fn reviewer_in_gitea(&self, outside: &Outside) -> Result<Option<i64>, ApiError> {
+        let ask = || async {
+            match &outside.reviewer {
+                Some(gitea) => gitea.me().await.map(|account| Some(account.id)),
+                None => Ok(None),
+            }
+        };
+        self.reviewer.get_or_try_init(ask).await.copied()
     }
 
-    /// Whether a forge account is ours.
+    /// The id of our own account at the forge.
     ///
     /// # Errors
     /// Where the forge is configured but cannot say who we are.
-    pub async fn is_own_in_gitea(&self, outside: &Outside, sender: i64) -> Result<bool, ApiError> {
-        let me = self
-            .gitea
-            .get_or_try_init(|| async {
-                match &outside.gitea {
-                    Some(gitea) => gitea.me().await.map(|account| Some(account.id)),
-                    None => Ok(None),
-                }
-            })
-            .await?;
-        Ok(*me == Some(sender))
+    pub async fn own_in_gitea(&self, outside: &Outside) -> Result<Option<i64>, ApiError> {
+        let ask = || async {
+            match &outside.gitea {
+                Some(gitea) => gitea.me().await.map(|account| Some(account.id)),
+                None => Ok(None),
+            }
+        };
+        self.gitea.get_or_try_init(ask).await.copied()
     }
 }

@@ -59,6 +59,8 @@ pub enum GiteaChange {
         branch: String,
         head_sha: String,
         merged: bool,
+        #[serde(flatten)]
+        ends: Ends,
     },
     /// `text` is the reviewer's word; `id` the forge's id of the review, which a delivery does not say.
     Review {
@@ -68,6 +70,8 @@ pub enum GiteaChange {
         head_sha: String,
         kind: ReviewKind,
         text: String,
+        #[serde(flatten)]
+        ends: Ends,
     },
     Status {
         sha: String,
@@ -87,6 +91,17 @@ pub enum GiteaChange {
         text: String,
         action: String,
     },
+}
+
+/// What else tells one pull request from another that bears the same branch's name.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Ends {
+    /// The branch it goes to.
+    #[serde(default)]
+    pub base: String,
+    /// It comes from another repository (or does not say from which).
+    #[serde(default)]
+    pub fork: bool,
 }
 
 /// What a review says.
@@ -159,10 +174,18 @@ fn branch(body: &Body, created: bool) -> Result<Option<GiteaChange>, BadEvent> {
     })
 }
 
-/// The label keeps the branch's name after the branch is gone; the ref does not. AGit requests have no label.
+/// The label keeps the branch's name after the branch is gone; the ref does not. AGit requests have no label, and while its
+/// repository is renamed a request may have no ref.
 fn head_branch(body: &Body) -> Result<String, BadEvent> {
     let label = body.opt_text("pull_request.head.label")?.filter(|l| !l.is_empty());
-    label.map_or_else(|| body.text("pull_request.head.ref"), Ok)
+    Ok(label.or(body.opt_text("pull_request.head.ref")?).unwrap_or_default())
+}
+
+fn ends(body: &Body) -> Result<Ends, BadEvent> {
+    let repo = |end: &str| body.integer(&format!("pull_request.{end}.repo_id")).ok();
+    let (head, base) = (repo("head"), repo("base"));
+    let name = body.opt_text("pull_request.base.ref")?.unwrap_or_default();
+    Ok(Ends { base: name, fork: head.is_none() || head != base })
 }
 
 fn pull(body: &Body) -> Result<GiteaChange, BadEvent> {
@@ -172,6 +195,7 @@ fn pull(body: &Body) -> Result<GiteaChange, BadEvent> {
         branch: head_branch(body)?,
         head_sha: body.text("pull_request.head.sha")?,
         merged: body.flag("pull_request.merged"),
+        ends: ends(body)?,
     })
 }
 
@@ -183,6 +207,7 @@ fn review(body: &Body, kind: ReviewKind) -> Result<GiteaChange, BadEvent> {
         head_sha: body.text("pull_request.head.sha")?,
         kind,
         text: body.opt_text("review.content")?.unwrap_or_default(),
+        ends: ends(body)?,
     })
 }
 

@@ -1,16 +1,18 @@
 //! From what happened at the forge to what is to be done. Everything here is only a reason to look at a
 //! gate: what the gate finds is read from the forge and the branch themselves.
 
-use super::gitea::{GiteaChange, GiteaEvent, ReviewKind};
+use super::gitea::{Ends, GiteaChange, GiteaEvent, ReviewKind};
 use super::once::Once;
 use super::plan::{Plan, PlanError};
+use super::speakers::Speakers;
 use crate::clients::ApiError;
-use crate::clients::gitea::Review;
-use crate::context::{Context, pipeline_of};
+use crate::clients::gitea::{Review, standing};
+use crate::context::Context;
 use orch_common::config::Project;
 use orch_common::domain::decide::{ForgeEvent, Trigger};
-use orch_common::domain::gate::Gate;
-use orch_common::domain::stage::Stage;
+use orch_common::domain::messages::Message;
+use orch_common::domain::words::parse_comment;
+use orch_common::store::StoreError;
 use orch_common::store::tasks::{self, Task};
 
 /// The contexts of the orchestrator's own commit statuses.
@@ -23,7 +25,7 @@ pub async fn plan(ctx: &Context, event: GiteaEvent) -> Result<Plan, PlanError> {
     let Some(project) = ctx.config.projects.by_repo(&full_name) else {
         return Ok(Plan::ignore("the repository is not registered"));
     };
-    let own = ctx.accounts.is_own_in_gitea(&ctx.outside, sender_id).await?;
+    let own = ctx.accounts.own_in_gitea(&ctx.outside).await? == Some(sender_id);
     let (found, seen) = match what {
         // A checking system's statuses count whoever sends them; ours are known by their context.
         GiteaChange::Status { context, .. } if context.starts_with(OWN_CONTEXT) => {
@@ -40,28 +42,31 @@ pub async fn plan(ctx: &Context, event: GiteaEvent) -> Result<Plan, PlanError> {
             (task, ForgeEvent::CiFinished)
         }
         // A merge is a fact, whoever made it; nobody else reports the orchestrator's own.
-        GiteaChange::Pull { merged: true, branch, .. } => {
-            (by_branch(ctx, project, branch).await?, ForgeEvent::PullMerged)
+        GiteaChange::Pull { merged: true, number, branch, ends, .. } => {
+            (of_pull(ctx, project, &PullNamed { number, branch, ends }).await?, ForgeEvent::PullMerged)
         }
         _ if own => return Ok(Plan::ignore("the orchestrator's own deed")),
         GiteaChange::Push { ping: true, .. } => return Ok(Plan::ignore("a test delivery")),
         GiteaChange::Push { branch, .. } => (by_branch(ctx, project, branch).await?, ForgeEvent::Pushed),
-        GiteaChange::Review { kind: ReviewKind::Approved | ReviewKind::Rejected, .. }
-            if !review_counts(ctx, project, sender_id).await? =>
-        {
-            return Ok(Plan::ignore("a reviewer account's review counts only for review_approved"));
-        }
-        GiteaChange::Review { branch, kind: ReviewKind::Approved, .. } => {
-            (by_branch(ctx, project, branch).await?, ForgeEvent::ReviewApproved)
-        }
-        GiteaChange::Review { id, number, branch, kind: ReviewKind::Rejected, text, .. } => {
-            let Some(task) = by_branch(ctx, project, branch).await? else {
-                return Ok(Plan::ignore("no task has this branch"));
+        GiteaChange::Review { id, number, branch, kind, text, ends, .. } => {
+            let Some(task) = of_pull(ctx, project, &PullNamed { number, branch, ends }).await? else {
+                return Ok(Plan::ignore("no task has this pull request"));
             };
-            return rejected(ctx, task, Rejection { id, number, sender_id, sender_login, text }).await;
+            let by = By { id: sender_id, login: sender_login };
+            return match kind {
+                ReviewKind::Commented => answer(ctx, task, &by, number, &text).await,
+                ReviewKind::Approved | ReviewKind::Rejected => {
+                    let rejects = kind == ReviewKind::Rejected;
+                    verdict(ctx, project, task, Told { id, number, rejects, by }).await
+                }
+            };
         }
-        GiteaChange::Review { kind: ReviewKind::Commented, .. }
-        | GiteaChange::Pull { .. }
+        GiteaChange::Comment { number, is_pull: true, text, action } if action == "created" => {
+            let pull = PullNamed { number, branch: String::new(), ends: Ends::default() };
+            let Some(task) = of_pull(ctx, project, &pull).await? else { return Ok(Plan::ignore("moves nothing")) };
+            return answer(ctx, task, &By { id: sender_id, login: sender_login }, number, &text).await;
+        }
+        GiteaChange::Pull { .. }
         | GiteaChange::BranchCreated { .. }
         | GiteaChange::BranchDeleted { .. }
         | GiteaChange::Comment { .. } => return Ok(Plan::ignore("moves nothing")),
@@ -72,51 +77,84 @@ pub async fn plan(ctx: &Context, event: GiteaEvent) -> Result<Plan, PlanError> {
     })
 }
 
-/// Whose reviews count in a project: everybody's but our own, and those of the reviewer account where the gate asks for
-/// reviews at the forge.
-///
-/// # Errors
-/// Where the forge cannot say who we are.
-pub async fn review_counts(ctx: &Context, project: &Project, reviewer: i64) -> Result<bool, ApiError> {
-    if ctx.accounts.is_own_in_gitea(&ctx.outside, reviewer).await? {
-        return Ok(false);
-    }
-    let is_the_gate = pipeline_of(project).gate(Stage::Review) == Some(Gate::ReviewApproved);
-    Ok(is_the_gate || !ctx.accounts.is_reviewer_in_gitea(&ctx.outside, reviewer).await?)
+/// Who did it.
+struct By {
+    id: i64,
+    login: String,
 }
 
-/// Somebody asks for changes on a pull request.
-struct Rejection {
-    /// The forge's id of the review, where it was found by asking.
+/// A verdict that was told of; a delivery does not say the review's id.
+struct Told {
     id: Option<i64>,
     number: i64,
-    sender_id: i64,
-    sender_login: String,
-    text: String,
+    rejects: bool,
+    by: By,
 }
 
-/// A delivery names no review: the forge is asked which one it tells of, and whether it still stands.
-async fn rejected(ctx: &Context, task: Task, seen: Rejection) -> Result<Plan, PlanError> {
-    let Rejection { id, number, sender_id, sender_login, text } = seen;
-    let (id, reason) = match (id, &ctx.outside.gitea) {
-        (Some(id), _) => (Some(id), text),
-        (None, None) => (None, text),
-        (None, Some(gitea)) => match gitea.all_reviews(&task.repo, number).await {
-            Ok(reviews) => {
-                let by_sender = |r: &&Review| r.user.as_ref().is_some_and(|u| u.id == sender_id);
-                let verdicts = reviews.iter().filter(by_sender).filter(|r| r.is_verdict());
-                match verdicts.max_by_key(|r| (r.submitted_at, r.id)).filter(|r| r.rejects()) {
-                    Some(review) => (Some(review.id), review.words().to_owned()),
-                    None => return Ok(Plan::ignore("the forge has no such review, or no longer")),
-                }
-            }
-            Err(ApiError::NotFound) => return Ok(Plan::ignore("the pull request is gone")),
-            Err(error) => return Err(error.into()),
-        },
+/// The forge is asked which review it was, whether it stands, and whose word it is: a look costs a run of the tests, and nobody
+/// who may not speak is worth one.
+async fn verdict(ctx: &Context, project: &Project, task: Task, told: Told) -> Result<Plan, PlanError> {
+    let Told { id, number, rejects, by } = told;
+    let Some(gitea) = &ctx.outside.gitea else { return Ok(Plan::ignore("there is no forge to ask")) };
+    let all = match gitea.all_reviews(&task.repo, number).await {
+        Ok(all) => all,
+        Err(ApiError::NotFound) => return Ok(Plan::ignore("the pull request is gone")),
+        Err(error) => return Err(error.into()),
     };
-    let once = id.map(|id| Once::review(&task.repo, id));
-    let what = ForgeEvent::ReviewRejected { reviewer: sender_login, reason };
-    Ok(Plan::Trigger { task: Box::new(task), trigger: Trigger::Forge { what }, once })
+    let is_meant = |r: &&&Review| match id {
+        Some(id) => r.id == id,
+        None => r.user.as_ref().is_some_and(|user| user.id == by.id),
+    };
+    let newest = standing(&all).iter().find(is_meant).copied();
+    let Some(review) = newest.filter(|review| review.rejects() == rejects) else {
+        return Ok(Plan::ignore("the forge has no such review, or no longer"));
+    };
+    if Speakers::of(ctx, project).await?.voice(review).is_none() {
+        return Ok(Plan::ignore(format!("{} may not speak here: not official, or not among the reviewers", by.login)));
+    }
+    // A rejection acts once; whether this one has is seen by the look, which hears all that stand.
+    let what = match review.rejects() {
+        true if was_taken(ctx, Once::review(&task.repo, review.id)).await? => {
+            return Ok(Plan::ignore("done already"));
+        }
+        true => ForgeEvent::ReviewRejected { reviewer: by.login, reason: review.words().to_owned() },
+        false => ForgeEvent::ReviewApproved,
+    };
+    Ok(Plan::Trigger { task: Box::new(task), trigger: Trigger::Forge { what }, once: None })
+}
+
+async fn was_taken(ctx: &Context, once: Once) -> Result<bool, StoreError> {
+    ctx.store.read(move |c| once.was_taken(c)).await
+}
+
+/// A command on a pull request moves nothing; who writes one is told where it counts, once.
+async fn answer(ctx: &Context, task: Task, by: &By, number: i64, text: &str) -> Result<Plan, PlanError> {
+    let program = ctx.accounts.reviewer_in_gitea(&ctx.outside).await? == Some(by.id);
+    let Some(command) = parse_comment(text).filter(|_| !program) else { return Ok(Plan::ignore("moves nothing")) };
+    let key = task.key.parse().map_err(|e| PlanError::Unusable(format!("the task's key: {e}")))?;
+    let message = Message::CommandsElsewhere { command, key, url: ctx.work_item_url(&task) };
+    Ok(Plan::AnswerAtForge { task: Box::new(task), message, number, asker: by.id })
+}
+
+/// A pull request as an event names it.
+struct PullNamed {
+    number: i64,
+    branch: String,
+    ends: Ends,
+}
+
+/// The task whose own pull request it is: by number. One whose number is not known yet is meant by branch, base and repository
+/// together: of those only one can be open.
+async fn of_pull(ctx: &Context, project: &Project, pull: &PullNamed) -> Result<Option<Task>, PlanError> {
+    let (repo, number) = (project.repo.clone(), pull.number);
+    if let Some(task) = ctx.store.read(move |c| tasks::by_pull(c, &repo, number)).await? {
+        return Ok(Some(task));
+    }
+    if pull.ends.fork || pull.branch.is_empty() {
+        return Ok(None);
+    }
+    let task = by_branch(ctx, project, pull.branch.clone()).await?;
+    Ok(task.filter(|task| task.pull.is_none() && task.base == pull.ends.base))
 }
 
 async fn by_branch(ctx: &Context, project: &Project, branch: String) -> Result<Option<Task>, PlanError> {

@@ -30,12 +30,13 @@ fn told(parsed: &Parsed<GiteaEvent>) -> String {
         }
         GiteaChange::BranchCreated { branch } => format!("new {}", here(branch)),
         GiteaChange::BranchDeleted { branch } => format!("gone {}", here(branch)),
-        GiteaChange::Pull { action, number, branch, head_sha, merged } => {
+        GiteaChange::Pull { action, number, branch, head_sha, merged, ends } if !ends.fork && ends.base == "main" => {
             format!("pull {action} #{number} {} {} merged={merged}", here(branch), short(head_sha))
         }
-        GiteaChange::Review { number, branch, head_sha, kind, text, .. } => {
+        GiteaChange::Review { number, branch, head_sha, kind, text, ends, .. } if !ends.fork && ends.base == "main" => {
             format!("review #{number} {} {} {kind:?} {text}", here(branch), short(head_sha))
         }
+        GiteaChange::Pull { .. } | GiteaChange::Review { .. } => "of another repository".to_owned(),
         GiteaChange::Status { sha, state, context } => format!("status {} {state} {context}", short(sha)),
         GiteaChange::Workflow { branch, sha, done } => format!("workflow {} {} {done:?}", here(branch), short(sha)),
         GiteaChange::Comment { number, is_pull, text, action } => {

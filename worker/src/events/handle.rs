@@ -128,6 +128,17 @@ fn carry_out(conn: &mut Conn, ctx: &Context, job: &Job, plan: &Plan, now: i64) -
             enqueue_effect(conn, Some(task.id), &effect, &format!("t{}:j{}", task.id, job.id), now)?;
             Ok("refused with a comment".into())
         }
+        Plan::AnswerAtForge { task, message, number, asker } => {
+            let key = format!("t{}:elsewhere:{number}:{asker}", task.id);
+            let effect = Effect::GiteaComment {
+                repo: task.repo.clone(),
+                branch: task.branch.clone(),
+                key: key.clone(),
+                text: ctx.catalogue.render(message),
+            };
+            enqueue_effect(conn, Some(task.id), &effect, &key, now)?;
+            Ok("answered on the pull request".into())
+        }
         Plan::Trigger { task, trigger, once } => {
             // What the forge says meanwhile is looked at when the work is over, and may then be found again.
             let is_forges = matches!(trigger, Trigger::Forge { .. });

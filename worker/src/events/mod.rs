@@ -12,15 +12,16 @@ mod once;
 mod plan;
 pub mod plane;
 mod plane_rules;
+mod speakers;
 
-pub use gitea::{GiteaChange, GiteaEvent, ReviewKind};
-pub(crate) use gitea_rules::review_counts;
+pub use gitea::{Ends, GiteaChange, GiteaEvent, ReviewKind};
 pub use handle::handle;
 pub use html::to_text;
 pub(crate) use observed::{Observed, ObservedPayload, order_of_item, order_of_repo};
 pub(crate) use once::{Once, newest_move};
 pub use plane::{NewItem, PlaneChange, PlaneEvent, SaidInPlane};
 pub(crate) use plane_rules::kept_text;
+pub(crate) use speakers::{Speakers, Voice, people_and_teams};
 
 use orch_common::named_enum;
 

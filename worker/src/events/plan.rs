@@ -18,6 +18,8 @@ pub enum Plan {
     Trigger { task: Box<Task>, trigger: Trigger, once: Option<Once> },
     /// A word to the person instead of what they asked for.
     Answer { task: Box<Task>, message: Message, once: Option<Once> },
+    /// A word on the task's pull request to the account that asked there; each is told once.
+    AnswerAtForge { task: Box<Task>, message: Message, number: i64, asker: i64 },
 }
 
 impl Plan {

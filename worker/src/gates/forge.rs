@@ -1,10 +1,12 @@
-//! Evidence that the forge has: the combined commit status, the branch's pull request and its reviews.
+//! Evidence that the forge has: the combined commit status, the task's own pull request and its reviews.
 
 use super::Look;
 use crate::clients::ApiError;
-use crate::clients::gitea::PullFilter;
+use crate::clients::gitea::{Review, standing};
+use crate::engine::was_heard;
+use crate::events::{Speakers, Voice};
 use crate::git::GitError;
-use orch_common::domain::gate::{CiEvidence, PullEvidence};
+use orch_common::domain::gate::{CiEvidence, PullEvidence, ReviewEvidence};
 
 /// The combined status of the look's commit.
 pub(super) async fn ci(look: &Look<'_>) -> CiEvidence {
@@ -17,12 +19,32 @@ pub(super) async fn ci(look: &Look<'_>) -> CiEvidence {
     }
 }
 
-/// The branch's newest pull request; `None` = there is none, or no forge to have one.
+/// The task's own pull request, by its number; `None` = there is none yet, or no forge to have one.
 pub(super) async fn pull(look: &Look<'_>) -> Result<Option<PullEvidence>, GitError> {
-    let Some(gitea) = &look.ctx.outside.gitea else { return Ok(None) };
     let unavailable = |e: ApiError| GitError::Unavailable { tail: e.to_string() };
-    let pulls = gitea.pulls_for(&look.task.repo, &look.task.branch, PullFilter::All).await.map_err(unavailable)?;
-    let Some(newest) = pulls.iter().find(|p| p.state == "open").or(pulls.first()) else { return Ok(None) };
-    let reviews = gitea.reviews(&look.task.repo, newest.number).await.map_err(unavailable)?;
-    Ok(Some(PullEvidence { number: newest.number, merged: newest.merged, open: newest.state == "open", reviews }))
+    let (Some(gitea), Some(number)) = (&look.ctx.outside.gitea, look.task.pull) else { return Ok(None) };
+    let Some(pull) = gitea.pull(&look.task.repo, number).await.map_err(unavailable)? else { return Ok(None) };
+    let all = gitea.all_reviews(&look.task.repo, number).await.map_err(unavailable)?;
+    let speakers = Speakers::of(look.ctx, look.project).await.map_err(unavailable)?;
+    let mut reviews = Vec::new();
+    for review in standing(&all) {
+        if let Some(voice) = speakers.voice(review) {
+            reviews.push(evidence(look, review, voice).await?);
+        }
+    }
+    Ok(Some(PullEvidence { number, merged: pull.merged, open: pull.is_open(), reviews }))
+}
+
+async fn evidence(look: &Look<'_>, review: &Review, voice: Voice) -> Result<ReviewEvidence, GitError> {
+    let approved = review.state == "APPROVED";
+    Ok(ReviewEvidence {
+        reviewer: review.user.as_ref().map(|user| user.login.clone()).unwrap_or_default(),
+        approved,
+        body: review.words().to_owned(),
+        // The forge's own mark comes late; the commit is right at once.
+        stale: review.stale || review.commit_id != look.head.as_str(),
+        heard: !approved && was_heard(look.ctx, look.task, review).await?,
+        person: voice == Voice::Person,
+        submitted_at: review.submitted_at,
+    })
 }

@@ -38,6 +38,7 @@ impl Look<'_> {
             tests: if self.gate == Gate::TestsLocal { Some(self.tests().await?) } else { None },
             ci: if self.gate == Gate::CiGreen { Some(forge::ci(self).await) } else { None },
             pull: if asks_the_pull { forge::pull(self).await? } else { None },
+            forge: self.ctx.outside.gitea.is_some(),
             approved: self.approved,
         })
     }

@@ -3,10 +3,10 @@
 
 use super::findings::Findings;
 use super::{OVERLAP_MS, Reconciler, RoundError, position};
-use crate::clients::gitea::{GiteaClient, Pull, Verdict, standing_since};
+use crate::clients::gitea::{GiteaClient, Pull, Verdict, standing};
 use crate::clock::now_ms;
 use crate::context::{Context, pipeline_of};
-use crate::events::{GiteaChange, GiteaEvent, Observed, ReviewKind};
+use crate::events::{Ends, GiteaChange, GiteaEvent, Observed, ReviewKind, Speakers};
 use orch_common::config::Project;
 use orch_common::domain::gate::Gate;
 use orch_common::domain::stage::{Stage, TaskState};
@@ -63,11 +63,8 @@ impl Asking<'_> {
         reviewed: &mut BTreeSet<i64>,
         findings: &mut Findings,
     ) -> Result<(), RoundError> {
-        if pull.head.repo_id != pull.base.repo_id {
-            return Ok(());
-        }
-        let (repo, branch) = (self.project.repo.clone(), pull.branch().to_owned());
-        let task = self.ctx.store.read(move |c| tasks::by_branch(c, &repo, &branch)).await?;
+        let (repo, number) = (self.project.repo.clone(), pull.number);
+        let task = self.ctx.store.read(move |c| tasks::by_pull(c, &repo, number)).await?;
         let Some(task) = task.filter(|t| !t.state.is_terminal()) else { return Ok(()) };
         if pull.merged {
             let what = GiteaChange::Pull {
@@ -76,10 +73,11 @@ impl Asking<'_> {
                 branch: task.branch.clone(),
                 head_sha: pull.head.sha.clone(),
                 merged: true,
+                ends: ends(pull),
             };
             let key = format!("gitea:merged:{}:{}", self.project.repo, pull.number);
             findings.push(key, pull.updated_at, self.event(None, what));
-        } else if pull.is_open() && task.stage == Stage::Review && self.is_idle(&task).await? {
+        } else if pull.is_open() && hears_reviews(task.stage) && self.is_idle(&task).await? {
             reviewed.insert(task.id);
             self.reviews(pull, &task, findings).await?;
         }
@@ -95,7 +93,8 @@ impl Asking<'_> {
     /// The verdicts that stand, each by its id.
     async fn reviews(&self, pull: &Pull, task: &Task, findings: &mut Findings) -> Result<(), RoundError> {
         let all = self.gitea.all_reviews(&self.project.repo, pull.number).await?;
-        for review in standing_since(&all, task.created_at) {
+        let speakers = Speakers::of(self.ctx, self.project).await?;
+        for review in standing(&all).into_iter().filter(|r| speakers.voice(r).is_some()) {
             let what = GiteaChange::Review {
                 id: Some(review.id),
                 number: pull.number,
@@ -103,6 +102,7 @@ impl Asking<'_> {
                 head_sha: pull.head.sha.clone(),
                 kind: if review.rejects() { ReviewKind::Rejected } else { ReviewKind::Approved },
                 text: review.words().to_owned(),
+                ends: ends(pull),
             };
             let by = review.user.as_ref().map(|user| (user.id, user.login.clone()));
             let key = format!("gitea:review:{}:{}", self.project.repo, review.id);
@@ -134,14 +134,15 @@ impl Asking<'_> {
             .await?;
         for task in memory.some_of(&idle, MOST_BRANCHES) {
             self.branch(task, findings).await?;
-            match pipeline_of(self.project).gate(task.stage) {
-                Some(Gate::CiGreen) => self.checks(task, findings).await?,
-                _ if task.stage == Stage::Review && !reviewed.contains(&task.id) => {
-                    if let Some(pull) = self.gitea.open_pull_for(&self.project.repo, &task.branch).await? {
-                        self.reviews(&pull, task, findings).await?;
-                    }
-                }
-                _ => {}
+            if pipeline_of(self.project).gate(task.stage) == Some(Gate::CiGreen) {
+                self.checks(task, findings).await?;
+            }
+            if hears_reviews(task.stage)
+                && !reviewed.contains(&task.id)
+                && let Some(number) = task.pull
+                && let Some(pull) = self.gitea.pull(&self.project.repo, number).await?.filter(Pull::is_open)
+            {
+                self.reviews(&pull, task, findings).await?;
             }
         }
         Ok(())
@@ -190,6 +191,15 @@ impl Asking<'_> {
             what,
         })
     }
+}
+
+/// The stages at which a verdict at the forge moves a task.
+fn hears_reviews(stage: Stage) -> bool {
+    matches!(stage, Stage::Review | Stage::Testing | Stage::Deploy)
+}
+
+fn ends(pull: &Pull) -> Ends {
+    Ends { base: pull.base.label.clone(), fork: pull.is_of_fork() }
 }
 
 fn can_move(task: &Task) -> bool {

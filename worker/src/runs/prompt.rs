@@ -79,6 +79,11 @@ pub fn go_on(role: Role, task: &Task) -> String {
 fn why(brief: &Brief, dir: &str) -> String {
     match brief {
         Brief::First => "It is the first time somebody of your role works on this item.".into(),
+        Brief::Rework { file, reason, attempt, cap } if file.is_empty() => format!(
+            "Changes are requested on the pull request (attempt {attempt} of {cap}). Put right what is said there; no file \
+             of the work item says it.\n\n{}",
+            fenced("review", reason)
+        ),
         Brief::Rework { file, reason, attempt, cap } => format!(
             "Your work came back (attempt {attempt} of {cap}). Read `{dir}/{file}` and put right what it says.\n\n{}",
             fenced("reason", reason)
@@ -151,6 +156,7 @@ mod tests {
             finished_at: None,
             worked: false,
             round_head: None,
+            pull: None,
         }
     }
 

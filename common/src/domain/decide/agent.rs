@@ -1,7 +1,8 @@
 //! An agent ended well: the gate of its stage says what that is worth.
 
 use super::rework::Rework;
-use super::{By, Case, Decision, MergePolicy, Outward};
+use super::{By, Case, Decision, Finding, MergePolicy, Outward};
+use crate::domain::effect::StatusState;
 use crate::domain::gate::{FailReason, GateOutcome, Waiting};
 use crate::domain::messages::Message;
 use crate::domain::stage::{Role, Stage, TaskState};
@@ -9,6 +10,8 @@ use crate::domain::task::Brief;
 
 /// Characters of a conflict report, a question or an answer that are passed on.
 pub(super) const EXCERPT_CHARS: usize = 500;
+/// Characters of what reviewers said that people are told in the work item's thread.
+const WORDS_CHARS: usize = 1_000;
 
 impl Case<'_> {
     pub(super) fn agent_ended(&self, role: Role, log: &str) -> Decision {
@@ -27,13 +30,15 @@ impl Case<'_> {
             return Decision::nothing(format!("the task is {}; a person must speak first", self.task.state));
         }
         let Some(finding) = self.finding else { return Decision::nothing("the gate was not looked at") };
-        if let Some(decision) = self.empty_round(role) {
+        // A request for changes is acted on with this end, or it is not heard.
+        let objected = matches!(finding.outcome, GateOutcome::Fail(FailReason::PullRejected { .. }));
+        if let Some(decision) = self.empty_round(role).filter(|_| !objected) {
             return decision;
         }
         let decision = match &finding.outcome {
             GateOutcome::Pass => self.advance(&format!("{role} ended, gate passed"), By::Itself),
             GateOutcome::Infra(why) => Decision::TryAgain { why: why.clone() },
-            GateOutcome::Waiting(Waiting::Review) if self.reviews_itself(role) => {
+            GateOutcome::Waiting(Waiting::Review | Waiting::PullMissing) if self.reviews_itself(role) => {
                 Decision::Apply(Box::new(self.stay("the reviewer's verdict goes to the pull request")))
             }
             GateOutcome::Waiting(on) => self.wait(*on, &format!("{role} ended"), Some(role)),
@@ -94,12 +99,30 @@ impl Case<'_> {
                 change.outward.push(Outward::Merge);
                 Decision::Apply(Box::new(change))
             }
-            Waiting::Ci | Waiting::Review | Waiting::Merge => {
-                let Some(gate) = finding.gate else { return Decision::nothing("no gate") };
-                let message = Message::Waiting { gate };
-                self.say_once(&finding.fingerprint, message, format!("{because}, waiting for {}", on.as_str()))
+            Waiting::Review => self.ask_for_review(self.wait_for_others(finding, on, because)),
+            Waiting::Ci | Waiting::Merge | Waiting::PullMissing | Waiting::PullClosed | Waiting::PullMerged => {
+                self.wait_for_others(finding, on, because)
             }
         }
+    }
+
+    fn wait_for_others(&self, finding: &Finding, on: Waiting, because: &str) -> Decision {
+        let Some(gate) = finding.gate else { return Decision::nothing("no gate") };
+        let message = match on {
+            Waiting::PullMissing | Waiting::PullClosed | Waiting::PullMerged => Message::PullNotOpen { gate, pull: on },
+            Waiting::Approval | Waiting::Ci | Waiting::Review | Waiting::Merge => Message::Waiting { gate },
+        };
+        self.say_once(&finding.fingerprint, message, format!("{because}, waiting for {on}"))
+    }
+
+    /// Who reviews is told where they look: by a request of the forge, which mails them, and by a status of the commit.
+    fn ask_for_review(&self, mut decision: Decision) -> Decision {
+        if let Decision::Apply(change) = &mut decision {
+            let text = "waits for a review".to_owned();
+            let status = Outward::Status { stage: self.task.stage, state: StatusState::Pending, text };
+            change.outward.extend([status, Outward::AskReview]);
+        }
+        decision
     }
 
     fn merges_itself(&self) -> bool {
@@ -131,9 +154,8 @@ impl Case<'_> {
         match reason {
             FailReason::Conflict { file, text } => self.send_back(&conflict(reason, file, text)),
             FailReason::ChangesRequested { file, .. } => self.send_back(&changes_requested(reason, file)),
-            FailReason::PullRejected { .. } => {
-                let file = self.policy.names.review.first().cloned().unwrap_or_default();
-                self.send_back(&changes_requested(reason, &file))
+            FailReason::PullRejected { reviewer, reason: words, person } => {
+                self.send_back(&pull_rejected(reason, &format!("{reviewer}: {words}"), *person))
             }
             FailReason::TestsNotPassed { file, .. } => self.send_back(&tests_not_passed(reason, file)),
             FailReason::NotFound { file } | FailReason::NoVerdict { file, .. } if ended == Some(Role::Tester) => {
@@ -183,6 +205,7 @@ fn tests_red(reason: &FailReason, tail: &str) -> Rework {
         file: String::new(),
         text: tail.to_owned(),
         told_at_cap: reason.to_string(),
+        person: false,
     }
 }
 
@@ -190,7 +213,7 @@ fn rework_brief(n: &super::rework::RetryCount, r: &Rework) -> Brief {
     Brief::Rework { file: r.file.clone(), reason: r.text.clone(), attempt: n.attempt, cap: n.cap }
 }
 
-pub(super) fn changes_requested(reason: &FailReason, file: &str) -> Rework {
+fn changes_requested(reason: &FailReason, file: &str) -> Rework {
     Rework {
         role: Role::Developer,
         reason: reason.to_string(),
@@ -199,6 +222,18 @@ pub(super) fn changes_requested(reason: &FailReason, file: &str) -> Rework {
         file: file.to_owned(),
         text: reason.to_string(),
         told_at_cap: reason.to_string(),
+        person: false,
+    }
+}
+
+/// What reviewers at the forge want. No file says it, and a person's word is not held to the cap.
+fn pull_rejected(reason: &FailReason, words: &str, person: bool) -> Rework {
+    Rework {
+        message: |n, r| Message::ReviewChanges { attempt: n.attempt, cap: n.cap, reason: r.told_at_cap.clone() },
+        text: words.to_owned(),
+        told_at_cap: words.chars().take(WORDS_CHARS).collect(),
+        person,
+        ..changes_requested(reason, "")
     }
 }
 
@@ -211,6 +246,7 @@ fn tests_not_passed(reason: &FailReason, file: &str) -> Rework {
         file: file.to_owned(),
         text: reason.to_string(),
         told_at_cap: reason.to_string(),
+        person: false,
     }
 }
 
@@ -224,5 +260,6 @@ fn conflict(reason: &FailReason, file: &str, text: &str) -> Rework {
         file: file.to_owned(),
         text: excerpt.clone(),
         told_at_cap: excerpt,
+        person: false,
     }
 }

@@ -59,6 +59,8 @@ pub enum Outward {
     Status { stage: Stage, state: StatusState, text: String },
     /// The reviewer role's verdict, on the pull request.
     Review(WrittenVerdict),
+    /// The project's reviewers are asked at the forge for a review.
+    AskReview,
     /// The merge of the pull request, tied to the head.
     Merge,
 }

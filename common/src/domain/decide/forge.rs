@@ -1,7 +1,6 @@
 //! What the forge or the reconciler saw. While an agent or advance job of the task is under way they are
 //! only recorded: its end looks at them.
 
-use super::agent::changes_requested;
 use super::{By, Case, Decision, ForgeEvent};
 use crate::domain::gate::{FailReason, Gate, GateOutcome};
 use crate::domain::stage::{Stage, TaskState};
@@ -12,8 +11,10 @@ impl ForgeEvent {
         match self {
             ForgeEvent::Pushed => true,
             ForgeEvent::CiFinished => stage == Stage::Development || gate == Some(Gate::CiGreen),
-            ForgeEvent::ReviewApproved | ForgeEvent::ReviewRejected { .. } => {
-                stage == Stage::Review || gate == Some(Gate::ReviewApproved)
+            ForgeEvent::ReviewApproved => stage == Stage::Review || gate == Some(Gate::ReviewApproved),
+            // A request for changes stands in the way of all that follows, up to the merge.
+            ForgeEvent::ReviewRejected { .. } => {
+                matches!(stage, Stage::Review | Stage::Testing | Stage::Deploy) || gate == Some(Gate::ReviewApproved)
             }
             ForgeEvent::PullMerged => stage == Stage::Deploy || gate == Some(Gate::PrMerged),
         }
@@ -28,12 +29,7 @@ impl Case<'_> {
         if !self.concerns(what) {
             return Decision::nothing(format!("nothing at '{}' waits for that", self.task.stage));
         }
-        if let ForgeEvent::ReviewRejected { reviewer, reason } = what {
-            let file = self.policy.names.review.first().cloned().unwrap_or_default();
-            let reason = FailReason::PullRejected { reviewer: reviewer.clone(), reason: reason.clone() };
-            return self.send_back(&changes_requested(&reason, &file));
-        }
-        if let Some(decision) = self.nobody_worked() {
+        if let Some(decision) = self.objected().or_else(|| self.nobody_worked()) {
             return decision;
         }
         self.looked("the forge reported a change")
@@ -44,7 +40,7 @@ impl Case<'_> {
     }
 
     pub(super) fn look(&self) -> Decision {
-        let stays = self.must_wait().or_else(|| self.nobody_worked());
+        let stays = self.must_wait().or_else(|| self.objected()).or_else(|| self.nobody_worked());
         stays.unwrap_or_else(|| self.looked("the gate was looked at"))
     }
 
@@ -61,6 +57,14 @@ impl Case<'_> {
             TaskState::NeedsInput | TaskState::Paused | TaskState::Blocked | TaskState::Cancelled | TaskState::Done => {
                 Some(Decision::nothing(format!("the task is {}", self.task.state)))
             }
+        }
+    }
+
+    /// Somebody asks for changes, whether or not the stage has a gate and its role has worked.
+    fn objected(&self) -> Option<Decision> {
+        match &self.finding?.outcome {
+            GateOutcome::Fail(reason @ FailReason::PullRejected { .. }) => Some(self.failed_by_rule(reason, None)),
+            GateOutcome::Pass | GateOutcome::Fail(_) | GateOutcome::Infra(_) | GateOutcome::Waiting(_) => None,
         }
     }
 

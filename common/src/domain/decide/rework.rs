@@ -19,6 +19,8 @@ pub(super) struct Rework {
     pub text: String,
     /// What people are told instead of `message` where no further run begins.
     pub told_at_cap: String,
+    /// A person wants it: the caps count anew.
+    pub person: bool,
 }
 
 /// The attempt that is about to begin, of how many.
@@ -35,12 +37,13 @@ impl Case<'_> {
             let reason = format!("nobody up to this stage is a {}: {}", rework.role, rework.reason);
             return self.blocked(&reason, Message::Blocked { reason: reason.clone() });
         };
-        let had = self.runs_of(rework.role);
+        let had = if rework.person { 0 } else { self.runs_of(rework.role) };
         let count = RetryCount { attempt: had.saturating_add(1), cap: self.policy.role_run_cap };
         let mut change = self.stay(rework.reason.clone());
         change.stage = place;
         change.state = TaskState::Active;
         change.unapproved = place == Stage::Analysis;
+        change.reset_cap = rework.person;
         if place != self.task.stage || self.at_or_after_development(self.task.stage) {
             let text = format!("{}: {}", self.task.stage, first_line(&rework.reason));
             change.outward.push(Outward::Status { stage: self.task.stage, state: StatusState::Failure, text });

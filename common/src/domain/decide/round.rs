@@ -80,5 +80,6 @@ fn nothing_changed(role: Role, changed: Changed, found: String) -> Rework {
         file: String::new(),
         text: found,
         told_at_cap,
+        person: false,
     }
 }

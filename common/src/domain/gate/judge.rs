@@ -102,32 +102,31 @@ pub fn written_verdict(names: &ArtifactNames, artifacts: &BTreeMap<String, Strin
     (approved || report.says("REQUEST_CHANGES")).then_some(WrittenVerdict { approved, reason: report.reason })
 }
 
-/// The open pull request's reviews; without one, the review file.
+/// The reviews of the task's own pull request. Its file counts only where there is no forge at all: an agent wrote it.
 fn review_approved(names: &ArtifactNames, ev: &Evidence) -> GateOutcome {
     match &ev.pull {
         Some(pull) if pull.open => pull_approved(pull),
-        Some(_) | None if names.review.iter().any(|name| ev.artifacts.contains_key(name)) => {
-            reviewer_verdict(names, ev)
-        }
-        Some(_) | None => GateOutcome::Fail(FailReason::NoPullAndNoReview),
+        Some(pull) if pull.merged => GateOutcome::Waiting(Waiting::PullMerged),
+        Some(_) => GateOutcome::Waiting(Waiting::PullClosed),
+        None if ev.forge => GateOutcome::Waiting(Waiting::PullMissing),
+        None if names.review.iter().any(|name| ev.artifacts.contains_key(name)) => reviewer_verdict(names, ev),
+        None => GateOutcome::Fail(FailReason::NoPullAndNoReview),
     }
 }
 
-/// An approval counts unless a rejection came at the same time or later. A rejection of older commits still stands in
-/// the way, but sends nothing back: its reviewer has not seen the new ones.
+/// An approval of the head, and no rejection of it. A rejection of older commits is no longer in the way: it was heard, or is
+/// heard before this gate passes.
 fn pull_approved(pull: &PullEvidence) -> GateOutcome {
-    let latest = |approved: bool| {
-        pull.reviews.iter().filter(move |review| review.approved == approved).max_by_key(|review| review.submitted_at)
-    };
-    match (latest(true), latest(false)) {
-        (None, None) => GateOutcome::Waiting(Waiting::Review),
-        (Some(_), None) => GateOutcome::Pass,
-        (Some(yes), Some(no)) if yes.submitted_at > no.submitted_at => GateOutcome::Pass,
-        (_, Some(ReviewEvidence { stale: true, .. })) => GateOutcome::Waiting(Waiting::Review),
-        (_, Some(ReviewEvidence { reviewer, body, .. })) => {
-            let (reviewer, reason) = (reviewer.clone(), cut(body.trim(), REASON_MAX));
-            GateOutcome::Fail(FailReason::PullRejected { reviewer, reason })
+    let mut at_head = pull.reviews.iter().filter(|review| !review.stale);
+    let rejected = at_head.clone().filter(|review| !review.approved).max_by_key(|review| review.submitted_at);
+    match rejected {
+        Some(ReviewEvidence { heard: true, .. }) => GateOutcome::Waiting(Waiting::Review),
+        Some(ReviewEvidence { reviewer, body, person, .. }) => {
+            let (reviewer, reason, person) = (reviewer.clone(), cut(body.trim(), REASON_MAX), *person);
+            GateOutcome::Fail(FailReason::PullRejected { reviewer, reason, person })
         }
+        None if at_head.any(|review| review.approved) => GateOutcome::Pass,
+        None => GateOutcome::Waiting(Waiting::Review),
     }
 }
 

@@ -41,7 +41,7 @@ impl FailReason {
             FailReason::NotFound { file } => format!("not_found:{file}"),
             FailReason::NoVerdict { file, .. } => format!("no_verdict:{file}"),
             FailReason::NoPullAndNoReview => "no_pull_and_no_review".to_owned(),
-            FailReason::PullRejected { reviewer, reason } => {
+            FailReason::PullRejected { reviewer, reason, person: _ } => {
                 format!("pull_rejected:{}:{}", line(reviewer), line(reason))
             }
             FailReason::TestsNotPassed { file, .. } => format!("tests_not_passed:{file}"),
@@ -73,7 +73,7 @@ impl fmt::Display for FailReason {
             FailReason::NotFound { file } => write!(f, "{file} not found"),
             FailReason::NoVerdict { file, detail } => write!(f, "no verdict in {file}: {}", line(detail)),
             FailReason::NoPullAndNoReview => f.write_str("no open PR and no review file"),
-            FailReason::PullRejected { reviewer, reason } => {
+            FailReason::PullRejected { reviewer, reason, person: _ } => {
                 write!(f, "rejected by {}: {}", line(reviewer), line(reason))
             }
             FailReason::TestsNotPassed { file, reason } => write!(f, "tests not passed ({file}): {}", line(reason)),
@@ -89,6 +89,9 @@ impl Waiting {
             Waiting::Ci => "ci",
             Waiting::Review => "review",
             Waiting::Merge => "merge",
+            Waiting::PullMissing => "pull_missing",
+            Waiting::PullClosed => "pull_closed",
+            Waiting::PullMerged => "pull_merged",
         }
     }
 }
@@ -129,7 +132,7 @@ mod tests {
             FailReason::NotFound { file: "12-review.md".into() },
             FailReason::NoVerdict { file: "12-review.md".into(), detail: text() },
             FailReason::NoPullAndNoReview,
-            FailReason::PullRejected { reviewer: text(), reason: text() },
+            FailReason::PullRejected { reviewer: text(), reason: text(), person: true },
             FailReason::TestsNotPassed { file: "13-test-report.md".into(), reason: text() },
         ];
         let mut prints: Vec<String> = Vec::new();
@@ -140,8 +143,16 @@ mod tests {
             prints.push(GateOutcome::Fail(reason).fingerprint());
         }
         prints.extend(
-            [Waiting::Approval, Waiting::Ci, Waiting::Review, Waiting::Merge]
-                .map(|w| GateOutcome::Waiting(w).fingerprint()),
+            [
+                Waiting::Approval,
+                Waiting::Ci,
+                Waiting::Review,
+                Waiting::Merge,
+                Waiting::PullMissing,
+                Waiting::PullClosed,
+                Waiting::PullMerged,
+            ]
+            .map(|w| GateOutcome::Waiting(w).fingerprint()),
         );
         let count = prints.len();
         prints.sort();

@@ -8,6 +8,7 @@ fn evidence(files: &[(&str, &str)]) -> Evidence {
         tests: None,
         ci: None,
         pull: None,
+        forge: false,
         approved: false,
     }
 }
@@ -160,6 +161,8 @@ fn pull(open: bool, reviews: &[(&str, bool, i64)]) -> Option<PullEvidence> {
         approved: *approved,
         body: format!(" from {reviewer} "),
         stale: false,
+        heard: false,
+        person: true,
         submitted_at: *submitted_at,
     };
     Some(PullEvidence { number: 1, merged: false, open, reviews: reviews.iter().map(review).collect() })
@@ -167,33 +170,55 @@ fn pull(open: bool, reviews: &[(&str, bool, i64)]) -> Option<PullEvidence> {
 
 #[test]
 fn reviews_of_the_pull_request() {
-    let ask = |pull, files: &[(&str, &str)]| ask(Gate::ReviewApproved, &Evidence { pull, ..evidence(files) });
-    let rejected =
-        |by: &str| GateOutcome::Fail(FailReason::PullRejected { reviewer: by.into(), reason: format!("from {by}") });
+    let ask = |pull| ask(Gate::ReviewApproved, &Evidence { pull, forge: true, ..evidence(&[]) });
+    let rejected = |by: &str| {
+        let reason = format!("from {by}");
+        GateOutcome::Fail(FailReason::PullRejected { reviewer: by.into(), reason, person: true })
+    };
     type Row<'a> = (&'a [(&'a str, bool, i64)], GateOutcome);
     let rows: [Row; 7] = [
         (&[], GateOutcome::Waiting(Waiting::Review)),
         (&[("ann", true, 5)], GateOutcome::Pass),
         (&[("ann", false, 5)], rejected("ann")),
         (&[("ann", true, 5), ("bob", false, 6)], rejected("bob")),
-        (&[("ann", true, 5), ("bob", false, 5)], rejected("bob")),
-        (&[("ann", true, 7), ("bob", false, 6)], GateOutcome::Pass),
-        (&[("ann", true, 1), ("bob", false, 6), ("eve", true, 9)], GateOutcome::Pass),
+        (&[("ann", true, 7), ("bob", false, 6)], rejected("bob")),
+        (&[("eve", false, 4), ("ann", true, 5), ("bob", false, 6)], rejected("bob")),
+        (&[("ann", true, 1), ("eve", true, 9)], GateOutcome::Pass),
     ];
     for (reviews, want) in rows {
-        assert_eq!(ask(pull(true, reviews), &[]), want, "{reviews:?}");
+        assert_eq!(ask(pull(true, reviews)), want, "{reviews:?}");
     }
+    let with = |reviews: &[(&str, bool, i64)], change: fn(&mut ReviewEvidence)| {
+        let mut pull = pull(true, reviews);
+        pull.iter_mut().flat_map(|p| &mut p.reviews).filter(|r| r.reviewer == "ann").for_each(change);
+        ask(pull)
+    };
+    let of_an_older_commit: fn(&mut ReviewEvidence) = |review| review.stale = true;
+    let waits = GateOutcome::Waiting(Waiting::Review);
+    assert_eq!(with(&[("ann", true, 5)], of_an_older_commit), waits, "it is not the head that ann approved");
+    assert_eq!(with(&[("ann", false, 5)], of_an_older_commit), waits, "somebody must look at the head");
+    assert_eq!(with(&[("ann", false, 9), ("bob", true, 5)], of_an_older_commit), GateOutcome::Pass);
+    assert_eq!(
+        with(&[("ann", false, 5), ("bob", true, 9)], |review| review.heard = true),
+        waits,
+        "once, but it stands"
+    );
+}
 
-    let mut seen_before = pull(true, &[("ann", false, 5)]);
-    seen_before.iter_mut().flat_map(|p| &mut p.reviews).for_each(|review| review.stale = true);
-    assert_eq!(ask(seen_before, &[]), GateOutcome::Waiting(Waiting::Review), "the work was done; ann must look again");
-
+#[test]
+fn while_there_is_a_forge_no_file_stands_for_a_review() {
     let file: &[(&str, &str)] = &[("09-review.md", "---\nverdict: APPROVED\n---\n")];
-    assert_eq!(ask(None, file), GateOutcome::Pass);
-    assert_eq!(ask(pull(false, &[]), file), GateOutcome::Pass, "a closed pull request is none");
-    assert_eq!(ask(pull(true, &[]), file), GateOutcome::Waiting(Waiting::Review), "an open one is what counts");
-    assert_eq!(ask(None, &[]), GateOutcome::Fail(FailReason::NoPullAndNoReview));
-    assert_eq!(ask(pull(false, &[("ann", true, 5)]), &[]), GateOutcome::Fail(FailReason::NoPullAndNoReview));
+    let ask =
+        |forge, pull, files: &[(&str, &str)]| ask(Gate::ReviewApproved, &Evidence { pull, forge, ..evidence(files) });
+    let merged = pull(false, &[("ann", true, 5)]).map(|p| PullEvidence { merged: true, ..p });
+    for files in [file, &[]] {
+        assert_eq!(ask(true, None, files), GateOutcome::Waiting(Waiting::PullMissing));
+        assert_eq!(ask(true, pull(false, &[("ann", true, 5)]), files), GateOutcome::Waiting(Waiting::PullClosed));
+        assert_eq!(ask(true, merged.clone(), files), GateOutcome::Waiting(Waiting::PullMerged));
+        assert_eq!(ask(true, pull(true, &[]), files), GateOutcome::Waiting(Waiting::Review));
+    }
+    assert_eq!(ask(false, None, file), GateOutcome::Pass);
+    assert_eq!(ask(false, None, &[]), GateOutcome::Fail(FailReason::NoPullAndNoReview));
 }
 
 #[test]

@@ -88,6 +88,13 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
          {% elif gate == 'pr_merged' %}Please merge the pull request.\
          {% else %}It goes on by itself when that passes.{% endif %}",
     ),
+    ("pull_not_open", "The task waits at the check {{ gate }}: its pull request is {{ pull }}."),
+    (
+        "commands_elsewhere",
+        "Sorry, {{ command }} does nothing on a pull request. Please write it on the work item \
+         {% if url %}{{ key }}: {{ url }}{% else %}{{ key }} in Plane{% endif %}. \
+         Here a review counts: approve, or request changes.",
+    ),
     (
         "blocked",
         "The task is blocked: {{ reason }}\n\n\

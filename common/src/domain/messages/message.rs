@@ -4,7 +4,7 @@ use super::Locale;
 use super::shown::{Moment, Shown};
 use crate::domain::budget::{BudgetStop, Limit};
 use crate::domain::failure::Denial;
-use crate::domain::gate::{FailReason, Gate};
+use crate::domain::gate::{FailReason, Gate, Waiting};
 use crate::domain::job::JobKind;
 use crate::domain::names::{BranchName, WorkItemKey};
 use crate::domain::stage::{Role, Stage};
@@ -95,6 +95,10 @@ messages! {
     GateFailed = "gate_failed" { gate: Gate, reason: FailReason },
     /// A gate waits for someone.
     Waiting = "waiting" { gate: Gate },
+    /// A gate waits for a pull request that is not open; `pull` says why.
+    PullNotOpen = "pull_not_open" { gate: Gate, pull: Waiting },
+    /// The answer to a command that was written on the pull request.
+    CommandsElsewhere = "commands_elsewhere" { command: Command, key: WorkItemKey, url: Option<String> },
     Blocked = "blocked" { reason: String },
     /// An agent job used up its attempts; the task is blocked.
     AgentFailed = "agent_failed" { role: Role, error: String },

@@ -86,6 +86,13 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
          {% elif gate == 'pr_merged' %}Влейте, пожалуйста, PR.\
          {% else %}Она продолжится сама, когда проверка пройдёт.{% endif %}",
     ),
+    ("pull_not_open", "Задача ждёт проверки {{ gate }}: её PR {{ pull }}."),
+    (
+        "commands_elsewhere",
+        "Увы, {{ command }} в PR не действует. Напишите это, пожалуйста, в задаче \
+         {% if url %}{{ key }}: {{ url }}{% else %}{{ key }} в Plane{% endif %}. \
+         Здесь действует ревью: одобрить или запросить правки.",
+    ),
     (
         "blocked",
         "Задача заблокирована: {{ reason }}\n\n\

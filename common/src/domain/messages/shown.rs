@@ -3,7 +3,7 @@
 use super::Locale;
 use crate::domain::budget::Limit;
 use crate::domain::failure::Denial;
-use crate::domain::gate::{FailReason, Gate};
+use crate::domain::gate::{FailReason, Gate, Waiting};
 use crate::domain::job::JobKind;
 use crate::domain::names::{BranchName, WorkItemKey};
 use crate::domain::stage::{Role, Stage};
@@ -188,6 +188,28 @@ impl Shown for Limit {
     }
 }
 
+/// How a pull request that is waited for stands, and what people can do.
+impl Shown for Waiting {
+    fn shown(&self, locale: Locale) -> Value {
+        Value::from(match (locale, self) {
+            (Locale::En, Waiting::PullMissing) => "not open yet; a review is given there",
+            (Locale::En, Waiting::PullClosed) => "closed: please open it again, or write :cancel: here",
+            (Locale::En, Waiting::PullMerged) => {
+                "merged already, before it was reviewed: please write :cancel: here, or :rejected: with what is to be done"
+            }
+            (Locale::Ru, Waiting::PullMissing) => "ещё не открыт; ревью проводится там",
+            (Locale::Ru, Waiting::PullClosed) => "закрыт: откройте его снова или напишите здесь :cancel:",
+            (Locale::Ru, Waiting::PullMerged) => {
+                "уже влит, до ревью: напишите здесь :cancel: или :rejected: с тем, что нужно сделать"
+            }
+            (_, Waiting::Approval | Waiting::Ci | Waiting::Review | Waiting::Merge) => self.as_str(),
+        })
+    }
+    fn sample() -> Value {
+        Value::from("closed")
+    }
+}
+
 impl Shown for FailReason {
     fn shown(&self, locale: Locale) -> Value {
         let text = match locale {
@@ -212,7 +234,7 @@ fn in_russian(reason: &FailReason) -> String {
         FailReason::NotFound { file } => format!("файл {file} не найден"),
         FailReason::NoVerdict { file, detail } => format!("в файле {file} нет вердикта: {detail}"),
         FailReason::NoPullAndNoReview => "нет ни открытого PR, ни файла ревью".to_owned(),
-        FailReason::PullRejected { reviewer, reason } => format!("отклонил {reviewer}: {reason}"),
+        FailReason::PullRejected { reviewer, reason, person: _ } => format!("отклонил {reviewer}: {reason}"),
         FailReason::TestsNotPassed { file, reason } => format!("проверка не пройдена ({file}): {reason}"),
     };
     text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(500).collect()

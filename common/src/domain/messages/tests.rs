@@ -1,7 +1,7 @@
 use super::*;
 use crate::domain::budget::{BudgetStop, Limit};
 use crate::domain::failure::Denial;
-use crate::domain::gate::{FailReason, Gate};
+use crate::domain::gate::{FailReason, Gate, Waiting};
 use crate::domain::job::JobKind;
 use crate::domain::names::WorkItemKey;
 use crate::domain::stage::{Role, Stage};
@@ -42,6 +42,8 @@ fn every(text: &str) -> Vec<Message> {
         Message::Refused { command: Command::Approve, why: text.clone() },
         Message::GateFailed { gate: Gate::TestsPassed, reason },
         Message::Waiting { gate: Gate::CiGreen },
+        Message::PullNotOpen { gate: Gate::ReviewApproved, pull: Waiting::PullClosed },
+        Message::CommandsElsewhere { command: Command::Approve, key: key.clone(), url: Some(text.clone()) },
         Message::Blocked { reason: text.clone() },
         Message::AgentFailed { role: Role::Developer, error: text.clone() },
         Message::ProtectedPaths { files: vec![text.clone()] },
@@ -133,6 +135,10 @@ fn people_are_told_what_to_do_at_a_waiting_gate() {
     assert!(text(Gate::AnalysisApproved).contains(":approved:"));
     assert!(text(Gate::PrMerged).contains("merge the pull request"));
     assert!(text(Gate::CiGreen).contains("by itself"));
+    let pull = |pull: Waiting| catalogue(Locale::En).render(&Message::PullNotOpen { gate: Gate::ReviewApproved, pull });
+    assert!(pull(Waiting::PullMissing).contains("not open yet"));
+    assert!(pull(Waiting::PullClosed).contains("open it again"));
+    assert!(pull(Waiting::PullMerged).contains("merged already"));
 }
 
 #[test]

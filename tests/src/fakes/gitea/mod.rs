@@ -120,7 +120,7 @@ impl FakeGitea {
     }
 
     fn insert(&self, name: &str, bare: Option<PathBuf>, branches: BTreeMap<String, String>) {
-        let row = RepoRow { bare, branches, merge_style: "merge".into(), ..RepoRow::default() };
+        let row = RepoRow { bare, branches, merge_style: "merge".into(), stale_ms: 300, ..RepoRow::default() };
         self.world().repos.insert(name.to_owned(), row);
     }
 
@@ -140,6 +140,13 @@ impl FakeGitea {
     /// Moves a branch of a repository without git.
     pub fn set_branch(&self, repo: &str, branch: &str, sha: &str) {
         self.world().repo(repo).branches.insert(branch.to_owned(), sha.to_owned());
+    }
+
+    /// A branch where another one is.
+    pub fn set_branch_at(&self, repo: &str, branch: &str, from: &str) {
+        let mut world = self.world();
+        let head = world.repo(repo).head(from).unwrap();
+        world.repo(repo).create_branch(branch, &head);
     }
 
     pub fn head_of(&self, repo: &str, branch: &str) -> Option<String> {

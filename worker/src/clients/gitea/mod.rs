@@ -16,9 +16,12 @@ pub use comments::marker;
 pub use hooks::{HOOK_EVENTS, NewHook};
 pub use merge::{MergeOutcome, MergeStyle, NewMerge};
 pub use pulls::{NewPull, Opened, PullFilter};
-pub use reviews::{NewReview, latest_counting, standing_since};
+pub use reviews::{Asked, NewReview, standing};
 pub use status::{CombinedStatus, ContextStatus, NewStatus, OWN_CONTEXT_PREFIX, Verdict};
-pub use types::{Account, Branch, Comment, ForgeVersion, Hook, Permissions, Pull, PullEnd, Repo, Review};
+pub use types::{
+    Account, Branch, BranchRule, Comment, ForgeVersion, Hook, LineComment, Permissions, Pull, PullEnd, Repo, Review,
+    Team,
+};
 
 use super::error::ApiError;
 use super::http::{Answer, Call, Http, Timing};

@@ -3,6 +3,7 @@
 use super::{GiteaClient, MOST_PAGES, Pull, message, paged};
 use crate::clients::error::ApiError;
 use crate::clients::http::Call;
+use reqwest::Method;
 use serde_json::json;
 use std::collections::HashSet;
 
@@ -45,16 +46,26 @@ impl GiteaClient {
         self.read_if_there(&Call::get(self.path(repo, &["pulls", &number.to_string()]))).await
     }
 
-    /// The open pull request that comes from `branch` of this repository. The forge has no filter by head, and its
-    /// lookup by base and head may answer an old closed one: the open ones are listed.
-    pub async fn open_pull_for(&self, repo: &str, branch: &str) -> Result<Option<Pull>, ApiError> {
-        Ok(self.pulls_for(repo, branch, PullFilter::Open).await?.into_iter().next())
+    /// Opens a closed one again; its branch must be there.
+    pub async fn reopen_pull(&self, repo: &str, number: i64) -> Result<(), ApiError> {
+        self.set_pull_state(repo, number, "open").await
+    }
+
+    /// Closes it, unmerged.
+    pub async fn close_pull(&self, repo: &str, number: i64) -> Result<(), ApiError> {
+        self.set_pull_state(repo, number, "closed").await
+    }
+
+    async fn set_pull_state(&self, repo: &str, number: i64, state: &str) -> Result<(), ApiError> {
+        let path = self.path(repo, &["pulls", &number.to_string()]);
+        let call = Call::new(Method::PATCH, path).json(json!({ "state": state }));
+        self.http.send(&call).await.map(drop)
     }
 
     /// The pull requests from `branch`, newest first.
     pub async fn pulls_for(&self, repo: &str, branch: &str, filter: PullFilter) -> Result<Vec<Pull>, ApiError> {
         let mut pulls = self.pulls(repo, filter).await?;
-        pulls.retain(|pull| pull.branch() == branch && pull.head.repo_id == pull.base.repo_id);
+        pulls.retain(|pull| pull.branch() == branch && !pull.is_of_fork());
         pulls.sort_by_key(|pull| std::cmp::Reverse(pull.number));
         Ok(pulls)
     }

@@ -1,9 +1,8 @@
-//! Reviews of a pull request, and which of them count.
+//! Reviews of a pull request. Who of those who give them may speak is decided elsewhere.
 
-use super::{GiteaClient, Review, marker};
+use super::{Account, GiteaClient, LineComment, Pull, Review, Team, marker};
 use crate::clients::error::ApiError;
 use crate::clients::http::Call;
-use orch_common::domain::gate::ReviewEvidence;
 use orch_common::domain::stage::CommitId;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -20,15 +19,24 @@ pub struct NewReview<'a> {
     pub text: &'a str,
 }
 
+/// Who is asked for a review, by one call.
+#[derive(Debug, Clone, Copy)]
+pub enum Asked<'a> {
+    Person(&'a str),
+    Team(&'a str),
+}
+
 impl GiteaClient {
     /// Every review, in the order of the forge.
     pub async fn all_reviews(&self, repo: &str, number: i64) -> Result<Vec<Review>, ApiError> {
         self.all_pages(Call::get(self.path(repo, &["pulls", &number.to_string(), "reviews"]))).await
     }
 
-    /// The latest review of each reviewer that counts, see [`latest_counting`].
-    pub async fn reviews(&self, repo: &str, number: i64) -> Result<Vec<ReviewEvidence>, ApiError> {
-        Ok(latest_counting(&self.all_reviews(repo, number).await?))
+    /// The comments on lines that belong to a review. The route has no pages.
+    pub async fn line_comments(&self, repo: &str, number: i64, review: i64) -> Result<Vec<LineComment>, ApiError> {
+        let path = ["pulls", &number.to_string(), "reviews", &review.to_string(), "comments"];
+        let all: Option<Vec<LineComment>> = self.read(&Call::get(self.path(repo, &path))).await?;
+        Ok(all.unwrap_or_default())
     }
 
     /// A review that is there once under its key; `false`: it was there. The forge refuses a verdict on an own pull
@@ -48,28 +56,32 @@ impl GiteaClient {
         let path = self.path(repo, &["pulls", &number.to_string(), "reviews"]);
         self.http.send(&Call::post(path, body)).await.map(|_| true)
     }
-}
 
-/// The latest verdict of each reviewer. A comment, a pending or a requested review is no verdict; a dismissed
-/// verdict, and an approval of older commits (stale), are void and leave the reviewer without one. A stale
-/// rejection still stands (marked as such): new commits do not make a reviewer content.
-pub fn latest_counting(reviews: &[Review]) -> Vec<ReviewEvidence> {
-    let mut verdicts: Vec<&Review> = reviews.iter().filter(|r| r.is_verdict()).collect();
-    verdicts.sort_by_key(|r| (r.submitted_at, r.id));
-    let mut latest: BTreeMap<&str, &Review> = BTreeMap::new();
-    for review in verdicts {
-        if let Some(user) = &review.user {
-            latest.insert(&user.login, review);
-        }
+    /// Asks somebody for a review; the forge mails them. One who is asked already is asked again.
+    pub async fn ask_for_review(&self, repo: &str, pull: &Pull, who: Asked<'_>) -> Result<(), ApiError> {
+        let body = match who {
+            Asked::Person(login) => json!({ "reviewers": [login] }),
+            Asked::Team(name) => json!({ "team_reviewers": [name] }),
+        };
+        let path = self.path(repo, &["pulls", &pull.number.to_string(), "requested_reviewers"]);
+        self.http.send(&Call::post(path, body).repeatable()).await.map(drop)
     }
-    latest.into_iter().filter(|(_, review)| counts(review)).map(|(login, review)| evidence(login, review)).collect()
+
+    /// Who is in a team of an organisation; needs the permission *organization: read*.
+    ///
+    /// # Errors
+    /// [`ApiError::NotFound`] where there is no such team.
+    pub async fn team_members(&self, owner: &str, team: &str) -> Result<Vec<Account>, ApiError> {
+        let teams: Vec<Team> = self.all_pages(Call::get(["api", "v1", "orgs", owner, "teams"])).await?;
+        let found = teams.iter().find(|t| t.name.eq_ignore_ascii_case(team)).ok_or(ApiError::NotFound)?;
+        self.all_pages(Call::get(["api", "v1", "teams", &found.id.to_string(), "members"])).await
+    }
 }
 
-/// The newest verdict of each reviewer given at or after `since` (ms), where it is not dismissed; whether commits came
-/// after it does not matter: it is a person's word all the same.
-pub fn standing_since(reviews: &[Review], since: i64) -> Vec<&Review> {
+/// The newest verdict of each account, where it is not dismissed; whether commits came after it does not matter here.
+pub fn standing(reviews: &[Review]) -> Vec<&Review> {
     let mut latest: BTreeMap<i64, &Review> = BTreeMap::new();
-    for review in reviews.iter().filter(|r| r.is_verdict() && r.submitted_at >= since) {
+    for review in reviews.iter().filter(|r| r.is_verdict()) {
         let Some(user) = &review.user else { continue };
         let newer = |known: &&Review| (known.submitted_at, known.id) <= (review.submitted_at, review.id);
         if latest.get(&user.id).is_none_or(newer) {
@@ -79,30 +91,15 @@ pub fn standing_since(reviews: &[Review], since: i64) -> Vec<&Review> {
     latest.into_values().filter(|r| !r.dismissed).collect()
 }
 
-fn counts(review: &Review) -> bool {
-    let outdated = review.stale && review.state == "APPROVED";
-    !review.dismissed && !outdated
-}
-
-fn evidence(login: &str, review: &Review) -> ReviewEvidence {
-    ReviewEvidence {
-        reviewer: login.to_owned(),
-        approved: review.state == "APPROVED",
-        body: review.words().to_owned(),
-        stale: review.stale,
-        submitted_at: review.submitted_at,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clients::gitea::Account;
 
     fn review(id: i64, login: &str, state: &str) -> Review {
+        let account = i64::from(login.as_bytes()[0]);
         Review {
             id,
-            user: Some(Account { id: 1, login: login.into() }),
+            user: Some(Account { id: account, login: login.into() }),
             state: state.into(),
             body: String::new(),
             commit_id: String::new(),
@@ -110,41 +107,45 @@ mod tests {
             official: true,
             dismissed: false,
             submitted_at: id * 1000,
+            comments_count: 0,
         }
     }
 
     #[test]
-    fn the_latest_verdict_of_each_reviewer_counts() {
-        let stale = |r: Review| Review { stale: true, ..r };
+    fn the_latest_verdict_of_each_reviewer_stands() {
         let dismissed = |r: Review| Review { dismissed: true, ..r };
-        type Verdicts = &'static [(&'static str, bool)];
-        let table: [(&str, Vec<Review>, Verdicts); 8] = [
+        type Verdicts = &'static [(&'static str, &'static str)];
+        let table: [(&str, Vec<Review>, Verdicts); 7] = [
             ("nothing", vec![], &[]),
-            ("approved", vec![review(1, "a", "APPROVED")], &[("a", true)]),
-            ("changed mind", vec![review(1, "a", "APPROVED"), review(2, "a", "REQUEST_CHANGES")], &[("a", false)]),
-            ("order of time", vec![review(2, "a", "APPROVED"), review(1, "a", "REQUEST_CHANGES")], &[("a", true)]),
+            ("approved", vec![review(1, "a", "APPROVED")], &[("a", "APPROVED")]),
+            (
+                "changed mind",
+                vec![review(1, "a", "APPROVED"), review(2, "a", "REQUEST_CHANGES")],
+                &[("a", "REQUEST_CHANGES")],
+            ),
+            (
+                "order of time",
+                vec![review(2, "a", "APPROVED"), review(1, "a", "REQUEST_CHANGES")],
+                &[("a", "APPROVED")],
+            ),
             (
                 "a comment takes nothing back",
                 vec![review(1, "a", "APPROVED"), review(2, "a", "COMMENT")],
-                &[("a", true)],
+                &[("a", "APPROVED")],
             ),
-            ("stale approval", vec![review(1, "a", "REQUEST_CHANGES"), stale(review(2, "a", "APPROVED"))], &[]),
-            ("stale rejection", vec![stale(review(1, "a", "REQUEST_CHANGES"))], &[("a", false)]),
             (
                 "dismissed",
                 vec![dismissed(review(1, "a", "REQUEST_CHANGES")), review(2, "b", "APPROVED")],
-                &[("b", true)],
+                &[("b", "APPROVED")],
             ),
+            ("nobody's word", vec![Review { user: None, ..review(1, "a", "APPROVED") }], &[]),
         ];
         for (what, reviews, expected) in table {
-            let latest = latest_counting(&reviews);
-            let found: Vec<(&str, bool)> = latest.iter().map(|r| (r.reviewer.as_str(), r.approved)).collect();
+            let found: Vec<(&str, &str)> = standing(&reviews)
+                .iter()
+                .map(|r| (r.user.as_ref().unwrap().login.as_str(), r.state.as_str()))
+                .collect();
             assert_eq!(found, expected, "{what}");
         }
-    }
-
-    #[test]
-    fn a_review_of_a_deleted_account_is_nobodys_word() {
-        assert!(latest_counting(&[Review { user: None, ..review(1, "a", "APPROVED") }]).is_empty());
     }
 }

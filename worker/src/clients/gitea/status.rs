@@ -21,6 +21,9 @@ pub struct ContextStatus {
     pub state: String,
     #[serde(default)]
     pub description: String,
+    /// For people; a path without the host where the forge's own CI set it.
+    #[serde(default)]
+    pub target_url: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -151,6 +154,7 @@ mod tests {
             context: (*context).into(),
             state: (*state).into(),
             description: String::new(),
+            target_url: None,
         };
         let combined = CombinedStatus::judge(contexts.iter().map(status).collect(), state);
         (combined.verdict, combined.none)
@@ -179,7 +183,8 @@ mod tests {
 
     #[test]
     fn a_failure_names_its_contexts() {
-        let status = ContextStatus { context: "ci".into(), state: "error".into(), description: "boom".into() };
+        let status =
+            ContextStatus { context: "ci".into(), state: "error".into(), description: "boom".into(), target_url: None };
         let combined = CombinedStatus::judge(vec![status], "failure");
         assert_eq!(combined.evidence(), CiEvidence::Failure { detail: "ci: error (boom)".into() });
     }

@@ -93,6 +93,21 @@ pub struct Permissions {
 pub struct Branch {
     pub name: String,
     pub commit: BranchTip,
+    /// What its rule says, to everybody who may write.
+    #[serde(flatten)]
+    pub rule: BranchRule,
+}
+
+/// The rule of a branch, as far as a writer is told of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default)]
+pub struct BranchRule {
+    pub protected: bool,
+    pub user_can_push: bool,
+    pub user_can_merge: bool,
+    pub required_approvals: i64,
+    pub enable_status_check: bool,
+    pub status_check_contexts: Option<Vec<String>>,
 }
 
 /// The commit a branch points to.
@@ -128,8 +143,18 @@ pub struct Pull {
     pub html_url: String,
     pub head: PullEnd,
     pub base: PullEnd,
+    /// Who opened it.
+    #[serde(default)]
+    pub user: Option<Account>,
     #[serde(default)]
     pub merge_commit_sha: Option<String>,
+    /// Only where it is asked for by its number.
+    #[serde(default)]
+    pub merged_by: Option<Account>,
+    #[serde(default)]
+    pub requested_reviewers: Option<Vec<Account>>,
+    #[serde(default)]
+    pub requested_reviewers_teams: Option<Vec<Team>>,
     /// Milliseconds since the epoch.
     #[serde(deserialize_with = "times::millis")]
     pub updated_at: i64,
@@ -138,6 +163,17 @@ pub struct Pull {
 impl Pull {
     pub fn is_open(&self) -> bool {
         self.state == "open"
+    }
+
+    /// It comes from another repository. A branch's name does not tell: a fork's may be the same.
+    pub fn is_of_fork(&self) -> bool {
+        self.head.repo_id != self.base.repo_id
+    }
+
+    /// This account opened it, from this repository's branch to `base` where one is named.
+    pub fn is_of(&self, account: i64, branch: &str, base: Option<&str>) -> bool {
+        let opened = self.user.as_ref().is_some_and(|user| user.id == account);
+        opened && !self.is_of_fork() && self.branch() == branch && base.is_none_or(|base| self.base.label == base)
     }
 
     /// The branch it comes from, in this repository. The label keeps the name after the branch is gone, the ref
@@ -184,6 +220,40 @@ pub struct Review {
     /// Milliseconds since the epoch.
     #[serde(deserialize_with = "times::millis")]
     pub submitted_at: i64,
+    /// Comments on lines that belong to it.
+    #[serde(default)]
+    pub comments_count: i64,
+}
+
+/// A comment on a line, part of a review.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct LineComment {
+    #[serde(default)]
+    pub path: String,
+    /// The line in the new file; 0 = it is gone there.
+    #[serde(default)]
+    pub position: i64,
+    #[serde(default)]
+    pub original_position: i64,
+    #[serde(default)]
+    pub diff_hunk: String,
+    #[serde(default)]
+    pub body: String,
+}
+
+impl LineComment {
+    /// The line that is meant, in the new file or else in the old one.
+    pub fn line(&self) -> i64 {
+        if self.position > 0 { self.position } else { self.original_position }
+    }
+}
+
+/// A team of an organisation.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Team {
+    #[serde(default)]
+    pub id: i64,
+    pub name: String,
 }
 
 impl Review {

@@ -186,6 +186,7 @@ impl Narrator {
                     Effect::GiteaBranch { .. }
                     | Effect::GiteaComment { .. }
                     | Effect::GiteaReview { .. }
+                    | Effect::GiteaAsk { .. }
                     | Effect::GiteaStatus { .. }
                     | Effect::GiteaMerge { .. }
                     | Effect::PlaneLink { .. }

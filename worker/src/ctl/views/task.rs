@@ -68,6 +68,7 @@ impl TaskView {
             finished_at,
             worked: _,
             round_head: _,
+            pull: _,
         } = task;
         TaskView {
             id,

@@ -122,6 +122,12 @@ fn what_the_analyst_did_not_leave_is_not_said_again_by_a_look() {
     assert!(matches!(look.decide(), Decision::Nothing { .. }));
 }
 
+/// What shows at the forge that somebody must review.
+fn asks_for_review() -> [Outward; 2] {
+    let text = "waits for a review".to_owned();
+    [Outward::Status { stage: S::Review, state: StatusState::Pending, text }, Outward::AskReview]
+}
+
 #[test]
 fn work_is_sent_back() {
     let back = |from, reason: &FailReason, said, brief| {
@@ -133,7 +139,7 @@ fn work_is_sent_back() {
         })
     };
     let review = |attempt| Message::ReviewChanges { attempt, cap: 3, reason: changes_wanted().to_string() };
-    let rejected = FailReason::PullRejected { reviewer: "bob".into(), reason: "no".into() };
+    let rejected = FailReason::PullRejected { reviewer: "bob".into(), reason: "no".into(), person: false };
     let not_found = FailReason::NotFound { file: "13-test-report.md".into() };
     let unread = FailReason::NoVerdict { file: "13-test-report.md".into(), detail: "no 'result'".into() };
     let tests = |reason: &FailReason| Message::TestsFailed { reason: reason.to_string() };
@@ -156,8 +162,8 @@ fn work_is_sent_back() {
             back(
                 S::Review,
                 &rejected,
-                Message::ReviewChanges { attempt: 1, cap: 3, reason: rejected.to_string() },
-                rework("12-review.md", &rejected, 1),
+                Message::ReviewChanges { attempt: 1, cap: 3, reason: "bob: no".into() },
+                Brief::Rework { file: String::new(), reason: "bob: no".into(), attempt: 1, cap: 3 },
             ),
         ),
         ("tester ended, tests_passed fails", testing(&report_fails()), tester(&report_fails())),
@@ -296,7 +302,9 @@ fn waiting_for_others_is_said_once() {
         let given = at(stage, ended(role)).gate(Some(gate)).finds(GateOutcome::Waiting(on));
         let change = given.change();
         assert_eq!((change.stage, change.state, &change.start), (stage, T::Active, &None));
-        assert_eq!(change.outward, vec![Outward::Pull, comment(Message::Waiting { gate })], "{gate}");
+        let mut shown = vec![Outward::Pull, comment(Message::Waiting { gate })];
+        shown.extend((on == Waiting::Review).then(asks_for_review).into_iter().flatten());
+        assert_eq!(change.outward, shown, "{gate}");
         let again = Given { said: change.said, ..given };
         assert!(matches!(again.decide(), Decision::Nothing { .. }), "{gate}: said twice");
     }
@@ -357,8 +365,9 @@ fn where_the_reviewer_has_an_account_nobody_else_is_asked_for_a_review() {
     let change = waits().reviewer_account().change();
     assert_eq!((change.stage, change.outward), (S::Review, vec![Outward::Pull, review.clone()]));
     let people = comment(Message::Waiting { gate: Gate::ReviewApproved });
-    assert_eq!(waits().change().outward, [Outward::Pull, review, people.clone()]);
+    let [status, ask] = asks_for_review();
+    assert_eq!(waits().change().outward, [Outward::Pull, review, people.clone(), status.clone(), ask.clone()]);
     let mut silent = waits().reviewer_account();
     silent.verdict = None;
-    assert_eq!(silent.change().outward, [Outward::Pull, people], "no verdict: a person must say it");
+    assert_eq!(silent.change().outward, [Outward::Pull, people, status, ask], "no verdict: a person must say it");
 }

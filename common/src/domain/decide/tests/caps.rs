@@ -5,7 +5,7 @@ use {Role as R, Stage as S, TaskState as T};
 
 /// Every rework: who works again, where, and what is found.
 fn reworks() -> Vec<(Given, Role, Stage)> {
-    let rejected = FailReason::PullRejected { reviewer: "bob".into(), reason: "no".into() };
+    let rejected = FailReason::PullRejected { reviewer: "bob".into(), reason: "no".into(), person: false };
     vec![
         (at(S::Review, ended(R::Reviewer)).fails(changes_wanted()), R::Developer, S::Development),
         (at(S::Review, ended(R::Reviewer)).fails(rejected), R::Developer, S::Development),
@@ -14,7 +14,7 @@ fn reworks() -> Vec<(Given, Role, Stage)> {
         (at(S::Architecture, ended(R::Architect)).fails(conflict("no way")), R::Analyst, S::Analysis),
         (
             at(S::Review, sees(ForgeEvent::ReviewRejected { reviewer: "bob".into(), reason: "no".into() }))
-                .finds(GateOutcome::Pass),
+                .fails(FailReason::PullRejected { reviewer: "bob".into(), reason: "no".into(), person: false }),
             R::Developer,
             S::Development,
         ),

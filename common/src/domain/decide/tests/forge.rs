@@ -55,11 +55,6 @@ fn the_gate_of_the_matching_stage_is_run() {
         ("the reconciler looks", review().finds(GateOutcome::Pass), to_testing()),
         ("CI finished says nothing about a review", pass(S::Review, ForgeEvent::CiFinished), Want::Nothing),
         ("an approving review is not about tests", pass(S::Testing, ForgeEvent::ReviewApproved), Want::Nothing),
-        (
-            "a rejecting review is not about tests",
-            at(S::Testing, sees(rejected())).fails(report_fails()),
-            Want::Nothing,
-        ),
         ("a merge is not about development", pass(S::Development, ForgeEvent::PullMerged), Want::Nothing),
         ("no gate: only the agent's end leaves", pass(S::Deploy, ForgeEvent::Pushed), Want::Nothing),
         ("created", pass(S::Created, ForgeEvent::Pushed), Want::Nothing),
@@ -68,7 +63,6 @@ fn the_gate_of_the_matching_stage_is_run() {
 
 #[test]
 fn changes_requested_go_back_to_development() {
-    let reason = FailReason::PullRejected { reviewer: "bob".into(), reason: "no tests".into() };
     let back = |reason: &FailReason| {
         let message = Message::ReviewChanges { attempt: 3, cap: 3, reason: reason.to_string() };
         Want::Change(Change {
@@ -81,18 +75,47 @@ fn changes_requested_go_back_to_development() {
             ..to(S::Development, T::Active)
         })
     };
-    check(vec![
-        (
-            "PR rejected, whatever the gate says",
-            at(S::Review, sees(rejected())).finds(GateOutcome::Pass).runs(R::Developer, 2),
-            back(&reason),
-        ),
-        (
-            "push with a review that wants changes",
-            at(S::Review, sees(ForgeEvent::Pushed)).fails(changes_wanted()).runs(R::Developer, 2),
-            back(&changes_wanted()),
-        ),
-    ]);
+    check(vec![(
+        "push with a review that wants changes",
+        at(S::Review, sees(ForgeEvent::Pushed)).fails(changes_wanted()).runs(R::Developer, 2),
+        back(&changes_wanted()),
+    )]);
+}
+
+#[test]
+fn a_persons_request_for_changes_is_heard_at_every_stage_up_to_the_merge_and_counts_anew() {
+    let reason = FailReason::PullRejected { reviewer: "bob".into(), reason: "no tests".into(), person: true };
+    for (stage, role) in [(S::Review, R::Reviewer), (S::Testing, R::Tester), (S::Deploy, R::Deployer)] {
+        for trigger in [sees(rejected()), sees(ForgeEvent::Pushed), Trigger::Look, ended(role)] {
+            for gate in [None, Some(Gate::ReviewApproved)] {
+                let given = at(stage, trigger.clone()).gate(gate).fails(reason.clone()).runs(R::Developer, 9);
+                let change = given.change();
+                assert_eq!(
+                    (change.stage, change.state, change.reset_cap),
+                    (S::Development, T::Active, true),
+                    "{given:?}"
+                );
+                let brief = Brief::Rework { file: String::new(), reason: "bob: no tests".into(), attempt: 1, cap: 3 };
+                assert_eq!(change.start, start(R::Developer, brief), "no pointer to a file that approves");
+            }
+        }
+    }
+    let gone = at(S::Review, sees(rejected())).finds(GateOutcome::Waiting(Waiting::Review)).change();
+    assert_eq!(gone.stage, S::Review, "what no longer stands moves nothing");
+}
+
+#[test]
+fn who_reviews_is_asked_at_the_forge_while_the_gate_waits_for_them() {
+    let waits = || at(S::Review, ended(R::Reviewer)).gate(Some(Gate::ReviewApproved));
+    let change = waits().finds(GateOutcome::Waiting(Waiting::Review)).change();
+    let text = "waits for a review".to_owned();
+    let pending = Outward::Status { stage: S::Review, state: StatusState::Pending, text };
+    assert!(change.outward.ends_with(&[pending, Outward::AskReview]), "{:?}", change.outward);
+    for on in [Waiting::PullMissing, Waiting::PullClosed, Waiting::PullMerged] {
+        let change = waits().finds(GateOutcome::Waiting(on)).change();
+        let said = Message::PullNotOpen { gate: Gate::ReviewApproved, pull: on };
+        assert!(change.outward.contains(&comment(said)) && !change.outward.contains(&Outward::AskReview), "{on}");
+    }
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn reasons() -> impl Strategy<Value = FailReason> {
         5 => FailReason::NotFound { file },
         6 => FailReason::NoVerdict { file, detail: text },
         7 => FailReason::NoPullAndNoReview,
-        8 => FailReason::PullRejected { reviewer: "bob".into(), reason: text },
+        8 => FailReason::PullRejected { reviewer: "bob".into(), reason: text, person: false },
         _ => FailReason::TestsNotPassed { file, reason: text },
     })
 }
@@ -45,7 +45,7 @@ fn outcomes() -> impl Strategy<Value = GateOutcome> {
         3 => Just(GateOutcome::Pass),
         4 => reasons().prop_map(GateOutcome::Fail),
         1 => Just(GateOutcome::Infra("no space".into())),
-        2 => select(vec![Waiting::Approval, Waiting::Ci, Waiting::Review, Waiting::Merge])
+        2 => select(vec![Waiting::Approval, Waiting::Ci, Waiting::Review, Waiting::Merge, Waiting::PullClosed])
             .prop_map(GateOutcome::Waiting),
     ]
 }

@@ -1,0 +1,2 @@
+DROP INDEX tasks_pull;
+ALTER TABLE tasks DROP COLUMN pull;
