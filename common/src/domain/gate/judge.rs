@@ -9,6 +9,12 @@ use std::collections::BTreeMap;
 
 /// Longest reason taken from a report or a review, in characters.
 const REASON_MAX: usize = 1_000;
+const APPROVED: &str = "APPROVED";
+/// What a review may say.
+const VERDICTS: [&str; 2] = [APPROVED, "REQUEST_CHANGES"];
+const PASS: &str = "PASS";
+/// What a test report may say.
+const RESULTS: [&str; 2] = [PASS, "FAIL"];
 
 /// The outcome of `gate` on this evidence. Evidence that the gate needs and nobody collected is an infra outcome.
 pub fn judge(gate: Gate, names: &ArtifactNames, ev: &Evidence) -> GateOutcome {
@@ -79,27 +85,21 @@ fn reviewer_verdict(names: &ArtifactNames, ev: &Evidence) -> GateOutcome {
         let file = names.review.first().cloned().unwrap_or_default();
         return GateOutcome::Fail(FailReason::NotFound { file });
     };
-    let report = match Report::read(file, text, "verdict") {
+    let report = match Report::read(file, text, "verdict", &VERDICTS) {
         Ok(report) => report,
         Err(reason) => return GateOutcome::Fail(reason),
     };
-    if report.says("APPROVED") {
+    if report.value == APPROVED {
         return GateOutcome::Pass;
     }
-    if report.says("REQUEST_CHANGES") {
-        let reason = report.reason;
-        return GateOutcome::Fail(FailReason::ChangesRequested { file: file.clone(), reason });
-    }
-    let detail = format!("verdict is '{}', allowed: APPROVED, REQUEST_CHANGES", cut(&report.value, 80));
-    GateOutcome::Fail(FailReason::NoVerdict { file: file.clone(), detail })
+    GateOutcome::Fail(FailReason::ChangesRequested { file: file.clone(), reason: report.reason })
 }
 
 /// The verdict in the first review file that exists; `None` = there is no usable one.
 pub fn written_verdict(names: &ArtifactNames, artifacts: &BTreeMap<String, String>) -> Option<WrittenVerdict> {
     let (file, text) = names.review.iter().find_map(|name| artifacts.get_key_value(name))?;
-    let report = Report::read(file, text, "verdict").ok()?;
-    let approved = report.says("APPROVED");
-    (approved || report.says("REQUEST_CHANGES")).then_some(WrittenVerdict { approved, reason: report.reason })
+    let report = Report::read(file, text, "verdict", &VERDICTS).ok()?;
+    Some(WrittenVerdict { approved: report.value == APPROVED, reason: report.reason })
 }
 
 /// The reviews of the task's own pull request. Its file counts only where there is no forge at all: an agent wrote it.
@@ -135,8 +135,8 @@ fn tests_passed(names: &ArtifactNames, ev: &Evidence) -> GateOutcome {
     let Some(text) = ev.artifacts.get(file) else {
         return GateOutcome::Fail(FailReason::NotFound { file: file.clone() });
     };
-    match Report::read(file, text, "result") {
-        Ok(report) if report.says("PASS") => GateOutcome::Pass,
+    match Report::read(file, text, "result", &RESULTS) {
+        Ok(report) if report.value == PASS => GateOutcome::Pass,
         Ok(report) => {
             let reason = if report.reason.is_empty() { format!("result: {}", report.value) } else { report.reason };
             GateOutcome::Fail(FailReason::TestsNotPassed { file: file.clone(), reason })
@@ -147,26 +147,24 @@ fn tests_passed(names: &ArtifactNames, ev: &Evidence) -> GateOutcome {
 
 /// What an agent's report says in its front matter.
 struct Report {
-    /// The value of the key that decides.
-    value: String,
+    /// One of the values that are allowed.
+    value: &'static str,
     /// `reason` or `summary`, else the start of the text below; for people only.
     reason: String,
 }
 
 impl Report {
-    fn read(file: &str, text: &str, key: &str) -> Result<Report, FailReason> {
+    fn read(file: &str, text: &str, key: &'static str, allowed: &[&'static str]) -> Result<Report, FailReason> {
         let no_verdict = |detail: String| FailReason::NoVerdict { file: file.to_owned(), detail };
         let front = front_matter::parse(text).map_err(|err| no_verdict(err.to_string()))?;
-        let value = front.get_str(key).filter(|value| !value.is_empty());
-        let value = value.ok_or_else(|| no_verdict(format!("no '{key}' in the front matter")))?;
-        let stated =
-            ["reason", "summary"].into_iter().filter_map(|key| front.get_str(key)).find(|text| !text.is_empty());
-        let reason = cut(stated.unwrap_or_else(|| front.body().trim()), REASON_MAX);
-        Ok(Report { value: cut(value, 80), reason })
-    }
-
-    fn says(&self, value: &str) -> bool {
-        self.value.eq_ignore_ascii_case(value)
+        let written = front.deciding(key).map_err(|err| no_verdict(err.to_string()))?;
+        let value = allowed
+            .iter()
+            .find(|value| front_matter::same(value, &written))
+            .ok_or_else(|| no_verdict(format!("{key} is '{}', allowed: {}", cut(&written, 80), allowed.join(", "))))?;
+        let stated = ["reason", "summary"].into_iter().find_map(|key| front.text(key));
+        let reason = cut(stated.as_deref().unwrap_or_else(|| front.body().trim()), REASON_MAX);
+        Ok(Report { value, reason })
     }
 }
 

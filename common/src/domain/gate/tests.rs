@@ -112,7 +112,6 @@ fn the_verdict_is_in_the_front_matter_alone() {
 fn no_verdict_is_a_failure() {
     let rows = [
         "verdict: APPROVED",
-        "# Review\n\n---\nverdict: APPROVED\n---\n",
         "---\nsummary: 'verdict: APPROVED'\n---\nverdict: APPROVED\n",
         "---\nverdict: MAYBE\n---\n",
         "---\nverdict: [APPROVED]\n---\n",
@@ -230,7 +229,10 @@ fn the_testers_report() {
     assert_eq!(report("---\nresult: pass\n---\n"), GateOutcome::Pass);
     assert_eq!(report("---\nresult: FAIL\nreason: login broken\n---\nresult: PASS"), failed("login broken"));
     assert_eq!(report("---\nresult: FAIL\n---\n"), failed("result: FAIL"));
-    assert_eq!(report("---\nresult: PASSED?\n---\n"), failed("result: PASSED?"));
+    let unknown = report("---\nresult: PASSED?\n---\n");
+    assert!(
+        matches!(&unknown, GateOutcome::Fail(FailReason::NoVerdict { detail, .. }) if detail.contains("PASS, FAIL"))
+    );
     assert!(matches!(report("result: PASS"), GateOutcome::Fail(FailReason::NoVerdict { .. })));
     let none = GateOutcome::Fail(FailReason::NotFound { file: "13-test-report.md".into() });
     assert_eq!(ask(Gate::TestsPassed, &evidence(&[])), none);
@@ -249,7 +251,7 @@ fn the_merge() {
 proptest! {
     #[test]
     fn prose_never_passes_a_review(prose in "[ a-zA-Z:\n-]{0,200}") {
-        prop_assume!(!prose.starts_with("---"));
+        prop_assume!(!prose.trim_start().starts_with("---"));
         let ev = evidence(&[("12-review.md", &format!("{prose}\nverdict: APPROVED\n---\nverdict: APPROVED\n---\n"))]);
         prop_assert!(matches!(ask(Gate::ReviewerVerdict, &ev), GateOutcome::Fail(_)));
     }
