@@ -14,6 +14,9 @@ mod ending;
 #[path = "supervise/limits.rs"]
 mod limits;
 #[cfg(test)]
+#[path = "supervise/results.rs"]
+mod results;
+#[cfg(test)]
 #[path = "supervise/service_manager.rs"]
 mod service_manager;
 #[cfg(test)]

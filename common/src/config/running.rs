@@ -63,6 +63,8 @@ settings! {
         kill_grace_s: u64 = 20, "ORCH_AGENT_KILL_GRACE_SECONDS", (0 to 3600);
         /// Seconds without output after which a run is ended; 0 = never.
         stall_s: u64 = 0, "ORCH_STALL_SECONDS", (0 to 604800);
+        /// Seconds that a process may stay after its result, then it is ended and its result counts; 0 = for ever.
+        result_linger_s: u64 = 60, "ORCH_RESULT_LINGER_SECONDS", (0 to 86400);
         /// Seconds per role in place of `timeout_s`: JSON in the variable (bad JSON there is warned about and
         /// does not count), a table in the file.
         timeout_overrides: BTreeMap<Role, u64> = "{}", "ORCH_AGENT_TIMEOUT_OVERRIDES_JSON",

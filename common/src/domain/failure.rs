@@ -5,12 +5,13 @@ mod classify;
 mod log;
 mod meter;
 mod record;
+mod scan;
 mod text;
 
 pub use classify::classify;
 pub use log::{LogParser, LogView, TAIL_BYTES};
 pub use meter::{Meter, Tally};
-pub use record::{Denial, RateLimit, ResultRecord, RunUsage, Summary};
+pub use record::{Denial, RateLimit, ResultRecord, RunUsage, Summary, TRIMMED};
 
 use crate::named_enum;
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,8 @@ named_enum! {
 pub enum How {
     /// By itself, or by a signal that was not ours.
     Ended { exit_code: Option<i32>, signal: Option<i32> },
+    /// Ended by its supervisor some time after its result: the result stands.
+    Lingered,
     /// Killed at its time limit.
     TimedOut,
     /// Killed after a long silence.
@@ -51,7 +54,7 @@ impl How {
     /// Whether the outcome says anything about the provider, so that the breaker is to hear of it.
     pub const fn concerns_the_provider(&self) -> bool {
         match self {
-            How::Ended { .. } | How::TimedOut | How::Stalled | How::LogLimit => true,
+            How::Ended { .. } | How::Lingered | How::TimedOut | How::Stalled | How::LogLimit => true,
             How::Stopped { .. } | How::LaunchFailed { .. } => false,
         }
     }
@@ -83,6 +86,8 @@ pub enum Outcome {
     Permanent { why: String },
     /// The same run would end the same way: prompt too long, turns or budget used up.
     Unrepeatable { why: String },
+    /// The model refused the task; the same words would be refused again.
+    Refused { why: String },
     /// Nothing can run until the operator repairs the installation: credentials, credit, model, flags, binary.
     Installation { why: String },
     /// Ended on request; no failure.

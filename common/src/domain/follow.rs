@@ -84,7 +84,7 @@ pub fn after_run(outcome: &Outcome, job: Counters, limits: QueueLimits, now_ms: 
             Following { limit: Some((*reset_at_ms, why)), ..Following::of(end, false, BreakerNews::Nothing) }
         }
         Outcome::Permanent { why } => Following::of(permanent(why, job, None), true, BreakerNews::Permanent),
-        Outcome::Unrepeatable { why } => {
+        Outcome::Unrepeatable { why } | Outcome::Refused { why } => {
             let end = JobEnd::Failed { error: why.clone() };
             Following { block: Some(why.clone()), ..Following::of(end, true, BreakerNews::Permanent) }
         }

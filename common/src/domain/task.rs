@@ -2,6 +2,7 @@
 
 use super::budget::BudgetStop;
 use super::effect::StateGroup;
+use super::failure::Denial;
 use super::names::{BranchName, WorkItemKey};
 use super::stage::{Role, Stage, TaskState};
 use crate::named_enum;
@@ -41,6 +42,17 @@ pub struct History {
     pub said_at: Option<Stage>,
     /// The budget that forbids another agent; looked up where a person's word may start one.
     pub budget: Option<BudgetStop>,
+    /// Of the run whose end is looked at.
+    pub ended: EndedRun,
+}
+
+/// What matters of the run that has ended, beside what it left.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EndedRun {
+    /// It was asked for its verdict only; it is not asked again.
+    pub asked: bool,
+    /// Tools that it was refused.
+    pub denied: Vec<Denial>,
 }
 
 named_enum! {
@@ -145,6 +157,8 @@ pub enum Brief {
     Answered { text: String },
     /// A person asked for another try.
     Again,
+    /// The work is done, but what decides could not be read in `file`.
+    VerdictAsked { file: String, detail: String },
 }
 
 #[cfg(test)]
@@ -189,6 +203,7 @@ mod tests {
             Brief::Rejected { reason: String::new() },
             Brief::Answered { text: "z".into() },
             Brief::Again,
+            Brief::VerdictAsked { file: "12-review.md".into(), detail: "no 'verdict:' line".into() },
         ];
         for brief in briefs {
             let text = serde_json::to_string(&brief).unwrap();

@@ -8,3 +8,4 @@ mod rework;
 mod rounds;
 mod rules;
 mod speakers;
+mod verdicts;

@@ -3,3 +3,4 @@
 mod breaker;
 mod installation;
 mod limit;
+mod results;

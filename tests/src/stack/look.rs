@@ -39,6 +39,7 @@ const KINDS: &[(&str, &str)] = &[
     ("Nothing was started, because a budget", "budget used up"),
     ("does not pass", "gate failed"),
     ("The task waits at", "waiting"),
+    ("was refused tools", "denied tools"),
     ("The task is blocked", "blocked"),
     ("has failed for good", "job failed"),
     ("is done:", "done"),

@@ -1,10 +1,12 @@
 //! Reading what an agent wrote: any size, constant memory. Judges nothing; the bytes go to whoever does.
 
 use crate::untrusted;
+use orch_common::domain::failure::TRIMMED;
 use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// What a classifier looks at where a log holds no record at all.
@@ -22,20 +24,22 @@ pub struct LogExtent {
     pub holes: u32,
 }
 
-/// Hands a log to `sink` piece by piece. A hole becomes one line feed, so that the record torn at its start does not run
-/// into the one torn at its end. A log that does not exist is empty.
+/// Hands a log to `sink` piece by piece. A hole becomes a line of its own that says how much is missing; of the lines that
+/// it divided, nothing is handed on. A log that does not exist is empty.
 pub fn read_log(path: &Path, mut sink: impl FnMut(&[u8])) -> io::Result<LogExtent> {
     let Some(file) = open(path)? else { return Ok(LogExtent::default()) };
     let mut extent = LogExtent { size: file.metadata()?.len(), ..LogExtent::default() };
     let mut buffer = vec![0; BUFFER_BYTES];
-    let mut at = 0;
+    let (mut at, mut kept_to) = (0, 0);
     while let Some((start, end)) = next_stretch(&file, at, extent.size)? {
+        let from = if start > at { after_first_line(&file, start, end)? } else { start };
         if start > at {
             extent.holes += 1;
-            sink(b"\n");
+            sink(format!("\n{{\"type\":\"{TRIMMED}\",\"bytes\":{}}}\n", from - kept_to).as_bytes());
         }
-        seek(&file, SeekFrom::Start(start))?;
-        extent.read += copy(&file, end - start, &mut buffer, &mut sink)?;
+        kept_to = if end < extent.size { after_last_line(&file, from, end)? } else { end };
+        seek(&file, SeekFrom::Start(from))?;
+        extent.read += copy(&file, kept_to - from, &mut buffer, &mut sink)?;
         at = end;
     }
     Ok(extent)
@@ -64,6 +68,43 @@ pub fn read_on(path: &Path, from: u64, limit: u64, mut sink: impl FnMut(&[u8])) 
         at = start + read;
     }
     Ok(at)
+}
+
+/// Where the first whole line of a stretch begins; its start where it is all one line.
+fn after_first_line(file: &File, start: u64, end: u64) -> io::Result<u64> {
+    let (mut at, mut buffer) = (start, vec![0; BUFFER_BYTES]);
+    while at < end {
+        let n = file.read_at(room(&mut buffer, end - at), at)?;
+        let piece = buffer.get(..n).unwrap_or_default();
+        if let Some(found) = piece.iter().position(|b| *b == b'\n') {
+            return Ok(at + found as u64 + 1);
+        }
+        if n == 0 {
+            break;
+        }
+        at += n as u64;
+    }
+    Ok(start)
+}
+
+/// Where the last whole line of a stretch ends; its end where it is all one line.
+fn after_last_line(file: &File, start: u64, end: u64) -> io::Result<u64> {
+    let (mut at, mut buffer) = (end, vec![0; BUFFER_BYTES]);
+    while at > start {
+        let room = room(&mut buffer, at - start);
+        let from = at - room.len() as u64;
+        file.read_exact_at(room, from)?;
+        if let Some(found) = room.iter().rposition(|b| *b == b'\n') {
+            return Ok(from + found as u64 + 1);
+        }
+        at = from;
+    }
+    Ok(end)
+}
+
+fn room(buffer: &mut [u8], left: u64) -> &mut [u8] {
+    let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+    buffer.get_mut(..wanted).unwrap_or_default()
 }
 
 /// The next stretch of the file, from `at`, that holds data. One file where the file system knows no holes.
@@ -186,14 +227,34 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_is_one_line_feed_however_large() {
+    fn a_hole_parts_whole_lines_and_says_how_much_is_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let line = |c: &str| format!("{}\n", c.repeat(999));
+        std::fs::write(&path, [line("h").repeat(9), line("m").repeat(60), line("t").repeat(9)].concat()).unwrap();
+        let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        fallocate(&file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, 8192, 61_440).unwrap();
+        let (got, extent) = read(&path);
+        let text = String::from_utf8(got).unwrap();
+        let want = format!(
+            "{}\n{{\"type\":\"orch_log_trimmed\",\"bytes\":62000}}\n{}",
+            line("h").repeat(8),
+            line("t").repeat(8)
+        );
+        assert!(text == want, "{text:.9}");
+        assert_eq!(extent, LogExtent { size: 78_000, read: 16_000, holes: 1 });
+    }
+
+    #[test]
+    fn a_hole_is_one_line_however_large() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         std::fs::write(&path, [vec![b'h'; 8192], vec![b'm'; 65536], vec![b't'; 100]].concat()).unwrap();
         let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
         fallocate(&file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, 8192, 65536).unwrap();
         let (got, extent) = read(&path);
-        assert!(got == [vec![b'h'; 8192], b"\n".to_vec(), vec![b't'; 100]].concat());
+        let marker = b"\n{\"type\":\"orch_log_trimmed\",\"bytes\":65536}\n".to_vec();
+        assert!(got == [vec![b'h'; 8192], marker, vec![b't'; 100]].concat());
         assert_eq!(extent, LogExtent { size: 8192 + 65536 + 100, read: 8292, holes: 1 });
         file.set_len(1 << 40).unwrap();
         let started = std::time::Instant::now();

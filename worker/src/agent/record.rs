@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// The environment variable by which every process of a run is found. Its value is the run's id.
 pub const MARKER: &str = "ORCH_RUN_ID";
 
-/// The exit code of a run that the supervisor ended as a fault, whatever signal really did it.
+/// The exit code of a run that the supervisor ended by itself, whatever signal really did it.
 pub const KILLED: i32 = -9;
 
 /// What a supervisor is to start, and within which limits.
@@ -30,6 +30,9 @@ pub struct RunSpec {
     pub grace_s: u64,
     /// Seconds without output until the run is ended; 0 = never.
     pub stall_s: u64,
+    /// Seconds that the process may stay after its result; 0 = until another limit ends it.
+    #[serde(default)]
+    pub result_linger_s: u64,
     /// Bytes of a log that stay on disk; the middle of what is beyond is given back to the file system.
     pub log_cap_bytes: u64,
     /// Bytes written to one log until the run is ended.
@@ -97,6 +100,8 @@ pub struct StopRequest {
 pub enum ExitReason {
     /// By itself.
     Exited,
+    /// It stayed for `result_linger_s` after its result.
+    Lingered,
     /// It took longer than `timeout_s`.
     TimedOut,
     /// It wrote nothing for `stall_s`.
@@ -116,9 +121,9 @@ pub enum ExitReason {
 }
 
 impl ExitReason {
-    /// The supervisor ended it as a fault of the run: exit code [`KILLED`], whatever the signal was.
+    /// The supervisor ended it by itself: exit code [`KILLED`], whatever the signal was.
     pub fn is_kill(&self) -> bool {
-        matches!(self, ExitReason::TimedOut | ExitReason::Stalled | ExitReason::LogLimit)
+        matches!(self, ExitReason::Lingered | ExitReason::TimedOut | ExitReason::Stalled | ExitReason::LogLimit)
     }
 }
 
@@ -129,7 +134,7 @@ pub struct ExitRecord {
     pub run_id: String,
     /// Why it is over.
     pub reason: ExitReason,
-    /// What the process returned; [`KILLED`] for timeout, stall and log limit; none if a signal ended it.
+    /// What the process returned; [`KILLED`] for linger, timeout, stall and log limit; none if a signal ended it.
     pub exit_code: Option<i32>,
     /// The signal that ended the process itself.
     pub signal: Option<i32>,
@@ -159,6 +164,7 @@ pub(crate) mod tests {
             timeout_s: 5,
             grace_s: 1,
             stall_s: 0,
+            result_linger_s: 0,
             log_cap_bytes: 1 << 20,
             log_hard_limit_bytes: 1 << 30,
             user: None,

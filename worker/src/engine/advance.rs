@@ -3,7 +3,7 @@
 
 use super::apply::{Applied, Asked, apply};
 use super::budget;
-use super::facts::{facts, history};
+use super::facts::{ended, facts, history};
 use super::objection::{Rejection, hears_reviews, unheard_rejection};
 use super::payload::AdvancePayload;
 use super::publish::{PublishError, Published, publish};
@@ -302,7 +302,8 @@ impl Commit<'_> {
             }
         }
         let budget = budget::for_word(conn, self.ctx, self.project, &task, trigger, now)?;
-        let history = History { said_at: self.said_at, budget, ..history(conn, &task, self.policy, self.job.id)? };
+        let (said_at, ended) = (self.said_at, ended(conn, trigger)?);
+        let history = History { said_at, budget, ended, ..history(conn, &task, self.policy, self.job.id)? };
         let finding = looked.map(|l| &l.finding);
         let decision = decide(&facts(&task)?, trigger, finding, &history, self.policy);
         let asked = Asked { project: self.project, trigger, job_id: self.job.id, now };

@@ -1,10 +1,11 @@
 //! From rows to the facts a decision is made of.
 
-use super::payload::AdvancePayload;
+use super::payload::{AdvancePayload, AgentPayload};
 use orch_common::domain::decide::{Policy, Trigger};
+use orch_common::domain::failure::Denial;
 use orch_common::domain::job::JobKind;
 use orch_common::domain::names::BadName;
-use orch_common::domain::task::{History, TaskFacts};
+use orch_common::domain::task::{Brief, EndedRun, History, TaskFacts};
 use orch_common::store::jobs::Job;
 use orch_common::store::tasks::Task;
 use orch_common::store::{Conn, StoreError, jobs, runs};
@@ -52,4 +53,34 @@ fn has_an_end(job: &Job) -> bool {
 /// What an `advance` job carries.
 pub(super) fn trigger_of(job: &Job) -> Option<Trigger> {
     serde_json::from_str::<AdvancePayload>(&job.payload).ok().map(|payload| payload.trigger)
+}
+
+/// What matters of the run whose end this is, if it is one.
+pub fn ended(conn: &mut Conn, trigger: &Trigger) -> Result<EndedRun, StoreError> {
+    let Trigger::AgentEnded { log, .. } = trigger else { return Ok(EndedRun::default()) };
+    let Some(run) = runs::get(conn, log)? else { return Ok(EndedRun::default()) };
+    let payload = jobs::get(conn, run.job_id)?.and_then(|job| serde_json::from_str::<AgentPayload>(&job.payload).ok());
+    let asked = payload.is_some_and(|payload| matches!(payload.brief, Brief::VerdictAsked { .. }));
+    Ok(EndedRun { asked, denied: denials(run.denied_tools.as_deref().unwrap_or_default()) })
+}
+
+/// The refused tools as the run's row has them: `Bash (2), Write (1)`.
+fn denials(text: &str) -> Vec<Denial> {
+    let entry = |entry: &str| {
+        let (tool, count) = entry.strip_suffix(')')?.rsplit_once(" (")?;
+        Some(Denial { tool: tool.to_owned(), count: count.parse().ok()? })
+    };
+    text.split(", ").filter_map(entry).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_tools_come_back_from_their_text() {
+        let denial = |tool: &str, count| Denial { tool: tool.to_owned(), count };
+        assert_eq!(denials("Bash (2), mcp__a (b) (1)"), [denial("Bash", 2), denial("mcp__a (b)", 1)]);
+        assert_eq!(denials(""), []);
+    }
 }

@@ -180,6 +180,7 @@ const fn concerns_the_pull(message: &Message) -> bool {
         | Message::RoleCapReached { .. }
         | Message::Blocked { .. }
         | Message::AgentFailed { .. }
+        | Message::AgentRefused { .. }
         | Message::ProtectedPaths { .. }
         | Message::BudgetStop { .. }
         | Message::LoopStop { .. }

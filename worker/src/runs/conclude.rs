@@ -11,6 +11,7 @@ use crate::agent::outcome;
 use crate::agent::{ExitReason, ExitRecord, RunDir, StopReason};
 use crate::clock::now_ms;
 use crate::context::Context;
+use crate::engine::AgentPayload;
 use crate::engine::apply::enqueue_advance;
 use crate::engine::submit::submit_block;
 use orch_common::domain::decide::Trigger;
@@ -18,6 +19,7 @@ use orch_common::domain::failure::{How, LogParser, LogView, Outcome, RunEnd, Sto
 use orch_common::domain::follow::{Counters, Following, QueueLimits, after_launch_failure, after_run};
 use orch_common::domain::job::JobEnd;
 use orch_common::domain::messages::Message;
+use orch_common::domain::task::Brief;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::runs::{self, Run};
@@ -213,6 +215,7 @@ fn read_log(dir: &RunDir) -> Option<LogView> {
 fn how(record: &ExitRecord) -> How {
     match &record.reason {
         ExitReason::Exited => How::Ended { exit_code: record.exit_code, signal: record.signal },
+        ExitReason::Lingered => How::Lingered,
         ExitReason::TimedOut => How::TimedOut,
         ExitReason::Stalled => How::Stalled,
         ExitReason::LogLimit => How::LogLimit,
@@ -302,7 +305,12 @@ fn commit(
     if let Some(message) = used_up.flatten() {
         block_task(conn, ctx, job, &message, now)?;
     } else if let Some(reason) = &following.block {
-        give_up(conn, ctx, job, (&Message::Blocked { reason: reason.clone() }, reason), now)?;
+        let is_refusal = known.is_some_and(|known| matches!(known.outcome, Outcome::Refused { .. }));
+        let message = match job.role.filter(|_| is_refusal) {
+            Some(role) => Message::AgentRefused { role, why: reason.clone() },
+            None => Message::Blocked { reason: reason.clone() },
+        };
+        give_up(conn, ctx, job, (&message, reason), now)?;
     } else if let JobEnd::Failed { error } = &following.end {
         give_up(conn, ctx, job, (&failed_for_good(job, error), error), now)?;
     }
@@ -331,7 +339,7 @@ fn run_end(
         exit_signal: known.record.as_ref().and_then(|r| r.signal),
         outcome: Some(outcome_name(&known.outcome).to_owned()),
         error: outcome_words(&known.outcome),
-        counts: following.counts,
+        counts: following.counts && !is_asked(conn, row)?,
         turns: records.map_or(0, turns_of),
         model: records.and_then(|r| r.model.clone()),
         cli_version: records.and_then(|r| r.claude_code_version.clone()),
@@ -346,6 +354,13 @@ fn failed_for_good(job: &Job, error: &str) -> Message {
         Some(role) => Message::AgentFailed { role, error },
         None => Message::JobFailed { kind: job.kind, id: job.id, error },
     }
+}
+
+/// Asking for a verdict costs money, but is no work of the role for its cap.
+fn is_asked(conn: &mut Conn, row: &Run) -> Result<bool, StoreError> {
+    let job = jobs::get(conn, row.job_id)?;
+    let payload = job.and_then(|job| serde_json::from_str::<AgentPayload>(&job.payload).ok());
+    Ok(payload.is_some_and(|payload| matches!(payload.brief, Brief::VerdictAsked { .. })))
 }
 
 fn block_task(conn: &mut Conn, ctx: &Context, job: &Job, message: &Message, now: i64) -> Result<(), StoreError> {
@@ -367,6 +382,7 @@ fn outcome_name(outcome: &Outcome) -> &'static str {
         Outcome::UsageLimit { .. } => "usage_limit",
         Outcome::Permanent { .. } => "permanent",
         Outcome::Unrepeatable { .. } => "unrepeatable",
+        Outcome::Refused { .. } => "refused",
         Outcome::Installation { .. } => "installation",
         Outcome::Stopped { .. } => "stopped",
     }
@@ -378,6 +394,7 @@ fn outcome_words(outcome: &Outcome) -> Option<String> {
         Outcome::Transient { why, .. }
         | Outcome::Permanent { why }
         | Outcome::Unrepeatable { why }
+        | Outcome::Refused { why }
         | Outcome::Installation { why } => Some(why.clone()),
         Outcome::UsageLimit { limit_type, .. } => Some(format!("usage limit ({limit_type})")),
         Outcome::Stopped { cause } => Some(format!("stopped: {cause}")),

@@ -14,6 +14,7 @@ use crate::git::{GitError, Worktree};
 use orch_common::config::Project;
 use orch_common::domain::messages::Message;
 use orch_common::domain::stage::Role;
+use orch_common::domain::task::Brief;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::StoreError;
 use orch_common::store::heard::{self, Heard};
@@ -76,6 +77,8 @@ struct Work {
     project: Project,
     payload: AgentPayload,
     earlier: Vec<Run>,
+    /// The role's last run that ended well, whatever its job.
+    judged: Option<Run>,
     /// What the forge said last of its branches; `None` = it said more than is known.
     heard: Option<Vec<Heard>>,
 }
@@ -86,7 +89,9 @@ pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, R
     let run = Uuid::new_v4().to_string();
     let home = home(ctx).map_err(|e| Refused::Failed { why: e.to_string() })?;
     let session = session(&work, home.clone()).await;
-    let (worktree, place) = worktree(ctx, &work, matches!(session, Session::Fresh(_))).await?;
+    // Who is asked for a verdict mends the file that is there.
+    let judges_anew = matches!(session, Session::Fresh(_)) && !is_asked(&work);
+    let (worktree, place) = worktree(ctx, &work, judges_anew).await?;
     failpoint::here(Point::AgentWorktree);
     let dir = ctx.runs_dir.join(&run);
     let spec = spec(ctx, &work, place, &run, &session, home).await?;
@@ -102,15 +107,29 @@ pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, R
 async fn session(work: &Work, home: Option<PathBuf>) -> Session {
     let earlier = work.earlier.clone();
     let kept = move |id: &Uuid| home.as_ref().is_some_and(|h| session::is_kept(h, id));
-    let found = tokio::task::spawn_blocking(move || session::for_next(&earlier, kept)).await;
+    let (judged, is_asked) = (work.judged.clone(), is_asked(work));
+    let found = tokio::task::spawn_blocking(move || match is_asked {
+        true => session::for_asking(&earlier, judged.as_ref(), kept),
+        false => session::for_next(&earlier, kept),
+    });
+    let found = found.await;
     found.unwrap_or_else(|_| Session::Fresh(Uuid::new_v4()))
+}
+
+/// Only the verdict is asked for.
+fn is_asked(work: &Work) -> bool {
+    matches!(work.payload.brief, Brief::VerdictAsked { .. })
 }
 
 /// What the agent is told. A session that goes on has been told already.
 fn prompt(work: &Work, session: &Session, said: &[String]) -> String {
     let role = work.payload.role;
-    if let Session::Resume(_) = session {
-        return prompt::go_on(role, &work.task);
+    match (session, &work.payload.brief) {
+        (Session::Resume(_), Brief::VerdictAsked { file, detail }) => {
+            return prompt::ask_for_verdict(role, &work.task, file, detail);
+        }
+        (Session::Resume(_), _) => return prompt::go_on(role, &work.task),
+        (Session::Fresh(_), _) => {}
     }
     let tests = work.project.test_command.as_ref().map(ToString::to_string);
     prompt::build(role, &work.task, &work.payload.brief, &work.project.artifacts, tests.as_deref(), said)
@@ -147,9 +166,11 @@ async fn load(ctx: &Arc<Context>, job: &Job) -> Result<Work, Refused> {
                 return Ok(Err(Refused::Block { message }));
             }
             let mut earlier = runs::of_task(c, task.id)?;
+            let ended_well = |r: &&Run| r.role == payload.role && r.outcome.as_deref() == Some("success");
+            let judged = earlier.iter().rfind(ended_well).cloned();
             earlier.retain(|r| r.job_id == job_id);
             let heard = heard::of_repo(c, &task.repo)?;
-            Ok(Ok(Work { task, project: project.clone(), payload: payload.clone(), earlier, heard }))
+            Ok(Ok(Work { task, project: project.clone(), payload: payload.clone(), earlier, judged, heard }))
         })
         .await?
 }
@@ -217,6 +238,7 @@ async fn spec(
         timeout_s: limits.timeout_s,
         grace_s: limits.kill_grace_s,
         stall_s: limits.stall_s,
+        result_linger_s: ctx.config.agent.result_linger_s,
         log_cap_bytes: cap,
         log_hard_limit_bytes: cap.saturating_mul(HARD_LIMIT_CAPS),
         user: ctx.config.agent.user.clone(),

@@ -76,6 +76,26 @@ pub fn go_on(role: Role, task: &Task) -> String {
     )
 }
 
+/// For the session of a role that has done its work and left a verdict that cannot be read.
+pub fn ask_for_verdict(role: Role, task: &Task, file: &str, detail: &str) -> String {
+    format!(
+        "# You are the {role} of {}\n\n\
+         Your work is done, but your verdict cannot be read in `docs/work-items/{}/{file}`:\n\n{}\n\n\
+         Do not repeat the work and change no other file. Write that file so that it begins with {}\n\n\
+         The verdict is yours: say what your work has shown. Keep below the front matter what you have written there.\n",
+        task.key,
+        task.key,
+        fenced("problem", detail),
+        form(role)
+    )
+}
+
+/// What a role's instructions say of the form of its verdict: `this front matter ...` up to the end of that paragraph.
+fn form(role: Role) -> &'static str {
+    let text = template(role).split_once("beginning with ").map_or("", |(_, form)| form);
+    text.split_once(" After the front matter").map_or(text, |(form, _)| form).trim_end()
+}
+
 fn why(brief: &Brief, dir: &str) -> String {
     match brief {
         Brief::First => "It is the first time somebody of your role works on this item.".into(),
@@ -114,6 +134,11 @@ fn why(brief: &Brief, dir: &str) -> String {
         Brief::Answered { text } => format!(
             "A person answered the open questions; the thread of the work item has the whole. Their words:\n\n{}",
             fenced("answer", text)
+        ),
+        Brief::VerdictAsked { file, detail } => format!(
+            "The work of your role was done on this item, but its verdict could not be read in `{dir}/{file}`. Look at what \
+             is there, judge as your instructions say, and write the file as they say. What could not be read:\n\n{}",
+            fenced("problem", detail)
         ),
         Brief::Again => "A person asked for another try. Look at what is there and finish it.".into(),
     }
@@ -183,6 +208,111 @@ mod tests {
         let said = ["```\nrun rm".to_owned()];
         let text = build(Role::Analyst, &task("x"), &Brief::First, &ArtifactNames::default(), None, &said);
         assert!(text.ends_with("````comment\n```\nrun rm\n````\n"), "{text}");
+    }
+
+    /// The code blocks of a role's instructions, and the other value that they name with a line for the reason.
+    fn forms(role: Role) -> [String; 2] {
+        let text = form(role);
+        let block = text.split("```\n").nth(1).unwrap().to_owned();
+        let quoted: Vec<&str> = text.split('`').collect();
+        let other = quoted.iter().find(|t| t.starts_with("verdict: ") || t.starts_with("result: ")).unwrap();
+        let reason =
+            quoted.iter().find(|t| t.starts_with("reason:")).unwrap().replace("...", "TypeError: x is undefined");
+        [block, format!("---\n{other}\n{reason}\n---\n")]
+    }
+
+    /// The ways in which models really write what they were asked for.
+    fn variants(block: &str) -> Vec<String> {
+        let (key, value) = block.lines().nth(1).unwrap().split_once(": ").unwrap();
+        let line = format!("{key}: {value}");
+        let with = |written: &str| block.replacen(&line, written, 1);
+        let beside = |more: &str| block.replacen(&line, &format!("{line}\n{more}"), 1);
+        let inner = block.trim_start_matches("---\n").trim_end_matches("---\n");
+        vec![
+            block.to_owned(),
+            format!("{block}\n# Findings\n\n1. src/a.rs:3: fine\n\n---\n\nverdict: MAYBE\nresult: MAYBE\n"),
+            block.replace('\n', "\r\n"),
+            format!("\u{feff}{block}"),
+            format!("\n\n{block}"),
+            format!("# Review of ET-001\n\n{block}"),
+            format!("## Report\n{block}\nprose"),
+            format!("```\n{block}```\n"),
+            format!("```yaml\n{block}```\n\n# Findings\n"),
+            format!("```yaml\n{inner}```\n"),
+            format!("```markdown\n{block}\n# Findings\n```\n"),
+            format!("# Report\n\n```yaml\n{block}```\n"),
+            with(&format!("{key}: **{value}**")),
+            with(&format!("{key}: \"{value}\"")),
+            with(&format!("{key}: '{value}'")),
+            with(&format!("{key}: `{value}`")),
+            with(&format!("**{key}**: {value}")),
+            with(&format!("\"{key}\": \"{value}\"")),
+            with(&format!("{key}: {}", value.to_lowercase())),
+            with(&format!("{}: {value}", key.to_uppercase())),
+            with(&format!("{key} : {value}")),
+            with(&format!("{key}:{value}")),
+            with(&format!("{key}:   {value}   ")),
+            with(&format!("{key}: {value}.")),
+            with(&format!("{key}: {value}  # every criterion was checked")),
+            with(&format!("{key}: |\n  {value}")),
+            with(&format!("{key}:\n  {value}")),
+            with(&format!("round: 2\n{line}")),
+            with(&format!("# my verdict\n{line}")),
+            beside("summary: see src/a.rs:14: it says \"a: b\""),
+            beside("findings:\n  - one: two\n  - [open"),
+            beside("findings:\n- one: two\n- \"open"),
+            beside("notes: |\n  several lines\n\n  verdict: MAYBE"),
+            beside("notes: first line\nsecond line\n\tand: a tab"),
+            beside("notes: *x &y !z %w @v `u`"),
+            beside("date: 2026-11-26\nok: true\nnothing: ~"),
+        ]
+    }
+
+    /// The reader reads what the instructions ask for.
+    #[test]
+    fn instructions_and_reader_agree() {
+        use orch_common::domain::gate::{Evidence, Gate, GateOutcome, judge};
+        let names = ArtifactNames::default();
+        let rows = [
+            (Role::Reviewer, Gate::ReviewerVerdict, &names.review[0]),
+            (Role::Tester, Gate::TestsPassed, &names.test_report),
+        ];
+        let mut judged = 0;
+        for (role, gate, file) in rows {
+            for (block, passes) in forms(role).iter().zip([true, false]) {
+                assert!(block.starts_with("---\n") && block.ends_with("---\n"), "{block}");
+                for text in variants(block) {
+                    let artifacts = std::collections::BTreeMap::from([(file.clone(), text.clone())]);
+                    let head = "a".repeat(40).parse().unwrap();
+                    let evidence = Evidence { head, artifacts, tests: None, ci: None, pull: None, approved: false };
+                    let outcome = judge(gate, &names, &evidence);
+                    assert_eq!(outcome == GateOutcome::Pass, passes, "{role}: {text}\n{outcome}");
+                    if !passes {
+                        let said = outcome.to_string();
+                        assert!(said.contains("TypeError: x is undefined"), "{role}: {text}\n{said}");
+                    }
+                    judged += 1;
+                }
+            }
+        }
+        assert!(judged > 140, "{judged}");
+    }
+
+    #[test]
+    fn who_owes_a_verdict_is_told_the_form_and_what_is_wrong() {
+        for (role, file, word) in
+            [(Role::Reviewer, "12-review.md", "REQUEST_CHANGES"), (Role::Tester, "13-test-report.md", "FAIL")]
+        {
+            let text = ask_for_verdict(role, &task("x"), file, "no line ```");
+            assert!(text.starts_with(&format!("# You are the {role} of ET-001\n")), "{text}");
+            for part in [file, word, "```\n---\n", "````problem\nno line ```\n````", "reason"] {
+                assert!(text.contains(part), "{part}: {text}");
+            }
+            assert!(!text.contains('{') && text.len() < 1_200, "{text}");
+            let brief = Brief::VerdictAsked { file: file.into(), detail: "no line".into() };
+            let whole = build(role, &task("x"), &brief, &ArtifactNames::default(), None, &[]);
+            assert!(whole.contains("```problem\nno line\n```") && whole.contains(word));
+        }
     }
 
     #[test]

@@ -25,6 +25,15 @@ pub fn for_next(earlier: &[Run], kept: impl Fn(&Uuid) -> bool) -> Session {
     }
 }
 
+/// The session for a run that only asks for a verdict: that of the run which left it unreadable, if the CLI still has
+/// it; after a first try, as for every job.
+pub fn for_asking(earlier: &[Run], judged: Option<&Run>, kept: impl Fn(&Uuid) -> bool) -> Session {
+    match judged.and_then(session_of).filter(|session| earlier.is_empty() && kept(session)) {
+        Some(session) => Session::Resume(session),
+        None => for_next(earlier, kept),
+    }
+}
+
 fn session_of(run: &Run) -> Option<Uuid> {
     Uuid::parse_str(run.session_id.as_deref()?).ok()
 }
@@ -145,6 +154,19 @@ mod tests {
             panic!("nothing to resume")
         };
         assert_ne!(a, b);
+    }
+
+    #[test]
+    fn a_verdict_is_asked_of_the_session_that_owes_it() {
+        let id = Uuid::new_v4();
+        let judged = run(&id, "success", 3);
+        assert_eq!(for_asking(&[], Some(&judged), |_| true), Session::Resume(id));
+        assert!(matches!(for_asking(&[], Some(&judged), |_| false), Session::Fresh(_)), "it is not kept");
+        assert!(matches!(for_asking(&[], None, |_| true), Session::Fresh(_)));
+        let asked = Run { resumed: true, ..run(&id, "transient", 1) };
+        assert_eq!(for_asking(&[asked], Some(&judged), |_| true), Session::Resume(id), "it was interrupted");
+        let failed = Run { resumed: true, ..run(&id, "permanent", 1) };
+        assert!(matches!(for_asking(&[failed], Some(&judged), |_| true), Session::Fresh(_)));
     }
 
     #[test]

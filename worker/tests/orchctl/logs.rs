@@ -26,6 +26,7 @@ fn start(world: &World, script: &str) -> (String, RunDir) {
         timeout_s: 120,
         grace_s: 5,
         stall_s: 0,
+        result_linger_s: 0,
         log_cap_bytes: 1 << 20,
         log_hard_limit_bytes: 1 << 40,
         user: None,

@@ -36,6 +36,7 @@ impl Run {
             timeout_s: 60,
             grace_s: 5,
             stall_s: 0,
+            result_linger_s: 0,
             log_cap_bytes: 1 << 20,
             log_hard_limit_bytes: 1 << 40,
             user: None,

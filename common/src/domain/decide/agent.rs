@@ -1,7 +1,7 @@
 //! An agent ended well: the gate of its stage says what that is worth.
 
 use super::rework::Rework;
-use super::{By, Case, Decision, Finding, MergePolicy, Outward};
+use super::{By, Case, Decision, Finding, MergePolicy, Outward, Start};
 use crate::domain::effect::StatusState;
 use crate::domain::gate::{FailReason, GateOutcome, Waiting};
 use crate::domain::messages::Message;
@@ -38,13 +38,64 @@ impl Case<'_> {
         let decision = match &finding.outcome {
             GateOutcome::Pass => self.advance(&format!("{role} ended, gate passed"), By::Itself),
             GateOutcome::Infra(why) => Decision::TryAgain { why: why.clone() },
+            GateOutcome::Waiting(Waiting::Review | Waiting::PullMissing) if self.owes_a_review(role) => {
+                let file = self.policy.names.review.first().cloned().unwrap_or_default();
+                self.ask_for_verdict(role, &file, "there is no verdict that can be read")
+            }
             GateOutcome::Waiting(Waiting::Review | Waiting::PullMissing) if self.reviews_itself(role) => {
                 Decision::Apply(Box::new(self.stay("the reviewer's verdict goes to the pull request")))
             }
             GateOutcome::Waiting(on) => self.wait(*on, &format!("{role} ended"), Some(role)),
-            GateOutcome::Fail(reason) => self.failed(role, reason, log),
+            GateOutcome::Fail(reason) => match self.unread_verdict(role, reason) {
+                Some((file, detail)) => self.ask_for_verdict(role, file, &detail),
+                None => self.with_denials(self.failed(role, reason, log)),
+            },
         };
         self.with_pull(self.with_review(role, decision))
+    }
+
+    /// What could not be read of a role that judges; asked of it once before anybody else is troubled.
+    fn unread_verdict<'r>(&self, role: Role, reason: &'r FailReason) -> Option<(&'r str, String)> {
+        if self.history.ended.asked || !matches!(role, Role::Reviewer | Role::Tester) {
+            return None;
+        }
+        match reason {
+            FailReason::NotFound { file } => Some((file, "the file is not there".to_owned())),
+            FailReason::NoVerdict { file, detail } => Some((file, detail.clone())),
+            FailReason::MissingFiles { .. }
+            | FailReason::Conflict { .. }
+            | FailReason::TestsRed { .. }
+            | FailReason::CiFailed { .. }
+            | FailReason::ChangesRequested { .. }
+            | FailReason::NoPullAndNoReview
+            | FailReason::PullRejected { .. }
+            | FailReason::TestsNotPassed { .. } => None,
+        }
+    }
+
+    /// The reviewer role was to give its verdict by an account of its own, and left none.
+    fn owes_a_review(&self, role: Role) -> bool {
+        let has_verdict = self.finding.is_some_and(|f| f.verdict.is_some());
+        role == Role::Reviewer && self.policy.reviewer_account && !has_verdict && !self.history.ended.asked
+    }
+
+    /// Starts the role again for its verdict alone, also where it has had its runs: it has done its work.
+    fn ask_for_verdict(&self, role: Role, file: &str, detail: &str) -> Decision {
+        let mut change = self.stay(format!("the {role} is asked for its verdict: {detail}"));
+        let brief = Brief::VerdictAsked { file: file.to_owned(), detail: detail.to_owned() };
+        change.start = Some(Start { role, brief });
+        Decision::Apply(Box::new(change))
+    }
+
+    /// What an agent was refused may be why its work is not good enough.
+    fn with_denials(&self, mut decision: Decision) -> Decision {
+        let list = self.history.ended.denied.clone();
+        if let Decision::Apply(change) = &mut decision
+            && !list.is_empty()
+        {
+            change.outward.push(Outward::Comment(Message::DeniedTools { list }));
+        }
+        decision
     }
 
     /// What the gate waits for is about to be said by the reviewer role itself, by an account of its own.

@@ -18,10 +18,16 @@ pub fn classify(run: &RunEnd) -> Outcome {
         How::Stalled => permanent("killed after a long silence"),
         How::LogLimit => permanent("killed because its log grew over the limit"),
         How::LaunchFailed { why } => permanent(&format!("could not be launched: {why}")),
-        How::Ended { exit_code, signal } => match &run.log {
-            None => permanent("its log cannot be read"),
-            Some(log) => by_log(run, log, Exit { code: *exit_code, signal: *signal }),
-        },
+        How::Ended { exit_code, signal } => ended(run, Exit { code: *exit_code, signal: *signal }),
+        // What the process did after its result says nothing about the work.
+        How::Lingered => ended(run, Exit { code: Some(0), signal: None }),
+    }
+}
+
+fn ended(run: &RunEnd, exit: Exit) -> Outcome {
+    match &run.log {
+        None => permanent("its log cannot be read"),
+        Some(log) => by_log(run, log, exit),
     }
 }
 
@@ -55,12 +61,41 @@ impl Exit {
 
 fn by_log(run: &RunEnd, log: &LogView, exit: Exit) -> Outcome {
     match &log.records.result {
-        Some(result) if !result.is_error && exit.is_ok() => Outcome::Success { denied: log.records.denied.clone() },
+        Some(result) if result.stop_reason.as_deref() == Some("refusal") => refused(result),
+        Some(result) if !result.is_error && !is_finished(result) => unfinished(result),
+        Some(result) if !result.is_error && exit_fits(&log.records, exit) => {
+            Outcome::Success { denied: log.records.denied.clone() }
+        }
         Some(result) if !result.is_error => permanent(&format!("{} after its result", exit.words())),
         Some(result) => by_result(result, &log.records, run.now_ms),
         None if log.any_json => without_result(run, &log.records, exit),
         None => by_text(run, log, exit),
     }
+}
+
+/// A record without work may follow the result; the CLI's exit code is that of its last record.
+fn exit_fits(records: &Summary, exit: Exit) -> bool {
+    exit.is_ok() || (records.last_is_error && exit.code == Some(1) && exit.signal.is_none())
+}
+
+/// The agent came to the end of its work. A turn that was broken off for another message, or by a hook, says "success"
+/// as well, with nothing in it.
+fn is_finished(result: &ResultRecord) -> bool {
+    let is_empty = result.text.trim().is_empty();
+    match result.terminal_reason.as_deref() {
+        None | Some("completed") => !(is_empty && result.stop_reason.as_deref() == Some("tool_use")),
+        Some("hook_stopped") => false,
+        Some(reason) => !is_empty && !reason.starts_with("aborted"),
+    }
+}
+
+fn unfinished(result: &ResultRecord) -> Outcome {
+    let reason = result.terminal_reason.as_deref().or(result.stop_reason.as_deref()).unwrap_or_default();
+    permanent(&format!("broken off before its work was done ({reason})"))
+}
+
+fn refused(result: &ResultRecord) -> Outcome {
+    Outcome::Refused { why: why(&[&result.text, "the model refused to answer"]) }
 }
 
 fn by_result(result: &ResultRecord, records: &Summary, now_ms: i64) -> Outcome {
@@ -107,7 +142,7 @@ fn usage_limit(result: &ResultRecord, records: &Summary, now_ms: i64) -> Option<
         || result.api_error_status == Some(429)
         || result.api_error.as_deref() == Some("usage_limit_reached")
         || result.terminal_reason.as_deref() == Some("blocking_limit");
-    let rejected = records.rejected.as_ref().filter(|_| is_limit)?;
+    let rejected = records.longest_limit().filter(|_| is_limit)?;
     let reset_at_ms =
         rejected.reset_at_ms.filter(|reset| *reset > now_ms)?.min(now_ms.saturating_add(LONGEST_LIMIT_MS));
     Some(Outcome::UsageLimit { reset_at_ms, limit_type: rejected.limit_type.clone() })

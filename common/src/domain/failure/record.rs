@@ -5,12 +5,21 @@ use super::meter::Meter;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
 
 /// Longest kept name (model, tool, session), in characters.
 const NAME_MAX: usize = 100;
 /// Longest kept error text, in characters.
 const TEXT_MAX: usize = 2_000;
+/// Kinds of refused tools that are kept by name; the others are counted together.
+const DENIED_MAX: usize = 20;
+/// Longest kept name of a refused tool, in characters.
+const TOOL_MAX: usize = 60;
+/// Where the other kinds of refused tools are counted.
+const OTHER_TOOLS: &str = "others";
+/// Exhausted allowances that are kept.
+const LIMITS_MAX: usize = 16;
+/// The `type` of the line that stands where the middle of an overlong log was; `bytes` is how many are missing.
+pub const TRIMMED: &str = "orch_log_trimmed";
 /// Numbers from here on are milliseconds since the epoch, not seconds.
 const SECONDS_END: f64 = 1e11;
 
@@ -20,22 +29,31 @@ pub struct Summary {
     pub session_id: Option<String>,
     pub model: Option<String>,
     pub claude_code_version: Option<String>,
-    /// The last `result` record; a run may write several.
+    /// The `result` record that decides; a run may write several. The last one that ended work: one without turns, tokens
+    /// or words of the model since the one before it only follows that.
     pub result: Option<ResultRecord>,
+    /// The last `result` record of all is an error, so that the exit code is.
+    pub last_is_error: bool,
+    /// How many `result` records there are.
+    pub results: u32,
+    /// Nothing was begun since the last of them.
+    pub is_over: bool,
     /// The top-level `error` of the main agent's last `assistant` record, e.g. `rate_limit`.
     pub assistant_error: Option<String>,
-    /// The last exhausted allowance, unless the same one was later reported as available.
-    pub rejected: Option<RateLimit>,
+    /// Exhausted allowances by kind, but for those that were later reported as available.
+    pub rejected: Vec<RateLimit>,
     /// Tools that were refused, by name.
     pub denied: Vec<Denial>,
     /// Retries inside the CLI.
     pub api_retries: u32,
     /// Records of what the model said to the main agent, error messages not among them; several may be one answer.
     pub said: u32,
-    /// From the last `result` record; `None` without one.
+    /// Of all `result` records together; `None` without one.
     pub usage: Option<RunUsage>,
     /// Tokens and cost as far as all records together tell.
     pub meter: Meter,
+    /// `said` when the last `result` record came.
+    said_before: u32,
 }
 
 /// The deciding fields of a `result` record.
@@ -46,6 +64,7 @@ pub struct ResultRecord {
     pub api_error_status: Option<u16>,
     pub api_error: Option<String>,
     pub terminal_reason: Option<String>,
+    pub stop_reason: Option<String>,
     /// `result`, or the `errors` joined; the agent's words where `is_error` is false.
     pub text: String,
 }
@@ -99,6 +118,7 @@ pub(super) struct Line {
     api_error_status: Value,
     api_error: Value,
     terminal_reason: Value,
+    stop_reason: Value,
     result: Value,
     errors: Value,
     permission_denials: Value,
@@ -108,9 +128,10 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// An object of the CLI's making: one with a `type`. A provider's bare error body (`"type":"error"`) is text.
+    /// An object of the CLI's making: one with a `type`. A provider's bare error body (`"type":"error"`) is text, and so is
+    /// what was put where a log was trimmed.
     pub(super) fn is_record(&self) -> bool {
-        self.kind.as_str().is_some_and(|kind| kind != "error")
+        self.kind.as_str().is_some_and(|kind| kind != "error" && kind != TRIMMED)
     }
 }
 
@@ -129,6 +150,11 @@ impl Summary {
             (Some("result"), _) => self.add_result(line),
             _ => {}
         }
+        match (line.kind.as_str(), line.subtype.as_str()) {
+            (Some("result"), _) => self.is_over = true,
+            (Some("assistant" | "user" | "stream_event"), _) | (Some("system"), Some("init")) => self.is_over = false,
+            _ => {}
+        }
         if self.session_id.is_none() {
             self.session_id = name(&line.session_id);
         }
@@ -142,26 +168,37 @@ impl Summary {
 
     fn add_rate_limit(&mut self, info: &Value) {
         let limit_type = info.get("rateLimitType").and_then(name).unwrap_or_default();
-        if info.get("status").and_then(Value::as_str) == Some("rejected") {
+        self.rejected.retain(|known| known.limit_type != limit_type);
+        if info.get("status").and_then(Value::as_str) == Some("rejected") && self.rejected.len() < LIMITS_MAX {
             let reset_at_ms = info.get("resetsAt").and_then(epoch_ms);
-            self.rejected = Some(RateLimit { limit_type, reset_at_ms });
-        } else if self.rejected.as_ref().is_some_and(|rejected| rejected.limit_type == limit_type) {
-            self.rejected = None;
+            self.rejected.push(RateLimit { limit_type, reset_at_ms });
+        }
+    }
+
+    /// The exhausted allowance that comes back last.
+    pub fn longest_limit(&self) -> Option<&RateLimit> {
+        self.rejected.iter().max_by_key(|limit| limit.reset_at_ms)
+    }
+
+    /// The record names this run's session, or is the one that begins it.
+    pub(super) fn is_own(&self, line: &Line) -> bool {
+        match &self.session_id {
+            Some(session) => name(&line.session_id).as_ref() == Some(session),
+            None => line.subtype.as_str() == Some("init") && !line.session_id.is_null(),
         }
     }
 
     fn add_result(&mut self, line: &Line) {
-        let subtype = name(&line.subtype).unwrap_or_default();
-        let text = line.result.as_str().map(|text| cut(text, TEXT_MAX)).unwrap_or_else(|| joined(&line.errors));
-        self.result = Some(ResultRecord {
-            is_error: line.is_error.as_bool().unwrap_or(subtype != "success"),
-            api_error_status: line.api_error_status.as_u64().and_then(|status| u16::try_from(status).ok()),
-            api_error: name(&line.api_error),
-            terminal_reason: name(&line.terminal_reason),
-            text,
-            subtype,
-        });
-        self.usage = Some(usage(line));
+        let record = result(line);
+        let usage = usage(line);
+        let ended_work = usage.turns > 0 || usage.tokens() > 0 || self.said > self.said_before;
+        self.last_is_error = record.is_error;
+        self.results = self.results.saturating_add(1);
+        self.said_before = self.said;
+        if ended_work || self.result.is_none() {
+            self.result = Some(record);
+        }
+        self.usage = Some(self.usage.unwrap_or_default().and(&usage));
         let denied = denials(&line.permission_denials);
         if total(&denied) >= total(&self.denied) {
             self.denied = denied;
@@ -170,10 +207,42 @@ impl Summary {
 
     /// Counts a refusal that is reported while the run goes on; the result's own list replaces these.
     fn deny(&mut self, tool: Option<&str>) {
-        let tool = cut(tool.unwrap_or("unknown"), NAME_MAX);
-        match self.denied.iter_mut().find(|denial| denial.tool == tool) {
-            Some(denial) => denial.count = denial.count.saturating_add(1),
-            None => self.denied.push(Denial { tool, count: 1 }),
+        count_denial(&mut self.denied, tool);
+    }
+}
+
+fn result(line: &Line) -> ResultRecord {
+    let subtype = name(&line.subtype).unwrap_or_default();
+    let text = line.result.as_str().map(|text| cut(text, TEXT_MAX)).unwrap_or_else(|| joined(&line.errors));
+    ResultRecord {
+        is_error: line.is_error.as_bool().unwrap_or(subtype != "success") || subtype.starts_with("error"),
+        api_error_status: line.api_error_status.as_u64().and_then(|status| u16::try_from(status).ok()),
+        api_error: name(&line.api_error),
+        terminal_reason: name(&line.terminal_reason),
+        stop_reason: name(&line.stop_reason),
+        text,
+        subtype,
+    }
+}
+
+impl RunUsage {
+    /// Tokens of every kind.
+    fn tokens(&self) -> u64 {
+        [self.input_tokens, self.output_tokens, self.cache_read_tokens, self.cache_creation_tokens]
+            .into_iter()
+            .fold(0, u64::saturating_add)
+    }
+
+    /// With those of a later result of the same process: tokens and turns are per result, the cost is that of the
+    /// process so far, which a result without work may leave out.
+    fn and(self, later: &RunUsage) -> RunUsage {
+        RunUsage {
+            input_tokens: self.input_tokens.saturating_add(later.input_tokens),
+            output_tokens: self.output_tokens.saturating_add(later.output_tokens),
+            cache_read_tokens: self.cache_read_tokens.saturating_add(later.cache_read_tokens),
+            cache_creation_tokens: self.cache_creation_tokens.saturating_add(later.cache_creation_tokens),
+            cost_usd_cumulative: self.cost_usd_cumulative.max(later.cost_usd_cumulative),
+            turns: self.turns.saturating_add(later.turns),
         }
     }
 }
@@ -191,13 +260,23 @@ fn usage(line: &Line) -> RunUsage {
 }
 
 fn denials(list: &Value) -> Vec<Denial> {
-    let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+    let mut denied = Vec::new();
     for entry in list.as_array().into_iter().flatten() {
-        let tool = entry.get("tool_name").and_then(name).unwrap_or_else(|| "unknown".to_owned());
-        let count = counts.entry(tool).or_default();
-        *count = count.saturating_add(1);
+        count_denial(&mut denied, entry.get("tool_name").and_then(Value::as_str));
     }
-    counts.into_iter().map(|(tool, count)| Denial { tool, count }).collect()
+    denied.sort_by(|a, b| a.tool.cmp(&b.tool));
+    denied
+}
+
+/// An agent may ask for any number of tools that are not there.
+fn count_denial(denied: &mut Vec<Denial>, tool: Option<&str>) {
+    let name = cut(tool.filter(|tool| !tool.is_empty()).unwrap_or("unknown"), TOOL_MAX).replace(['\n', ','], " ");
+    let known = denied.iter().any(|denial| denial.tool == name);
+    let name = if known || denied.len() < DENIED_MAX { name } else { OTHER_TOOLS.to_owned() };
+    match denied.iter_mut().find(|denial| denial.tool == name) {
+        Some(denial) => denial.count = denial.count.saturating_add(1),
+        None => denied.push(Denial { tool: name, count: 1 }),
+    }
 }
 
 fn total(denied: &[Denial]) -> u64 {

@@ -279,3 +279,121 @@ proptest! {
         prop_assert!(!why.is_empty() && why.chars().count() <= 300 && !why.contains(char::is_control), "{why}");
     }
 }
+
+fn steered(name: &str) -> String {
+    let path = fixtures().join("../claude-steering").join(format!("{name}.stdout.jsonl"));
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// Recorded processes with several results, or with one that says "success" and is none.
+#[test]
+fn recorded_turns_that_were_broken_off_or_followed_by_others() {
+    let rows = [
+        ("steer-in-tool", 0, "success", 2, 200, 0.0016),
+        ("steer-in-text", 0, "success", 2, 200, 0.0016),
+        ("steer-priority-now", 0, "success", 3, 200, 0.0016),
+        ("interrupt-in-tool-then-new-message", 0, "success", 4, 200, 0.0016),
+        ("end-session-idle", 0, "success", 1, 100, 0.0008),
+        ("sigterm-idle", 143, "permanent", 1, 100, 0.0008),
+        ("interrupt-in-text-then-eof", 1, "permanent", 2, 0, 0.00044),
+        ("end-session-in-tool", 1, "permanent", 3, 100, 0.0008),
+        ("brake-posttooluse-hook", 0, "permanent", 2, 100, 0.0008),
+        ("refused-402", 1, "installation", 2, 100, 0.0008),
+        ("refused-429-no-retry", 1, "transient", 2, 100, 0.0008),
+        ("cut-then-402", 1, "installation", 2, 200, 0.00126),
+    ];
+    for (name, exit, want, turns, input, cost) in rows {
+        let text = steered(name);
+        let outcome = judge(exited(exit), &text, "");
+        assert_eq!(class(&outcome), want, "{name}: {outcome:?}");
+        let usage = log(&text).unwrap().records.usage.unwrap();
+        assert_eq!((usage.turns, usage.input_tokens), (turns, input), "{name}");
+        assert!((usage.cost_usd_cumulative - cost).abs() < 1e-9, "{name}: {usage:?}");
+    }
+    let first: String = steered("steer-priority-now").lines().take(6).map(|line| format!("{line}\n")).collect();
+    assert!(first.contains("aborted_tools"));
+    assert_eq!(class(&judge(exited(0), &first, "")), "permanent", "an empty result is no success");
+}
+
+#[test]
+fn a_record_without_work_changes_nothing() {
+    let good = result(json!({"is_error": false, "result": "done", "num_turns": 2, "terminal_reason": "completed"}));
+    let empty = result(json!({"is_error": false, "result": "", "num_turns": 0}));
+    let error = result(json!({"subtype": "error_during_execution", "num_turns": 0}));
+    let bad = result(json!({"result": "API Error: 500", "api_error_status": 500, "num_turns": 1}));
+    let rows = [
+        (0, vec![&good, &empty], "success"),
+        (0, vec![&good, &error], "success"),
+        (1, vec![&good, &error], "success"),
+        (1, vec![&good], "permanent"),
+        (1, vec![&good, &empty], "permanent"),
+        (143, vec![&good, &error], "permanent"),
+        (0, vec![&bad, &empty], "transient"),
+        (1, vec![&good, &bad], "transient"),
+        (0, vec![&bad, &good], "success"),
+    ];
+    for (code, records, want) in rows {
+        let text = lines(&records.iter().map(|record| (*record).clone()).collect::<Vec<_>>());
+        assert_eq!(class(&judge(exited(code), &text, "")), want, "exit {code}: {text}");
+    }
+}
+
+#[test]
+fn success_is_said_by_more_than_a_word() {
+    let fields = |fields: Value| lines(&[init(), result(fields)]);
+    let rows = [
+        (json!({"is_error": false, "result": "done", "terminal_reason": "completed"}), "success"),
+        (
+            json!({"is_error": false, "result": "", "terminal_reason": "completed", "stop_reason": "end_turn"}),
+            "success",
+        ),
+        (json!({"is_error": true, "result": "done", "terminal_reason": "completed"}), "permanent"),
+        (json!({"is_error": false, "subtype": "error_max_turns"}), "unrepeatable"),
+        (json!({"is_error": false, "result": "", "terminal_reason": "aborted_tools"}), "permanent"),
+        (json!({"is_error": false, "result": "half", "terminal_reason": "aborted_streaming"}), "permanent"),
+        (json!({"is_error": false, "result": "", "terminal_reason": "hook_stopped"}), "permanent"),
+        (json!({"is_error": false, "result": "", "terminal_reason": "something_new"}), "permanent"),
+        (json!({"is_error": false, "result": "done", "terminal_reason": "something_new"}), "success"),
+        (json!({"is_error": false, "result": "", "stop_reason": "tool_use"}), "permanent"),
+    ];
+    for (record, want) in rows {
+        let outcome = judge(exited(0), &fields(record.clone()), "");
+        assert_eq!(class(&outcome), want, "{record}: {outcome:?}");
+        let lingered = judge(How::Lingered, &fields(record.clone()), "");
+        assert_eq!(lingered, outcome, "the result stands, whatever became of its process");
+    }
+    assert_eq!(class(&judge(How::TimedOut, &fields(json!({"is_error": false, "result": "done"})), "")), "permanent");
+}
+
+#[test]
+fn a_refusal_is_a_class_of_its_own() {
+    for (code, record) in [
+        (0, json!({"is_error": false, "result": "", "stop_reason": "refusal", "terminal_reason": "completed"})),
+        (1, json!({"is_error": true, "result": "", "stop_reason": "refusal"})),
+        (
+            1,
+            json!({"is_error": true, "result": "API Error: it appears to violate our policy", "stop_reason": "refusal"}),
+        ),
+    ] {
+        let outcome = judge(exited(code), &lines(&[init(), result(record.clone())]), "");
+        assert!(matches!(&outcome, Outcome::Refused { why } if !why.is_empty()), "{record}: {outcome:?}");
+    }
+    let talk = result(json!({"is_error": false, "result": "stop_reason: refusal", "stop_reason": "end_turn"}));
+    assert_eq!(class(&judge(exited(0), &lines(&[init(), talk]), "")), "success");
+}
+
+#[test]
+fn the_later_of_two_limits_is_waited_for() {
+    let event = |kind: &str, hours: i64| {
+        let info = json!({ "status": "rejected", "resetsAt": NOW / 1000 + hours * 3600, "rateLimitType": kind });
+        json!({ "type": "rate_limit_event", "rate_limit_info": info })
+    };
+    let mut refused = says("API Error");
+    refused["error"] = "rate_limit".into();
+    for events in [[event("five_hour", 3), event("seven_day", 50)], [event("seven_day", 50), event("five_hour", 3)]] {
+        let [a, b] = events;
+        let outcome = judge(exited(1), &lines(&[init(), a, b, refused.clone()]), "");
+        let want = Outcome::UsageLimit { reset_at_ms: NOW + 50 * 3_600_000, limit_type: "seven_day".into() };
+        assert_eq!(outcome, want);
+    }
+}

@@ -112,6 +112,12 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
          Push that change yourself, or write what to do instead and :retry: to go on, or :cancel: to give the task up.",
     ),
     (
+        "agent_refused",
+        "The task is blocked: the model refused to work on it as the {{ role }}. Its words: {{ why | line }}\n\n\
+         The same text would be refused again. Change the description of the work item so that it says what is meant, \
+         then write :retry: to go on, or :cancel: to give the task up.",
+    ),
+    (
         "job_failed",
         "Job {{ id }} ({{ kind }}) has failed for good:\n\n{{ error | fenced }}\n\n\
          Have a look with orchctl and retry it there.",

@@ -104,6 +104,8 @@ messages! {
     AgentFailed = "agent_failed" { role: Role, error: String },
     /// Why a task is blocked whose branch changes files that agents may not touch.
     ProtectedPaths = "protected_paths" { files: Vec<String> },
+    /// The model refused the task; the same words would be refused again.
+    AgentRefused = "agent_refused" { role: Role, why: String },
     /// A job used up its attempts.
     JobFailed = "job_failed" { kind: JobKind, id: i64, error: String },
     /// A budget is used up; the amounts are text with their unit ([`BudgetStop`] converts).

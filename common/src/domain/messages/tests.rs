@@ -47,6 +47,7 @@ fn every(text: &str) -> Vec<Message> {
         Message::Blocked { reason: text.clone() },
         Message::AgentFailed { role: Role::Developer, error: text.clone() },
         Message::ProtectedPaths { files: vec![text.clone()] },
+        Message::AgentRefused { role: Role::Developer, why: text.clone() },
         Message::JobFailed { kind: JobKind::Effect, id: 4711, error: text.clone() },
         Message::BudgetStop {
             which: Limit::TaskUsd,

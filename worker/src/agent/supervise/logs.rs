@@ -30,9 +30,15 @@ impl LogFile {
         LogFile { file, cap, limit, size, punched_to: 0, can_punch: true }
     }
 
-    /// Looks at the file and trims it. Bytes it grew by since the last look; `None` if it did not change.
-    pub fn look(&mut self) -> Option<u64> {
-        let size = self.file.metadata().map_or(self.size, |m| m.len());
+    /// Its length now.
+    pub fn length(&self) -> u64 {
+        self.file.metadata().map_or(self.size, |m| m.len())
+    }
+
+    /// Looks at the file and trims it, but nothing from `kept_from` on. Bytes it grew by since the last look; `None` if it
+    /// did not change.
+    pub fn look(&mut self, kept_from: u64) -> Option<u64> {
+        let size = self.length();
         if size == self.size {
             return None;
         }
@@ -40,7 +46,7 @@ impl LogFile {
         self.size = size;
         // Shorter than before: the agent emptied its log, and holes with it.
         self.punched_to = self.punched_to.min(size);
-        self.trim(self.cap / 4);
+        self.trim(kept_from, self.cap / 4);
         Some(growth)
     }
 
@@ -50,17 +56,20 @@ impl LogFile {
     }
 
     /// The last trim, when nobody writes any more.
-    pub fn trim_fully(&mut self) {
-        let _last = self.look();
-        self.trim(0);
+    pub fn trim_fully(&mut self, kept_from: u64) {
+        let _last = self.look(kept_from);
+        self.trim(kept_from, 0);
     }
 
-    /// Head a quarter, tail a half of the cap; the last quarter is what may gather before it is worth a call.
-    fn trim(&mut self, worthwhile: u64) {
+    /// Head a quarter, tail a half of the cap; the last quarter is what may gather before it is worth a call. A log that
+    /// fits stays whole.
+    fn trim(&mut self, kept_from: u64, worthwhile: u64) {
         let block = self.file.metadata().map_or(SMALLEST_BLOCK, |m| m.blksize().max(SMALLEST_BLOCK));
-        let from = self.punched_to.max((self.cap / 4).next_multiple_of(block));
-        let to = self.size.saturating_sub(self.cap / 2) / block * block;
-        if !self.can_punch || to <= from || to - from < worthwhile {
+        let head = (self.cap / 4).next_multiple_of(block);
+        let from = self.punched_to.max(head);
+        let to = self.size.saturating_sub(self.cap / 2).min(kept_from) / block * block;
+        let on_disk = self.size.saturating_sub(from.saturating_sub(head));
+        if !self.can_punch || on_disk <= self.cap || to <= from || to - from < worthwhile {
             return;
         }
         let mode = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
@@ -94,11 +103,11 @@ mod tests {
         for n in 0..400 {
             let line = format!("{n:0>9999}\n");
             writer.write_all(line.as_bytes()).unwrap();
-            assert_eq!(log.look(), Some(10_000));
+            assert_eq!(log.look(u64::MAX), Some(10_000));
             let on_disk = temp.as_file().metadata().unwrap().blocks() * 512;
             assert!(on_disk <= cap + 64 * 1024, "{on_disk} after {n}");
         }
-        log.trim_fully();
+        log.trim_fully(u64::MAX);
         let text = std::fs::read(temp.path()).unwrap();
         assert_eq!(text.len(), 4_000_000);
         let zeros = text.iter().filter(|b| **b == 0).count();
@@ -112,13 +121,37 @@ mod tests {
     fn growth_limit_and_truncation_are_noticed() {
         let (_temp, mut log) = log(64 * 1024, 100_000);
         let mut writer = log.file.try_clone().unwrap();
-        assert_eq!(log.look(), None);
+        assert_eq!(log.look(u64::MAX), None);
         writer.write_all(&[b'x'; 100_000]).unwrap();
-        assert_eq!(log.look(), Some(100_000));
+        assert_eq!(log.look(u64::MAX), Some(100_000));
         assert!(!log.is_over_limit());
         writer.write_all(b"x").unwrap();
-        assert_eq!((log.look(), log.is_over_limit()), (Some(1), true));
+        assert_eq!((log.look(u64::MAX), log.is_over_limit()), (Some(1), true));
         writer.set_len(10).unwrap();
-        assert_eq!((log.look(), log.is_over_limit()), (Some(0), false));
+        assert_eq!((log.look(u64::MAX), log.is_over_limit()), (Some(0), false));
+    }
+
+    #[test]
+    fn a_log_that_fits_stays_whole() {
+        for size in [150_000, 200_000, 255_000, 256 * 1024] {
+            let (temp, mut log) = log(256 * 1024, 1 << 40);
+            let text = "x".repeat(size);
+            log.file.try_clone().unwrap().write_all(text.as_bytes()).unwrap();
+            log.look(u64::MAX);
+            log.trim_fully(u64::MAX);
+            assert!(std::fs::read(temp.path()).unwrap() == text.as_bytes(), "{size}");
+        }
+    }
+
+    #[test]
+    fn what_decides_is_not_trimmed() {
+        let (temp, mut log) = log(256 * 1024, 1 << 40);
+        log.file.try_clone().unwrap().write_all("x".repeat(2_000_000).as_bytes()).unwrap();
+        log.look(1_000_000);
+        log.trim_fully(1_000_000);
+        let text = std::fs::read(temp.path()).unwrap();
+        assert!(text[1_000_000..].iter().all(|b| *b == b'x'));
+        let zeros = text.iter().filter(|b| **b == 0).count();
+        assert!(zeros > 900_000 && zeros < 940_000, "{zeros}");
     }
 }

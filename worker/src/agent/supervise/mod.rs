@@ -6,6 +6,7 @@
 //! "no child left" is proof that nothing of the run lives (see [`super::sweep`]).
 
 mod logs;
+mod result;
 pub(super) mod signals;
 mod spawn;
 pub(super) mod stop;
@@ -177,10 +178,12 @@ fn start_and_watch(
     }
     let spawned = spawn::spawn(dir, spec)?;
     let mut logs = [LogFile::new(spawned.log, spec), LogFile::new(spawned.stderr, spec)];
-    let ended = watch::until_ended(dir, spec, signals, spawned.leader, &mut logs);
+    let result = result::ResultTail::new(spawned.read);
+    let ended = watch::until_ended(dir, spec, signals, spawned.leader, (&mut logs, result));
     failpoint::here(Point::SuperviseEnded);
+    let kept_from = [ended.kept_from, u64::MAX];
     let end = stop::finish(spec, own, spawned.leader, ended);
-    logs.iter_mut().for_each(LogFile::trim_fully);
+    logs.iter_mut().zip(kept_from).for_each(|(log, kept_from)| log.trim_fully(kept_from));
     Ok(end)
 }
 

@@ -38,6 +38,8 @@ pub(super) enum SpawnError {
 pub(super) struct Spawned {
     pub leader: Pid,
     pub log: File,
+    /// The log again, to be read.
+    pub read: File,
     pub stderr: File,
 }
 
@@ -47,6 +49,8 @@ pub(super) fn spawn(dir: &RunDir, spec: &RunSpec) -> Result<Spawned, SpawnError>
     let prompt = untrusted::open(&dir.prompt()).map_err(|e| SpawnError::File("prompt", e.into()))?;
     let prompt = prompt.ok_or_else(|| SpawnError::File("prompt", io::ErrorKind::NotFound.into()))?;
     let log = open_output(&dir.log(), account.as_ref()).map_err(|e| SpawnError::File("log", e))?;
+    // Opened before there is an agent that could put something else in its place.
+    let read = File::open(dir.log()).map_err(|e| SpawnError::File("log", e))?;
     let stderr = open_output(&dir.stderr(), account.as_ref()).map_err(|e| SpawnError::File("stderr", e))?;
     if !spec.cwd.is_dir() {
         return Err(SpawnError::NoWorkingFolder);
@@ -62,7 +66,7 @@ pub(super) fn spawn(dir: &RunDir, spec: &RunSpec) -> Result<Spawned, SpawnError>
     failpoint::here(Point::SuperviseSpawned);
     note_agent(dir, leader);
     failpoint::here(Point::SuperviseNoted);
-    Ok(Spawned { leader, log, stderr })
+    Ok(Spawned { leader, log, read, stderr })
 }
 
 fn command(spec: &RunSpec, account: Option<&Account>) -> Command {

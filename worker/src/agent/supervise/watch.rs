@@ -2,6 +2,7 @@
 //! disk. All clocks here are monotonic: setting the date neither kills nor spares a run.
 
 use super::logs::LogFile;
+use super::result::ResultTail;
 use super::signals::Signals;
 use super::stop;
 use crate::agent::procfs;
@@ -35,6 +36,8 @@ pub(super) struct Ended {
     pub reason: ExitReason,
     /// The agent's own end; none if it outlived the grace period.
     pub status: Option<Status>,
+    /// What the log holds from here on must stay.
+    pub kept_from: u64,
 }
 
 /// An end that was begun with SIGTERM.
@@ -50,6 +53,7 @@ struct Watch<'a> {
     next_wish: Instant,
     tick: Duration,
     logs: &'a mut [LogFile; 2],
+    result: ResultTail,
 }
 
 /// Who asked for the run's end, if anybody did.
@@ -68,10 +72,11 @@ pub(super) fn until_ended(
     spec: &RunSpec,
     signals: &Signals,
     leader: Pid,
-    logs: &mut [LogFile; 2],
+    (logs, result): (&mut [LogFile; 2], ResultTail),
 ) -> Ended {
     let now = Instant::now();
-    let mut watch = Watch { spec, started: now, last_output: now, next_wish: now + WISH_PERIOD, tick: TICK, logs };
+    let next_wish = now + WISH_PERIOD;
+    let mut watch = Watch { spec, started: now, last_output: now, next_wish, tick: TICK, logs, result };
     let mut ending: Option<Ending> = None;
     let mut signalled = true;
     loop {
@@ -79,7 +84,8 @@ pub(super) fn until_ended(
         let now = Instant::now();
         if status.is_some() || ending.as_ref().is_some_and(|e| now >= e.kill_at) {
             let reason = ending.map_or_else(|| reason_of_own_end(status, dir, signals), |e| e.reason);
-            return Ended { reason, status };
+            watch.look_at_logs(now);
+            return Ended { reason, status, kept_from: watch.result.kept_from() };
         }
         if signalled {
             reap_orphans(leader);
@@ -90,7 +96,8 @@ pub(super) fn until_ended(
         {
             // It has ended since it was looked at: by itself, or because it was told what this process was told.
             if let Some(status) = status_of(leader) {
-                return Ended { reason: reason_of_own_end(Some(status), dir, signals), status: Some(status) };
+                let reason = reason_of_own_end(Some(status), dir, signals);
+                return Ended { reason, status: Some(status), kept_from: watch.result.kept_from() };
             }
             stop::terminate(leader);
             ending = Some(Ending { reason, kill_at: now + span(spec.grace_s) });
@@ -115,8 +122,12 @@ fn reason_of_own_end(status: Option<Status>, dir: &RunDir, signals: &Signals) ->
 impl Watch<'_> {
     fn look_at_logs(&mut self, now: Instant) {
         let mut fast = false;
-        for log in self.logs.iter_mut() {
-            let growth = log.look();
+        let [log, _] = &mut self.logs;
+        self.result.look(log.length(), now);
+        // Only of the log is it known which lines matter.
+        let kept_from = [self.result.kept_from(), u64::MAX];
+        for (log, kept_from) in self.logs.iter_mut().zip(kept_from) {
+            let growth = log.look(kept_from);
             if growth.is_some() {
                 self.last_output = now;
             }
@@ -138,21 +149,31 @@ impl Watch<'_> {
         if self.logs.iter().any(LogFile::is_over_limit) {
             return Some(ExitReason::LogLimit);
         }
-        self.stall_at().is_some_and(|at| now >= at).then_some(ExitReason::Stalled)
+        if self.stall_at().is_some_and(|at| now >= at) {
+            return Some(ExitReason::Stalled);
+        }
+        self.linger_at().is_some_and(|at| now >= at).then_some(ExitReason::Lingered)
+    }
+
+    fn linger_at(&self) -> Option<Instant> {
+        let [log, _] = &self.logs;
+        self.result.linger_at(log.length(), span(self.spec.result_linger_s))
     }
 
     fn timeout_at(&self) -> Instant {
         self.started + span(self.spec.timeout_s.max(1))
     }
 
+    /// Silence after the result is no stall where that has a limit of its own.
     fn stall_at(&self) -> Option<Instant> {
-        (self.spec.stall_s > 0).then(|| self.last_output + span(self.spec.stall_s))
+        let counts = self.spec.stall_s > 0 && (self.spec.result_linger_s == 0 || !self.result.is_over());
+        counts.then(|| self.last_output + span(self.spec.stall_s))
     }
 
     fn time_to_sleep(&self, now: Instant, ending: Option<&Ending>) -> Duration {
         let next = match ending {
             Some(ending) => ending.kill_at,
-            None => self.stall_at().map_or(self.timeout_at(), |stall| stall.min(self.timeout_at())),
+            None => [self.stall_at(), self.linger_at()].into_iter().flatten().fold(self.timeout_at(), Instant::min),
         };
         next.saturating_duration_since(now).min(self.tick)
     }

@@ -80,6 +80,7 @@ fn end_words(record: &ExitRecord) -> String {
             (None, Some(signal)) => format!("was ended by signal {signal}"),
             (None, None) => "ended".to_owned(),
         },
+        ExitReason::Lingered => "stayed after its result and was ended".to_owned(),
         ExitReason::TimedOut => "took too long and was ended".to_owned(),
         ExitReason::Stalled => "wrote nothing for too long and was ended".to_owned(),
         ExitReason::LogLimit => "wrote too much and was ended".to_owned(),

@@ -167,8 +167,8 @@ fn work_is_sent_back() {
             ),
         ),
         ("tester ended, tests_passed fails", testing(&report_fails()), tester(&report_fails())),
-        ("tester ended, no report", testing(&not_found), tester(&not_found)),
-        ("tester ended, unreadable report", testing(&unread), tester(&unread)),
+        ("tester asked for its report, none", testing(&not_found).asked(), tester(&not_found)),
+        ("tester asked for its report, unreadable", testing(&unread).asked(), tester(&unread)),
         (
             "developer ended, tests_local red: stays, with the tail",
             at(S::Development, ended(R::Developer)).fails(red()).runs(R::Developer, 1),
@@ -272,7 +272,7 @@ fn a_gate_without_a_rule_is_said_once() {
     ];
     for (stage, role, gate, reason) in rows {
         for trigger in [ended(role), Trigger::Look, sees(ForgeEvent::Pushed)] {
-            let given = at(stage, trigger).gate(Some(gate)).fails(reason.clone());
+            let given = at(stage, trigger).gate(Some(gate)).fails(reason.clone()).asked();
             let change = given.change();
             assert_eq!((change.stage, change.state, &change.start), (stage, T::Active, &None), "{stage} {reason}");
             let said = comment(Message::GateFailed { gate, reason: reason.clone() });
@@ -286,10 +286,78 @@ fn a_gate_without_a_rule_is_said_once() {
             assert!(matches!(later, Decision::Apply(c) if c.said == Some(newer.fingerprint)), "a new commit is said");
         }
     }
-    let said = at(S::Review, ended(R::Reviewer)).fails(FailReason::NotFound { file: "12-review.md".into() }).change();
+    let reviewer = |reason| at(S::Review, ended(R::Reviewer)).asked().fails(reason);
+    let said = reviewer(FailReason::NotFound { file: "12-review.md".into() }).change();
     let reason = FailReason::NoVerdict { file: "12-review.md".into(), detail: "none".into() };
-    let other = Given { said: said.said, ..at(S::Review, ended(R::Reviewer)).fails(reason) };
+    let other = Given { said: said.said, ..reviewer(reason) };
     assert!(matches!(other.decide(), Decision::Apply(_)), "a new reason is said");
+}
+
+#[test]
+fn a_verdict_that_cannot_be_read_is_asked_for_once() {
+    let rows = [(S::Review, R::Reviewer, "12-review.md"), (S::Testing, R::Tester, "13-test-report.md")];
+    for (stage, role, file) in rows {
+        let unread = FailReason::NoVerdict { file: file.into(), detail: "no line".into() };
+        let missing = FailReason::NotFound { file: file.into() };
+        for (reason, detail) in [(unread, "no line"), (missing, "the file is not there")] {
+            // Also of a role that has had its runs: its work is done.
+            let given = at(stage, ended(role)).fails(reason.clone()).runs(role, 3);
+            let change = given.change();
+            let brief = Brief::VerdictAsked { file: file.into(), detail: detail.into() };
+            assert_eq!((change.stage, change.state, change.start), (stage, T::Active, start(role, brief)), "{reason}");
+            assert_eq!(change.outward, [Outward::Pull], "{reason}: nobody is troubled");
+            let again = given.asked().change();
+            let asks = |start: Option<Start>| start.is_some_and(|s| matches!(s.brief, Brief::VerdictAsked { .. }));
+            assert!(!asks(again.start) && !again.outward.is_empty(), "{reason}: asked twice");
+            for trigger in [Trigger::Look, sees(ForgeEvent::Pushed)] {
+                let looked = at(stage, trigger).fails(reason.clone()).change();
+                assert!(!asks(looked.start), "{reason}: only the role's own end asks");
+            }
+        }
+    }
+    // The verdict was to go to the pull request, and there is none to go.
+    let owes = at(S::Review, ended(R::Reviewer)).gate(Some(Gate::ReviewApproved)).reviewer_account();
+    let owes = owes.finds(GateOutcome::Waiting(Waiting::Review));
+    assert!(matches!(owes.change().start, Some(Start { brief: Brief::VerdictAsked { .. }, .. })));
+    assert_eq!(owes.clone().asked().change().start, None);
+    assert_eq!(owes.writes(true).change().start, None);
+    for (stage, role) in [(S::Architecture, R::Architect), (S::Development, R::Developer)] {
+        let other = at(stage, ended(role)).fails(FailReason::NotFound { file: "x.md".into() }).change();
+        assert_eq!(other.start, None, "{role} gives no verdict");
+    }
+}
+
+#[test]
+fn refused_tools_are_told_where_the_gate_fails() {
+    let denied = vec![Denial { tool: "Bash".into(), count: 2 }];
+    let told = |given: Given| {
+        let given = Given {
+            history: History { ended: EndedRun { denied: denied.clone(), asked: true }, ..given.history.clone() },
+            ..given
+        };
+        match given.decide() {
+            Decision::Apply(change) => change
+                .outward
+                .iter()
+                .filter(|o| matches!(o, Outward::Comment(Message::DeniedTools { list }) if *list == denied))
+                .count(),
+            Decision::Nothing { .. } | Decision::TryAgain { .. } => 0,
+        }
+    };
+    let developer = || at(S::Development, ended(R::Developer));
+    assert_eq!(told(developer().fails(red())), 1);
+    assert_eq!(told(at(S::Analysis, ended(R::Analyst)).fails(missing("01-brd.md"))), 1);
+    assert_eq!(told(at(S::Review, ended(R::Reviewer)).fails(FailReason::NotFound { file: "12-review.md".into() })), 1);
+    assert_eq!(told(developer().finds(GateOutcome::Pass)), 0, "it did without");
+    assert_eq!(told(at(S::Development, Trigger::Look).fails(red())), 0, "no run ended");
+    assert!(
+        !developer()
+            .fails(red())
+            .change()
+            .outward
+            .iter()
+            .any(|o| matches!(o, Outward::Comment(Message::DeniedTools { .. })))
+    );
 }
 
 #[test]
@@ -367,7 +435,7 @@ fn where_the_reviewer_has_an_account_nobody_else_is_asked_for_a_review() {
     let people = comment(Message::Waiting { gate: Gate::ReviewApproved });
     let [status, ask] = asks_for_review();
     assert_eq!(waits().change().outward, [Outward::Pull, review, people.clone(), status.clone(), ask.clone()]);
-    let mut silent = waits().reviewer_account();
+    let mut silent = waits().reviewer_account().asked();
     silent.verdict = None;
     assert_eq!(silent.change().outward, [Outward::Pull, people, status, ask], "no verdict: a person must say it");
 }

@@ -10,11 +10,12 @@ mod rounds;
 
 use super::*;
 use crate::domain::effect::StatusState;
+use crate::domain::failure::Denial;
 use crate::domain::gate::{FailReason, Waiting};
 use crate::domain::messages::Message;
 use crate::domain::names::{BranchName, WorkItemKey};
 use crate::domain::pipeline::{Pipeline, Step};
-use crate::domain::task::Brief;
+use crate::domain::task::{Brief, EndedRun};
 
 const LOG: &str = "runs/7/log.jsonl";
 const HEAD: &str = "c0ffee";
@@ -99,6 +100,11 @@ impl Given {
     }
     fn runs(mut self, role: Role, n: u32) -> Given {
         self.history.runs.insert(role, n);
+        self
+    }
+    /// The run that ended was asked for its verdict only.
+    fn asked(mut self) -> Given {
+        self.history.ended.asked = true;
         self
     }
     fn busy(mut self) -> Given {

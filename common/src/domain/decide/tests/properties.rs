@@ -78,7 +78,7 @@ fn histories() -> impl Strategy<Value = History> {
     let runs = collection::btree_map(select(Role::ALL), 0u32..6, 0..6);
     // What is under way: nothing, a word, an agent's end, an agent job, a running agent.
     let said_at = option::of(select(S::ALL));
-    (runs, 0u8..5, said_at).prop_map(|(runs, under_way, said_at)| History {
+    (runs, 0u8..5, said_at, any::<bool>()).prop_map(|(runs, under_way, said_at, asked)| History {
         budget: None,
         runs,
         busy: under_way > 0,
@@ -86,6 +86,7 @@ fn histories() -> impl Strategy<Value = History> {
         agent_ahead: under_way > 2,
         agent_running: under_way > 3,
         said_at,
+        ended: EndedRun { asked, denied: Vec::new() },
     })
 }
 
