@@ -10,7 +10,7 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// Bytes that are read between two looks at the process.
 const READ_MAX: u64 = 4 << 20;
 /// Further behind than this, the reading goes on near the end.
-const BEHIND_MAX: u64 = 32 << 20;
+const BEHIND_MAX: u64 = 64 << 20;
 /// A line up to this long stays whole when the log is trimmed.
 const LINE_MAX: u64 = 64 << 20;
 
@@ -56,19 +56,26 @@ impl ResultTail {
         }
     }
 
-    fn take(&mut self, bytes: &[u8], now: Instant) {
-        for line in bytes.split_inclusive(|b| *b == b'\n') {
-            self.parser.feed(line);
-            let results = self.parser.summary().results;
-            if results != self.seen.0 {
-                self.seen = (results, now);
-                self.result = Some(self.line);
-            }
-            self.at += line.len() as u64;
-            if line.ends_with(b"\n") {
-                self.line = self.at;
-            }
+    /// Reads all that is there; what is too far behind is skipped.
+    pub fn catch_up(&mut self, size: u64, now: Instant) {
+        let mut before = None;
+        while self.at < size && before != Some(self.at) {
+            before = Some(self.at);
+            self.look(size, now);
         }
+    }
+
+    fn take(&mut self, bytes: &[u8], now: Instant) {
+        self.parser.feed(bytes);
+        let results = self.parser.summary().results;
+        if results != self.seen.0 {
+            // It begins here or later.
+            (self.seen, self.result) = ((results, now), Some(self.line));
+        }
+        if let Some(end) = bytes.iter().rposition(|b| *b == b'\n') {
+            self.line = self.at + end as u64 + 1;
+        }
+        self.at += bytes.len() as u64;
     }
 
     /// The agent has given its result and begun nothing since, as far as the log says.

@@ -84,8 +84,7 @@ pub(super) fn until_ended(
         let now = Instant::now();
         if status.is_some() || ending.as_ref().is_some_and(|e| now >= e.kill_at) {
             let reason = ending.map_or_else(|| reason_of_own_end(status, dir, signals), |e| e.reason);
-            watch.look_at_logs(now);
-            return Ended { reason, status, kept_from: watch.result.kept_from() };
+            return Ended { reason, status, kept_from: watch.kept_from(now) };
         }
         if signalled {
             reap_orphans(leader);
@@ -97,7 +96,7 @@ pub(super) fn until_ended(
             // It has ended since it was looked at: by itself, or because it was told what this process was told.
             if let Some(status) = status_of(leader) {
                 let reason = reason_of_own_end(Some(status), dir, signals);
-                return Ended { reason, status: Some(status), kept_from: watch.result.kept_from() };
+                return Ended { reason, status: Some(status), kept_from: watch.kept_from(now) };
             }
             stop::terminate(leader);
             ending = Some(Ending { reason, kill_at: now + span(spec.grace_s) });
@@ -120,6 +119,13 @@ fn reason_of_own_end(status: Option<Status>, dir: &RunDir, signals: &Signals) ->
 }
 
 impl Watch<'_> {
+    /// What of the log must stay, once all of it was read.
+    fn kept_from(&mut self, now: Instant) -> u64 {
+        let [log, _] = &self.logs;
+        self.result.catch_up(log.length(), now);
+        self.result.kept_from()
+    }
+
     fn look_at_logs(&mut self, now: Instant) {
         let mut fast = false;
         let [log, _] = &mut self.logs;
