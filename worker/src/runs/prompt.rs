@@ -284,7 +284,8 @@ mod tests {
                 for text in variants(block) {
                     let artifacts = std::collections::BTreeMap::from([(file.clone(), text.clone())]);
                     let head = "a".repeat(40).parse().unwrap();
-                    let evidence = Evidence { head, artifacts, tests: None, ci: None, pull: None, approved: false };
+                    let evidence =
+                        Evidence { head, artifacts, tests: None, ci: None, pull: None, forge: false, approved: false };
                     let outcome = judge(gate, &names, &evidence);
                     assert_eq!(outcome == GateOutcome::Pass, passes, "{role}: {text}\n{outcome}");
                     if !passes {

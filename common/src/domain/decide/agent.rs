@@ -82,6 +82,7 @@ impl Case<'_> {
     /// Starts the role again for its verdict alone, also where it has had its runs: it has done its work.
     fn ask_for_verdict(&self, role: Role, file: &str, detail: &str) -> Decision {
         let mut change = self.stay(format!("the {role} is asked for its verdict: {detail}"));
+        change.state = TaskState::Active;
         let brief = Brief::VerdictAsked { file: file.to_owned(), detail: detail.to_owned() };
         change.start = Some(Start { role, brief });
         Decision::Apply(Box::new(change))
