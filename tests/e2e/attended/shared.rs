@@ -13,7 +13,8 @@ const PLANT: &str = "cd ROOT/repos/acme/shop/mirror.git && \
 
 #[test]
 fn pipes_in_the_mirror_stop_neither_the_worker_nor_a_neighbour() {
-    let mut stack = Stack::builder().without_worker().start();
+    // One agent at a time: an agent's own git may well wait for what another one plants meanwhile.
+    let mut stack = Stack::builder().set("worker.max_concurrency", 1).without_worker().start();
     let root = stack.scene.root.to_string_lossy().into_owned();
     let plant = Deed::Shell(PLANT.replace("ROOT", &root));
     let last = |mut deeds: Vec<Deed>| {

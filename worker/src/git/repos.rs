@@ -13,7 +13,11 @@ use super::worktree::Site;
 use orch_common::domain::stage::CommitId;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+/// After this time, and then again, what a call may wait for is looked at.
+const LONG_CALL: Duration = Duration::from_secs(3);
 
 /// All repositories of one installation. Cheap to clone; every clone shares the locks and the memory.
 #[derive(Debug, Clone)]
@@ -97,13 +101,21 @@ impl Repos {
     /// there, too, and after it has ended.
     pub(super) async fn pin_all(&self, w: &Site) -> Result<(), GitError> {
         self.pin(&w.mirror, Some(&w.admin)).await?;
-        let (mirror, work) = (w.mirror.clone(), w.path.clone());
+        let site = w.clone();
         off_the_runtime(move || {
-            shared::put_refs_back(&mirror)?;
-            shared::clear_work(&work);
+            shared::put_site_back(&site)?;
+            shared::put_refs_back(&site.mirror)?;
+            shared::clear_work(&site.path);
             Ok(())
         })
         .await
+    }
+
+    /// For a call that takes long: it may wait for a pipe that was planted after the look. Removing it lets the call go.
+    async fn release(&self, mirror: &Path, admin: Option<&Path>) -> Result<(), GitError> {
+        self.pin(mirror, admin).await?;
+        let mirror = mirror.to_owned();
+        off_the_runtime(move || shared::put_refs_back(&mirror)).await
     }
 
     /// A call whose exit code the caller reads.
@@ -113,8 +125,15 @@ impl Repos {
         call: Call<'_>,
         cancel: &CancellationToken,
     ) -> Result<Output, GitError> {
-        self.pin(mirror, call.linked_dir()).await?;
-        let output = run(&self.settings, call, cancel).await?;
+        let admin = call.linked_dir().map(Path::to_owned);
+        self.pin(mirror, admin.as_deref()).await?;
+        let mut running = std::pin::pin!(run(&self.settings, call, cancel));
+        let output = loop {
+            tokio::select! {
+                output = &mut running => break output?,
+                () = tokio::time::sleep(LONG_CALL) => self.release(mirror, admin.as_deref()).await?,
+            }
+        };
         // Many an exit code is an answer; then nothing is said.
         if output.code != 0 && !output.stderr.is_empty() {
             self.note_failure(mirror, &output.error());

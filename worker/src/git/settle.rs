@@ -7,7 +7,6 @@ use super::error::GitError;
 use super::index_file;
 use super::refs;
 use super::repos::Repos;
-use super::shared;
 use super::worktree::Site;
 use crate::untrusted;
 use orch_common::domain::stage::CommitId;
@@ -19,7 +18,6 @@ impl Repos {
     /// was cut short, makes a broken index anew, brings HEAD back to the task's branch.
     pub(super) async fn settle(&self, w: &Site, cancel: &CancellationToken) -> Result<(), GitError> {
         self.pin_all(w).await?;
-        shared::put_head_back(&w.admin)?;
         remove_left_locks(w);
         self.mend_index(w, cancel).await?;
         self.settle_on_branch(w, cancel).await

@@ -7,6 +7,7 @@ use super::delete::delete;
 use super::error::GitError;
 use super::packed_refs;
 use super::special::{may_block, remove};
+use super::worktree::{READY, Site};
 use crate::untrusted;
 use rustix::fs::FileType;
 use std::io::Write;
@@ -120,13 +121,28 @@ pub(super) fn put_back_linked(admin: &Path) -> Result<(), GitError> {
     Ok(())
 }
 
-/// Without a HEAD git knows no repository. On which branch it was is known to who settles the worktree.
-pub(super) fn put_head_back(admin: &Path) -> Result<(), GitError> {
-    if !admin.is_dir() || admin.join("HEAD").symlink_metadata().is_ok() {
+/// What leads from a worktree that was finished to its task's branch, and from the mirror to its folder, where nobody can
+/// read it any more: the folder's content stays what it is. Another branch or commit in HEAD is the agent's word.
+pub(super) fn put_site_back(w: &Site) -> Result<(), GitError> {
+    if !untrusted::holds(&w.admin.join(READY), &w.branch) {
         return Ok(());
     }
-    tracing::warn!(worktree = %admin.display(), file = "HEAD", "removed by somebody; put back");
-    replace(admin, "HEAD", HEAD)
+    if !is_head(&w.admin.join("HEAD")) {
+        tracing::warn!(worktree = %w.admin.display(), file = "HEAD", "removed or garbled by somebody; put back");
+        replace(&w.admin, "HEAD", &format!("ref: {}\n", w.branch_ref()))?;
+    }
+    let folder = w.path.join(".git").display().to_string();
+    if !untrusted::holds(&w.admin.join("gitdir"), &folder) {
+        tracing::warn!(worktree = %w.admin.display(), file = "gitdir", "changed by somebody; put back");
+        replace(&w.admin, "gitdir", &format!("{folder}\n"))?;
+    }
+    Ok(())
+}
+
+fn is_head(path: &Path) -> bool {
+    let Ok(Some(bytes)) = untrusted::read(path, 1024) else { return false };
+    let text = bytes.trim_ascii_end();
+    text.starts_with(b"ref: refs/") || matches!(text.len(), 40 | 64) && text.iter().all(u8::is_ascii_hexdigit)
 }
 
 /// Refs and their logs, loose and packed.
@@ -173,6 +189,8 @@ fn remove_known(place: &Path, name: &str) -> Result<(), GitError> {
         return Ok(());
     }
     tracing::warn!(mirror = %place.display(), file = name, "put there by somebody; removed");
+    let parent = path.parent().unwrap_or(place);
+    told(parent, &remove(parent, false, &|found, kind, _| may_block(kind) && Some(found) == path.file_name()));
     delete(&path).map_err(|e| GitError::io(format!("removing {}", path.display()), e))
 }
 

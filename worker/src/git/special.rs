@@ -69,12 +69,21 @@ impl Sweep<'_> {
         let gone = if kind == FileType::Directory {
             delete(&path).is_ok()
         } else {
+            if kind == FileType::Fifo {
+                let_go(folder, name);
+            }
             unlinkat(folder, name, AtFlags::empty()).is_ok()
         };
         if gone {
             self.removed.push(path);
         }
     }
+}
+
+/// Who waits for the other end of a pipe has it for a moment, and then the end of the file.
+fn let_go(folder: &OwnedFd, name: &OsStr) {
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let _closed_again = openat(folder, name, flags, Mode::empty());
 }
 
 fn kind_of(about: &Stat) -> FileType {

@@ -82,7 +82,7 @@ impl Site {
 }
 
 /// Written last: its presence says that the folder was filled completely, its content for which branch.
-const READY: &str = "orch-ready";
+pub(super) const READY: &str = "orch-ready";
 
 impl Repos {
     /// The worktree of work item `key` on `branch`: the one that is there, or a new one at (in this order)

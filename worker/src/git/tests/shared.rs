@@ -131,3 +131,49 @@ async fn nothing_in_the_place_of_a_file_stops_a_neighbour() {
         publishes_unharmed(&w, &tree, n, &format!("{kind} as {file}")).await;
     }
 }
+
+/// What is in the folder stays there, to be committed; the task's branch is known without HEAD.
+#[tokio::test]
+async fn a_worktree_whose_way_to_its_branch_was_taken_keeps_its_work() {
+    for (n, (file, kind)) in
+        ["HEAD", "gitdir"].iter().flat_map(|f| ["pipe", "gone", "rubbish"].map(|k| (*f, k))).enumerate()
+    {
+        let (w, tree) = world().await;
+        write(&tree.path, "loose.txt", "uncommitted");
+        let path = w.mirror().join("worktrees/ET-1").join(file);
+        match kind {
+            "gone" => std::fs::remove_file(&path).unwrap(),
+            "rubbish" => std::fs::write(&path, "\0\0").unwrap(),
+            pipe => plant(&path, pipe),
+        }
+        let again = w.again("ET-1").await;
+        assert!(again.path.join("loose.txt").exists(), "{kind} as {file}");
+        publishes_unharmed(&w, &again, n, &format!("{kind} as {file}")).await;
+        assert_eq!(git(&w.forge(), &["show", "feature/ET-1:loose.txt"]), "uncommitted", "{kind} as {file}");
+    }
+}
+
+/// Planted after the look, in the middle of a call: that call is let go long before its limit, and the next one works.
+#[tokio::test]
+async fn a_call_that_waits_for_a_planted_pipe_is_let_go() {
+    let mut w = World::new();
+    let tree = w.worktree("ET-1").await;
+    // A git that is slow to begin: time to plant something.
+    let (program, pipe) = (w.dir.path().join("slow-git"), w.mirror().join("HEAD"));
+    let text = format!(
+        "#!/bin/sh\nif [ -e '{0}/slow' ]; then rm '{0}/slow' '{1}'; mkfifo '{1}'; fi\nexec git \"$@\"\n",
+        w.dir.path().display(),
+        pipe.display()
+    );
+    std::fs::write(&program, text).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    w.repos = Repos::open(&w.dir.path().join("repos"), GitSettings { program, ..GitSettings::default() }).unwrap();
+    std::fs::write(w.dir.path().join("slow"), "").unwrap();
+    let began = std::time::Instant::now();
+    let _let_go = w.repos.is_dirty(&tree, &w.cancel).await;
+    let _read = w.repos.fetch(REPO, &w.remote, &w.cancel).await;
+    assert!(began.elapsed() < Duration::from_secs(120), "{:?}", began.elapsed());
+    assert!(!w.dir.path().join("slow").exists(), "the pipe was planted");
+    write(&tree.path, "after.txt", TEXT);
+    w.commit(&tree).await.unwrap();
+}
