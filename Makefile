@@ -27,6 +27,7 @@ run: ## Both processes with your configuration
 	target/debug/orchctl up
 
 test: ## Every test of the workspace
+	tests/needs.sh
 	cargo test --workspace
 
 test-long: ## The whole crash matrix, random rounds and other tests of minutes

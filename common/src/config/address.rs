@@ -79,6 +79,34 @@ impl FromStr for GitRemote {
     }
 }
 
+/// A server that submodules may be cloned from: scheme, host and port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubmoduleHost(String);
+
+impl SubmoduleHost {
+    /// What a [`SubmoduleHost`] may be, for messages.
+    pub const ALLOWED: &'static str = "http://, https:// or ssh:// with a host and perhaps a port, and nothing else";
+
+    /// The text, as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for SubmoduleHost {
+    type Err = BadAddress;
+
+    fn from_str(text: &str) -> Result<Self, BadAddress> {
+        let refused = BadAddress(Self::ALLOWED);
+        let url = url::Url::parse(text).map_err(|_| refused.clone())?;
+        let known = matches!(url.scheme(), "http" | "https" | "ssh");
+        let plain = url.username().is_empty() && url.password().is_none();
+        let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
+        let host = url.host_str().is_some_and(|host| !host.is_empty() && !host.starts_with('-'));
+        if known && plain && bare && host { Ok(SubmoduleHost(text.to_owned())) } else { Err(refused) }
+    }
+}
+
 macro_rules! text_type {
     ($($name:ident),+) => { $(
         impl fmt::Display for $name {
@@ -100,11 +128,31 @@ macro_rules! text_type {
         }
     )+ };
 }
-text_type!(BaseUrl, GitRemote);
+text_type!(BaseUrl, GitRemote, SubmoduleHost);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_of_submodules_is_a_scheme_a_host_and_a_port() {
+        for good in ["https://git.example", "http://git.example:3000/", "ssh://git.example"] {
+            assert_eq!(good.parse::<SubmoduleHost>().unwrap().as_str(), good);
+        }
+        for bad in [
+            "git.example",
+            "file:///srv",
+            "ext::sh",
+            "https://",
+            "https://u@git.example",
+            "https://git.example/team",
+            "https://git.example?x",
+            "ssh://-oProxyCommand=x",
+            "",
+        ] {
+            assert!(bad.parse::<SubmoduleHost>().is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn base_urls_are_http_and_end_without_a_slash() {

@@ -1,7 +1,7 @@
 //! The shapes of `[[projects]]`: which Plane project belongs to which repository, and how work is done there.
 //! [`super::registry`] checks what types cannot say.
 
-use super::address::GitRemote;
+use super::address::{GitRemote, SubmoduleHost};
 use super::secret::Secret;
 use crate::domain::decide::MergePolicy;
 use crate::domain::gate::{ArtifactNames, Gate};
@@ -87,6 +87,9 @@ pub struct Project {
     /// Paths (prefixes, relative to the repository) that agents' commits may not touch.
     #[serde(default)]
     pub protected_paths: Vec<String>,
+    /// Where submodules may come from besides the project's own forge: `https://host`, `http://host:port`, `ssh://host`.
+    #[serde(default)]
+    pub submodule_hosts: Vec<SubmoduleHost>,
 }
 
 fn main_branch() -> String {

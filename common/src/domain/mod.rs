@@ -16,6 +16,7 @@ pub mod names;
 pub mod pipeline;
 pub mod price;
 pub mod stage;
+pub mod submodule;
 pub mod task;
 pub mod usage;
 pub mod words;

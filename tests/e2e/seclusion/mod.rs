@@ -3,4 +3,5 @@
 
 mod logs;
 mod paths;
+mod submodules;
 mod users;

@@ -46,7 +46,7 @@ struct Looked {
 #[derive(Debug, thiserror::Error)]
 enum LookError {
     #[error(transparent)]
-    Git(#[from] GitError),
+    Git(GitError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("{0}")]
@@ -54,8 +54,17 @@ enum LookError {
     /// The agent touched what only people may: nothing is published, the task waits for one.
     #[error("protected files are changed")]
     Protected(Vec<PathBuf>),
+    /// Something that only a person can mend keeps the work from being published.
+    #[error("{}", .0.name())]
+    Stopped(Box<Message>),
     #[error("the worker stops")]
     Stopping,
+}
+
+impl From<GitError> for LookError {
+    fn from(error: GitError) -> Self {
+        PublishError::from(error).into()
+    }
 }
 
 impl From<PublishError> for LookError {
@@ -63,6 +72,7 @@ impl From<PublishError> for LookError {
         match error {
             PublishError::Git(error) => LookError::Git(error),
             PublishError::Protected(paths) => LookError::Protected(paths),
+            PublishError::Stopped(message) => LookError::Stopped(message),
         }
     }
 }
@@ -92,6 +102,7 @@ async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
     let looked = match needs_finding(&facts(&task)?, &payload.trigger) && !is_outdated(&payload, &task) {
         true => match look(ctx, job, &task, &project, &policy, &payload.trigger).await {
             Err(LookError::Protected(paths)) => return refuse_protected(ctx, job, &task, &project, &paths).await,
+            Err(LookError::Stopped(message)) => return stop(ctx, job, &task, &project, *message).await,
             looked => Some(looked?),
         },
         false => match publish_unjudged(ctx, &task, &project, &payload.trigger).await {
@@ -143,16 +154,26 @@ async fn refuse_protected(
 ) -> Result<String, LookError> {
     let mut files: Vec<String> = paths.iter().take(NAMED).map(|path| on_one_line(path)).collect();
     files.extend((paths.len() > NAMED).then(|| format!("+{}", paths.len() - NAMED)));
-    let message = Message::ProtectedPaths { files };
+    stop(ctx, job, task, project, Message::ProtectedPaths { files }).await
+}
+
+/// Blocks the task with this message; ends the job with it. Nothing was published.
+async fn stop(
+    ctx: &Arc<Context>,
+    job: &Job,
+    task: &Task,
+    project: &Project,
+    message: Message,
+) -> Result<String, LookError> {
     let (inner, job, task, project) = (Arc::clone(ctx), job.clone(), task.clone(), project.clone());
     Ok(ctx
         .store
         .write(move |c| {
             let now = now_ms();
             submit_block(c, &inner, &project, &task, &message, job.id, now)?;
-            let note = "protected files are changed; nothing was published";
-            let end = JobEnd::Done { note: Some(note.into()) };
-            if jobs::finish(c, &job, &end, now)? { Ok(note.to_owned()) } else { Err(StoreError::LostOwnership) }
+            let note = format!("{}: nothing was published", message.name());
+            let end = JobEnd::Done { note: Some(note.clone()) };
+            if jobs::finish(c, &job, &end, now)? { Ok(note) } else { Err(StoreError::LostOwnership) }
         })
         .await?)
 }

@@ -14,3 +14,4 @@ pub mod submit;
 pub use payload::{AdvancePayload, AgentPayload};
 
 pub(crate) use objection::was_heard;
+pub use publish::needs_a_person;

@@ -2,12 +2,16 @@
 //! pushed. Every step may be repeated.
 
 use crate::context::Context;
-use crate::git::{GitError, Identity, Remote, Worktree};
+use crate::git::{GitError, Identity, LfsFault, Remote, SubmoduleRules, Worktree};
 use orch_common::config::Project;
+use orch_common::domain::messages::Message;
 use orch_common::domain::stage::{CommitId, Role};
 use orch_common::failpoint::{self, Point};
 use orch_common::store::tasks::Task;
 use std::path::PathBuf;
+
+/// LFS objects that are named to people.
+const NAMED: usize = 20;
 
 /// The task's branch as the forge has it now.
 pub(super) struct Published {
@@ -18,10 +22,52 @@ pub(super) struct Published {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PublishError {
     #[error(transparent)]
-    Git(#[from] GitError),
+    Git(GitError),
+    /// Why a person has to act before anything is published.
+    #[error("{}", .0.name())]
+    Stopped(Box<Message>),
     /// Files that only people may change, as the forge does not have them yet.
     #[error("{} protected file(s) are changed", .0.len())]
     Protected(Vec<PathBuf>),
+}
+
+impl From<GitError> for PublishError {
+    fn from(error: GitError) -> Self {
+        match needs_a_person(&error) {
+            Some(message) => PublishError::Stopped(Box::new(message)),
+            None => PublishError::Git(error),
+        }
+    }
+}
+
+/// What people are told of an error that only they can mend; the others go away by themselves, or are nobody's to know.
+pub fn needs_a_person(error: &GitError) -> Option<Message> {
+    match error {
+        GitError::Lfs(LfsFault::NoProgram { objects }) => Some(Message::LfsNoProgram { objects: *objects as u64 }),
+        GitError::Lfs(LfsFault::NoContent { oids }) => {
+            Some(Message::LfsNoContent { oids: oids.iter().take(NAMED).cloned().collect() })
+        }
+        GitError::Submodule(fault) => {
+            let (path, url) = (fault.path.clone(), fault.url.clone());
+            Some(Message::SubmoduleMissing { path, url, why: fault.why })
+        }
+        GitError::BadName { .. }
+        | GitError::NotFound { .. }
+        | GitError::AuthFailed { .. }
+        | GitError::Unavailable { .. }
+        | GitError::Conflict { .. }
+        | GitError::Diverged { .. }
+        | GitError::Rejected { .. }
+        | GitError::Declined { .. }
+        | GitError::InUse { .. }
+        | GitError::TooLarge { .. }
+        | GitError::Timeout { .. }
+        | GitError::NoSpace
+        | GitError::Corrupt { .. }
+        | GitError::Cancelled
+        | GitError::Io { .. }
+        | GitError::Other { .. } => None,
+    }
 }
 
 /// Brings the worktree and the forge's branch together. `role` worked there, if anybody did.
@@ -79,6 +125,12 @@ async fn bring_together(
     }
     // What is judged next is what the forge has: also commits of an agent that did not end well are published first.
     if worked || ctx.repos.has_unpublished(worktree, &project.default_branch, cancel).await? {
+        let rules = SubmoduleRules { remote, hosts: &project.submodule_hosts };
+        let missing = ctx.repos.unpublished_submodules(worktree, &project.default_branch, &rules, cancel).await?;
+        if let Some((path, url, commit)) = missing {
+            let message = Message::SubmoduleUnpublished { path, url, commit: commit.to_string() };
+            return Err(PublishError::Stopped(Box::new(message)));
+        }
         return Ok(ctx.repos.push(worktree, remote, cancel).await?.head);
     }
     Ok(ctx.repos.head(worktree, cancel).await?)

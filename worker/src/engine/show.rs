@@ -182,6 +182,9 @@ const fn concerns_the_pull(message: &Message) -> bool {
         | Message::AgentFailed { .. }
         | Message::AgentRefused { .. }
         | Message::ProtectedPaths { .. }
+        | Message::LfsNoProgram { .. }
+        | Message::LfsNoContent { .. }
+        | Message::SubmoduleUnpublished { .. }
         | Message::BudgetStop { .. }
         | Message::LoopStop { .. }
         | Message::Cancelled
@@ -205,6 +208,7 @@ const fn concerns_the_pull(message: &Message) -> bool {
         | Message::Resumed
         | Message::Refused { .. }
         | Message::BudgetUsedUp { .. }
+        | Message::SubmoduleMissing { .. }
         | Message::GateFailed { .. }
         | Message::JobFailed { .. }
         | Message::BreakerOpened { .. }

@@ -66,6 +66,19 @@ pub(super) fn restore(git_dir: &Path) -> Result<(), GitError> {
     replace(git_dir, "config", &wanted)
 }
 
+/// Writes the configuration of a submodule's repository in a folder of an agent, after that of the mirror that it came
+/// from: an agent can write there, and a call of ours follows.
+pub(super) fn write_module(git_dir: &Path, mirror: &Path) -> Result<(), GitError> {
+    restore(mirror)?;
+    let io = |e| GitError::io("writing a submodule's configuration", e);
+    match std::fs::remove_file(git_dir.join("commondir")) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(io(e)),
+        Ok(()) | Err(_) => {}
+    }
+    let text = std::fs::read_to_string(mirror.join("config")).map_err(io)?;
+    replace(git_dir, "config", &text.replace("\tbare = true\n", "\tbare = false\n"))
+}
+
 /// Puts a file of ours in its place, whatever is there.
 pub(super) fn replace(git_dir: &Path, name: &str, text: &str) -> Result<(), GitError> {
     let at = |e| GitError::io(format!("writing {}", git_dir.join(name).display()), e);

@@ -2,6 +2,7 @@
 //! English on its error stream (calls run with `LANG=C.UTF-8`), so this is the one place that reads that text.
 
 use orch_common::domain::stage::CommitId;
+use orch_common::domain::submodule::SubmoduleWhy;
 use std::io;
 
 /// A failed repository operation. Texts are cut, free of control characters and never hold a secret.
@@ -42,6 +43,12 @@ pub enum GitError {
     Timeout { seconds: u64 },
     #[error("no space left on the device")]
     NoSpace,
+    /// LFS content of the branch cannot reach the forge before a person acts; nothing was pushed.
+    #[error(transparent)]
+    Lfs(LfsFault),
+    /// A submodule cannot be had before a person acts.
+    #[error(transparent)]
+    Submodule(Box<SubmoduleFault>),
     /// The local mirror is damaged; the next `ensure_mirror` or `fetch` rebuilds it.
     #[error("the mirror is damaged: {tail}")]
     Corrupt { tail: String },
@@ -53,6 +60,28 @@ pub enum GitError {
     Io { what: String, source: io::Error },
     #[error("git failed: {tail}")]
     Other { tail: String },
+}
+
+/// Why LFS content is not at the forge. Commits and content are kept in the mirror.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LfsFault {
+    #[error(
+        "git-lfs is not installed where the worker runs, and {objects} LFS object(s) of the branch are to be uploaded"
+    )]
+    NoProgram { objects: usize },
+    #[error("the content of these LFS objects is neither here nor at the forge: {}", oids.join(", "))]
+    NoContent { oids: Vec<String> },
+}
+
+/// A submodule of the project that is not there, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("submodule {path} ({url}): {why}")]
+pub struct SubmoduleFault {
+    /// From the top of the repository, fit for a message.
+    pub path: String,
+    /// As the project names it, without a credential.
+    pub url: String,
+    pub why: SubmoduleWhy,
 }
 
 impl GitError {
@@ -75,6 +104,8 @@ impl GitError {
             | GitError::Diverged { .. }
             | GitError::Rejected { .. }
             | GitError::Declined { .. }
+            | GitError::Lfs(_)
+            | GitError::Submodule(_)
             | GitError::TooLarge { .. } => false,
         }
     }

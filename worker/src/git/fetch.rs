@@ -62,7 +62,7 @@ impl Repos {
         Ok(())
     }
 
-    async fn fetch_soundly(
+    pub(super) async fn fetch_soundly(
         &self,
         place: &Place,
         remote: &Remote,

@@ -39,6 +39,7 @@ impl Repos {
 
     async fn push_once(&self, w: &Site, remote: &Remote, cancel: &CancellationToken) -> Result<Pushed, GitError> {
         let head = self.head(w, cancel).await?;
+        self.send_lfs(&w.mirror, &head, remote, cancel).await?;
         let spec = format!("{head}:{}", w.branch_ref());
         let call = Call::bare(&w.mirror)
             .args(["push", "--porcelain", "--no-verify", "--no-signed", "--no-follow-tags"])

@@ -124,8 +124,29 @@ impl Repos {
         Ok(Refreshed::Replaced { from, to })
     }
 
-    /// Merges, or leaves everything as it was.
+    /// Merges, or leaves everything as it was. What only git's own conversions made different is not in the way.
     async fn merge(
+        &self,
+        w: &Site,
+        ours: &CommitId,
+        theirs: &CommitId,
+        how: &[&str],
+        cancel: &CancellationToken,
+    ) -> Result<(), GitError> {
+        open_change(w)?;
+        let mut done = self.merge_once(w, ours, theirs, how, cancel).await;
+        if matches!(&done, Err(GitError::Conflict { paths, .. }) if paths.is_empty()) {
+            let dirt = self.lift_dirt(w, cancel).await.unwrap_or_default();
+            if !dirt.is_empty() {
+                done = self.merge_once(w, ours, theirs, how, cancel).await;
+                self.write_back(w, dirt).await?;
+            }
+        }
+        close_change(w)?;
+        done
+    }
+
+    async fn merge_once(
         &self,
         w: &Site,
         ours: &CommitId,
@@ -135,10 +156,9 @@ impl Repos {
     ) -> Result<(), GitError> {
         let message = format!("Merge what the forge has on {}", w.branch);
         let call = w.call().args(["merge", "--quiet", "--no-edit", "--no-verify", "--no-stat", "--no-autostash"]);
-        open_change(w)?;
         let call = self.settings().committer.signs(call.args(how).args(["-m", &message, theirs.as_str()]));
         let output = match self.try_git(&w.mirror, call, cancel).await {
-            Ok(output) if output.code == 0 => return close_change(w),
+            Ok(output) if output.code == 0 => return Ok(()),
             Ok(output) => output,
             Err(e) => {
                 self.abort_merge(w).await?;
@@ -168,6 +188,6 @@ impl Repos {
         if w.admin.join("MERGE_HEAD").exists() {
             self.git(&w.mirror, w.call().args(["merge", "--abort"]), &never).await?;
         }
-        close_change(w)
+        Ok(())
     }
 }

@@ -62,6 +62,11 @@ impl Remote {
         &self.url
     }
 
+    /// The credential, for another remote of the same origin.
+    pub(super) fn auth(&self) -> Option<AuthHeader> {
+        self.auth.clone()
+    }
+
     /// The only transport that a call to this remote may use, whatever its answers point to.
     pub(super) fn scheme(&self) -> &str {
         &self.scheme

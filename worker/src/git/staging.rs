@@ -31,12 +31,14 @@ pub(super) struct Room {
     pub(super) work: PathBuf,
     /// Who owns both, if not the worker.
     pub(super) tenant: Option<Tenant>,
+    /// The worker's own repository of the project; LFS content goes into its store.
+    pub(super) mirror: PathBuf,
 }
 
 impl Room {
     /// The worker's own worktree; it need not be sound, only the mirror.
     pub(super) fn of(w: &Site) -> Room {
-        Room { git_dir: w.mirror.clone(), work: w.path.clone(), tenant: None }
+        Room { git_dir: w.mirror.clone(), work: w.path.clone(), tenant: None, mirror: w.mirror.clone() }
     }
 
     /// A call in it. Without an index that is named it uses the repository's.
@@ -140,8 +142,10 @@ impl Repos {
         tip: Option<&CommitId>,
         cancel: &CancellationToken,
     ) -> Result<(), GitError> {
-        let _ = (own, tip, cancel);
-        Ok(())
+        match tip {
+            Some(tip) => self.leave_dirt_out(own, tip, cancel).await,
+            None => Ok(()),
+        }
     }
 
     /// Makes the index of what lies in the folder.
@@ -201,9 +205,12 @@ impl Repos {
             spec.extend_from_slice(b"\0:(top,exclude,literal)");
             spec.extend_from_slice(&nested.path);
         }
-        let add = own.call().args(["add", "--all", "--ignore-errors"]).args(flags);
-        let add = add.args(["--pathspec-from-file=-", "--pathspec-file-nul"]).input(spec.clone());
-        let output = self.try_in(own.room, add, cancel).await?;
+        let add = || {
+            let add = own.call().args(["add", "--all", "--ignore-errors"]).args(flags);
+            add.args(["--pathspec-from-file=-", "--pathspec-file-nul"]).input(spec.clone())
+        };
+        let output = self.try_in(own.room, add(), cancel).await?;
+        let output = self.add_unconverted(own, output, &add, cancel).await?;
         if output.code == 0 {
             return Ok(Vec::new());
         }

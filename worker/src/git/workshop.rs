@@ -44,15 +44,25 @@ pub struct Workshop {
     /// The folder that agents work in.
     pub path: PathBuf,
     tenant: Tenant,
+    mirror: PathBuf,
 }
 
 impl Workshop {
-    fn git_dir(&self) -> PathBuf {
+    pub(super) fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    pub(super) fn git_dir(&self) -> PathBuf {
         self.path.join(".git")
     }
 
     pub(super) fn room(&self) -> Room {
-        Room { git_dir: self.git_dir(), work: self.path.clone(), tenant: Some(self.tenant.clone()) }
+        Room {
+            git_dir: self.git_dir(),
+            work: self.path.clone(),
+            tenant: Some(self.tenant.clone()),
+            mirror: self.mirror.clone(),
+        }
     }
 
     fn exists(&self) -> bool {
@@ -63,7 +73,8 @@ impl Workshop {
 impl Repos {
     /// The workshop of the worktree's task, there or not yet.
     pub fn workshop(&self, worktree: &Site, tenant: &Tenant) -> Result<Workshop, GitError> {
-        Ok(Workshop { path: self.workshop_path(&worktree.repo, &worktree.key)?, tenant: tenant.clone() })
+        let path = self.workshop_path(&worktree.repo, &worktree.key)?;
+        Ok(Workshop { path, tenant: tenant.clone(), mirror: worktree.mirror.clone() })
     }
 
     fn workshop_path(&self, repo: &str, key: &str) -> Result<PathBuf, GitError> {
@@ -184,6 +195,7 @@ impl Repos {
         self.do_inside(pack, cancel).await?;
         let copy = bundle.take()?;
         let theirs = self.take_in(worktree, copy.path(), cancel).await?;
+        self.adopt_lfs(&worktree.mirror, &theirs, &shop.git_dir(), cancel).await?;
         self.join_with(worktree, theirs, cancel).await
     }
 

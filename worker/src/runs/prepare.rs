@@ -10,7 +10,8 @@ use crate::clock::now_ms;
 use crate::context::Context;
 use crate::engine::AgentPayload;
 use crate::engine::apply::wants_agent;
-use crate::git::{GitError, Worktree};
+use crate::engine::needs_a_person;
+use crate::git::{GitError, SubmoduleRules, Worktree};
 use orch_common::config::Project;
 use orch_common::domain::messages::Message;
 use orch_common::domain::stage::Role;
@@ -67,7 +68,10 @@ impl From<GitError> for Refused {
         if matches!(error, GitError::Cancelled) {
             return Refused::Stopping;
         }
-        Refused::Failed { why: format!("the worktree could not be made: {error}") }
+        match needs_a_person(&error) {
+            Some(message) => Refused::Block { message },
+            None => Refused::Failed { why: format!("the worktree could not be made: {error}") },
+        }
     }
 }
 
@@ -203,12 +207,13 @@ async fn worktree(ctx: &Context, work: &Work, judges_anew: bool) -> Result<(Work
         let (role, names) = (work.payload.role, &work.project.artifacts);
         clear::old_verdicts(ctx, task, role, names, &worktree).await?;
     }
-    let Some(shop) = shop else {
-        let place = worktree.path.clone();
-        return Ok((worktree, place));
-    };
-    ctx.repos.furnish(&worktree, &task.base, &shop, cancel).await?;
-    Ok((worktree, shop.path))
+    if let Some(shop) = &shop {
+        ctx.repos.furnish(&worktree, &task.base, shop, cancel).await?;
+    }
+    let rules = SubmoduleRules { remote: &remote, hosts: &work.project.submodule_hosts };
+    ctx.repos.furnish_submodules(&worktree, shop.as_ref(), &rules, cancel).await?;
+    let place = shop.map_or_else(|| worktree.path.clone(), |shop| shop.path);
+    Ok((worktree, place))
 }
 
 async fn spec(

@@ -118,6 +118,31 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
          then write :retry: to go on, or :cancel: to give the task up.",
     ),
     (
+        "lfs_no_program",
+        "The task is blocked: {{ objects }} LFS object(s) of its branch cannot be uploaded, because git-lfs is not installed \
+         where the worker runs. The commits and the files are kept there, nothing of them was published.\n\n\
+         Install git-lfs there, then write :retry: to go on.",
+    ),
+    (
+        "lfs_no_content",
+        "The task is blocked: its branch has LFS pointers whose content is neither here nor at the forge: \
+         {{ oids | join(', ') }}. Nothing of it was published.\n\n\
+         Upload these objects (git lfs push --object-id) and write :retry: to go on, or write what to do instead and \
+         :retry:, or :cancel: to give the task up.",
+    ),
+    (
+        "submodule_missing",
+        "The task is blocked: the submodule {{ path }} ({{ url }}) cannot be had: {{ why }}. No agent was started.\n\n\
+         When the cause is gone, write :retry: to go on, or :cancel: to give the task up.",
+    ),
+    (
+        "submodule_unpublished",
+        "The task is blocked: its branch makes the submodule {{ path }} point to {{ commit }}, and {{ url }} has no such \
+         commit. Nothing of it was published.\n\n\
+         Push that commit to the submodule's repository and write :retry: to go on, or write what to do instead and \
+         :retry:, or :cancel: to give the task up.",
+    ),
+    (
         "job_failed",
         "Job {{ id }} ({{ kind }}) has failed for good:\n\n{{ error | fenced }}\n\n\
          Have a look with orchctl and retry it there.",

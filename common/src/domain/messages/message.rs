@@ -8,6 +8,7 @@ use crate::domain::gate::{FailReason, Gate, Waiting};
 use crate::domain::job::JobKind;
 use crate::domain::names::{BranchName, WorkItemKey};
 use crate::domain::stage::{Role, Stage};
+use crate::domain::submodule::SubmoduleWhy;
 use crate::domain::words::Command;
 use minijinja::Value;
 use std::collections::BTreeMap;
@@ -106,6 +107,14 @@ messages! {
     ProtectedPaths = "protected_paths" { files: Vec<String> },
     /// The model refused the task; the same words would be refused again.
     AgentRefused = "agent_refused" { role: Role, why: String },
+    /// Why a task is blocked whose LFS objects wait for a program.
+    LfsNoProgram = "lfs_no_program" { objects: u64 },
+    /// Why a task is blocked that has LFS pointers without content; `oids` are their names.
+    LfsNoContent = "lfs_no_content" { oids: Vec<String> },
+    /// Why a task is blocked before its agent starts: a submodule of the project cannot be had.
+    SubmoduleMissing = "submodule_missing" { path: String, url: String, why: SubmoduleWhy },
+    /// Why a task is blocked whose branch points to a commit that a submodule's remote has not.
+    SubmoduleUnpublished = "submodule_unpublished" { path: String, url: String, commit: String },
     /// A job used up its attempts.
     JobFailed = "job_failed" { kind: JobKind, id: i64, error: String },
     /// A budget is used up; the amounts are text with their unit ([`BudgetStop`] converts).

@@ -7,6 +7,7 @@ use crate::domain::gate::{FailReason, Gate, Waiting};
 use crate::domain::job::JobKind;
 use crate::domain::names::{BranchName, WorkItemKey};
 use crate::domain::stage::{Role, Stage};
+use crate::domain::submodule::SubmoduleWhy;
 use crate::domain::words::{Command, parse_comment};
 use minijinja::Value;
 
@@ -155,6 +156,44 @@ impl Shown for Stage {
     }
     fn sample() -> Value {
         Value::from("review")
+    }
+}
+
+impl Shown for SubmoduleWhy {
+    fn shown(&self, locale: Locale) -> Value {
+        Value::from(match (locale, self) {
+            (Locale::En, SubmoduleWhy::Host) => {
+                "it is not at the project's own forge; an operator can allow its host with submodule_hosts"
+            }
+            (Locale::En, SubmoduleWhy::Address) => "its address in .gitmodules is none that may be used",
+            (Locale::En, SubmoduleWhy::Path) => "its path in .gitmodules is none that may be used",
+            (Locale::En, SubmoduleWhy::Commit) => {
+                "the repository, or the commit that the project records, is not there or may not be read; push it, or \
+                 give the account the right to read it"
+            }
+            (Locale::En, SubmoduleWhy::Credentials) => {
+                "its server refuses the credentials; give the account the right to read it"
+            }
+            (Locale::En, SubmoduleWhy::Depth) => "submodules are nested too deep (5 levels are allowed)",
+            (Locale::En, SubmoduleWhy::Count) => "there are too many submodules (100 are allowed)",
+            (Locale::Ru, SubmoduleWhy::Host) => {
+                "он не на сервере проекта; оператор может разрешить его адрес настройкой submodule_hosts"
+            }
+            (Locale::Ru, SubmoduleWhy::Address) => "его адрес в .gitmodules недопустим",
+            (Locale::Ru, SubmoduleWhy::Path) => "его путь в .gitmodules недопустим",
+            (Locale::Ru, SubmoduleWhy::Commit) => {
+                "репозитория или записанного в проекте коммита там нет либо их нельзя прочитать; отправьте коммит или \
+                 дайте учётной записи право чтения"
+            }
+            (Locale::Ru, SubmoduleWhy::Credentials) => {
+                "его сервер не принимает учётные данные; дайте учётной записи право чтения"
+            }
+            (Locale::Ru, SubmoduleWhy::Depth) => "подмодули вложены слишком глубоко (допустимо 5 уровней)",
+            (Locale::Ru, SubmoduleWhy::Count) => "подмодулей слишком много (допустимо 100)",
+        })
+    }
+    fn sample() -> Value {
+        Value::from("text")
     }
 }
 

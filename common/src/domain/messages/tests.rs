@@ -5,6 +5,7 @@ use crate::domain::gate::{FailReason, Gate, Waiting};
 use crate::domain::job::JobKind;
 use crate::domain::names::WorkItemKey;
 use crate::domain::stage::{Role, Stage};
+use crate::domain::submodule::SubmoduleWhy;
 use crate::domain::words::{Command, parse_comment};
 use minijinja::Value;
 use proptest::prelude::*;
@@ -48,6 +49,10 @@ fn every(text: &str) -> Vec<Message> {
         Message::AgentFailed { role: Role::Developer, error: text.clone() },
         Message::ProtectedPaths { files: vec![text.clone()] },
         Message::AgentRefused { role: Role::Developer, why: text.clone() },
+        Message::LfsNoProgram { objects: 2 },
+        Message::LfsNoContent { oids: vec![text.clone()] },
+        Message::SubmoduleMissing { path: text.clone(), url: text.clone(), why: SubmoduleWhy::Host },
+        Message::SubmoduleUnpublished { path: text.clone(), url: text.clone(), commit: text.clone() },
         Message::JobFailed { kind: JobKind::Effect, id: 4711, error: text.clone() },
         Message::BudgetStop {
             which: Limit::TaskUsd,

@@ -1,15 +1,19 @@
 //! The whole module against real repositories: a bare one stands for the forge, a clone for a person.
 
 mod checkout;
+mod dirt;
 mod folder;
 mod fresh;
 mod hostile;
 mod leftovers;
+mod lfs;
+mod lfs_server;
 mod mirror;
 mod publish;
 mod reading;
 mod shared;
 mod tree;
+mod submodules;
 mod workshop;
 mod worktree;
 pub mod world;

@@ -36,20 +36,20 @@ fn as_tenant(tenant: &Tenant, dir: &Path, line: &str) -> (bool, String) {
     (output.status.success(), String::from_utf8_lossy(&said).trim().to_owned())
 }
 
-fn does(tenant: &Tenant, dir: &Path, line: &str) -> String {
+pub fn does(tenant: &Tenant, dir: &Path, line: &str) -> String {
     let (ok, said) = as_tenant(tenant, dir, line);
     assert!(ok, "{line}: {said}");
     said
 }
 
-async fn furnished(w: &World, tenant: &Tenant, key: &str) -> (Worktree, Workshop) {
+pub async fn furnished(w: &World, tenant: &Tenant, key: &str) -> (Worktree, Workshop) {
     let worktree = w.worktree(key).await;
     let shop = w.repos.workshop(&worktree, tenant).unwrap();
     w.repos.furnish(&worktree, "main", &shop, &w.cancel).await.unwrap();
     (worktree, shop)
 }
 
-async fn collect(w: &World, worktree: &Worktree, shop: &Workshop) -> Result<(), GitError> {
+pub async fn collect(w: &World, worktree: &Worktree, shop: &Workshop) -> Result<(), GitError> {
     w.repos.collect(worktree, shop, Some(("the rest", &agent())), &w.cancel).await
 }
 
