@@ -44,6 +44,7 @@ mod shared;
 mod special;
 mod staging;
 mod submodule_address;
+mod submodule_list;
 mod submodules;
 mod tidy;
 mod workshop;
