@@ -4,7 +4,7 @@ use super::run::end_interrupted;
 use super::{Cancelled, TestCommand, TestLimits, TestRun, forge, read_artifacts, run_tests};
 use crate::clock::now_ms;
 use crate::context::Context;
-use crate::git::{Checkout, GitError, Judged};
+use crate::git::{Checkout, GitError, Judged, SubmoduleFolder, SubmoduleRules};
 use orch_common::config::{CommandLine, Project};
 use orch_common::domain::gate::{Evidence, Gate, TestEnd, TestEvidence};
 use orch_common::domain::stage::CommitId;
@@ -75,6 +75,11 @@ impl Look<'_> {
         end_interrupted(&checkout.path).await;
         let judged = Judged { commit: self.head, branch: &task.branch, base: &task.base };
         repos.check_out_for_tests(&checkout, judged, &self.project.test_caches, &self.ctx.stopping).await?;
+        let remote = self.ctx.remote(self.project)?;
+        let rules = SubmoduleRules { remote: &remote, hosts: &self.project.submodule_hosts };
+        let git_dir = checkout.path.join(".git");
+        let into = SubmoduleFolder { folder: &checkout.path, git_dir: &git_dir, tenant: self.ctx.tenant.as_ref() };
+        repos.submodules_into(&task.repo, self.head, &rules, &into, &self.ctx.stopping).await?;
         Ok(checkout)
     }
 

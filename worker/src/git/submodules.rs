@@ -233,7 +233,7 @@ impl Repos {
         if at.code == 0 && at.line() == module.commit.as_str() {
             return Ok(());
         }
-        self.hand_over(module, into, &call, cancel).await?;
+        self.hand_module_over(module, into, &call, cancel).await?;
         if at.code == 0 {
             // Commits of an agent, if they are some, are not lost with the head.
             let name = format!("refs/orch/left/{}", at.line());
@@ -274,7 +274,7 @@ impl Repos {
     }
 
     /// Copies the commit and its history from the mirror into the submodule's repository.
-    async fn hand_over<'a>(
+    async fn hand_module_over<'a>(
         &self,
         module: &Module,
         into: &SubmoduleFolder<'_>,
@@ -285,11 +285,11 @@ impl Repos {
         let bundle = into.tenant.map(|tenant| Handover::new(self.root(), tenant, false)).transpose()?;
         let source = match &bundle {
             Some(bundle) => {
-                let pack = Call::bare(&module.mirror).args(["bundle", "create", "--quiet"]).args([bundle.path()]);
+                let pack = Call::bare(&module.mirror).args(["bundle", "create", "--quiet"]).args([bundle.file()]);
                 let pack = pack.args([&name]).within(self.settings().network_timeout);
                 self.git(&module.mirror, pack, cancel).await?;
                 bundle.give()?;
-                bundle.path()
+                bundle.file()
             }
             None => &module.mirror,
         };

@@ -132,7 +132,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ),
     (
         "submodule_missing",
-        "The task is blocked: the submodule {{ path }} ({{ url }}) cannot be had: {{ why }}. No agent was started.\n\n\
+        "The task is blocked: the submodule {{ path }} ({{ url }}) cannot be had: {{ why }}. Neither an agent nor the tests are started without it.\n\n\
          When the cause is gone, write :retry: to go on, or :cancel: to give the task up.",
     ),
     (
