@@ -127,25 +127,14 @@ impl Repos {
     ) -> Result<Staged, GitError> {
         let own = Own { room, index: room.git_dir.join(format!("orch-index-{key}")), depth: 0 };
         let notes = self.fill(&own, tip, Some(key), cancel).await?;
-        self.before_tree(&own, tip, cancel).await?;
+        if let Some(tip) = tip {
+            self.leave_dirt_out(&own, tip, cancel).await?;
+        }
         let tree = self.do_in(room, own.call().args(["write-tree"]), cancel).await?.line();
         if notes != Notes::default() {
             tracing::info!(key, ?notes, "the folder holds more than files");
         }
         Ok(Staged { tree, notes, index: own.index })
-    }
-
-    /// Between staging and the tree: what our own checkout changed in the folder is taken out of the index again.
-    async fn before_tree(
-        &self,
-        own: &Own<'_>,
-        tip: Option<&CommitId>,
-        cancel: &CancellationToken,
-    ) -> Result<(), GitError> {
-        match tip {
-            Some(tip) => self.leave_dirt_out(own, tip, cancel).await,
-            None => Ok(()),
-        }
     }
 
     /// Makes the index of what lies in the folder.
