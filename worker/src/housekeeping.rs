@@ -2,8 +2,11 @@
 
 use crate::clock::now_ms;
 use crate::context::Context;
+use crate::git::GitError;
+use crate::runs::leftovers::before_removal;
+use orch_common::store::StoreError;
 use orch_common::store::retention::prune_step;
-use orch_common::store::{StoreError, tasks};
+use orch_common::store::tasks::{self, Task};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,10 +94,7 @@ async fn prune_worktrees(ctx: &Context) -> Result<(), StoreError> {
     let before = now_ms() - i64::from(ctx.config.retention.logs_days) * DAY_MS;
     let old = ctx.store.read(move |c| tasks::finished_before(c, before, 50)).await?;
     for task in old {
-        let removed = match ctx.repos.remove_worktree(&task.repo, &task.key, &ctx.stopping).await {
-            Ok(()) => ctx.repos.remove_workshop(&task.repo, &task.key).await,
-            Err(error) => Err(error),
-        };
+        let removed = remove_folders(ctx, &task).await;
         match removed {
             Ok(()) => {
                 let (id, now) = (task.id, now_ms());
@@ -104,4 +104,11 @@ async fn prune_worktrees(ctx: &Context) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// What is in them and nowhere else is kept first; a folder that cannot be looked through stays.
+async fn remove_folders(ctx: &Context, task: &Task) -> Result<(), GitError> {
+    before_removal(ctx, task).await?;
+    ctx.repos.remove_worktree(&task.repo, &task.key, &ctx.stopping).await?;
+    ctx.repos.remove_workshop(&task.repo, &task.key).await
 }

@@ -4,12 +4,14 @@
 
 mod catalogue;
 mod en;
+mod left;
 mod markup;
 mod message;
 mod ru;
 mod shown;
 
 pub use catalogue::{BadTemplate, Catalogue};
+pub use left::in_english as leftover_in_words;
 pub use markup::{to_html, to_markdown, to_telegram_html};
 pub use message::Message;
 pub use shown::Moment;

@@ -11,6 +11,7 @@ pub mod follow;
 pub mod front_matter;
 pub mod gate;
 pub mod job;
+pub mod leftover;
 pub mod messages;
 pub mod names;
 pub mod pipeline;

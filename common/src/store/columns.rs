@@ -3,6 +3,7 @@
 use crate::domain::effect::Destination;
 use crate::domain::gate::Gate;
 use crate::domain::job::{JobKind, JobStatus};
+use crate::domain::leftover::LeftKind;
 use crate::domain::stage::{Role, Stage, TaskState};
 use diesel::backend::Backend;
 use diesel::deserialize::{FromSql, Queryable, Result as FromResult};
@@ -45,4 +46,4 @@ macro_rules! text_column {
     )+ };
 }
 
-text_column!(Stage, Role, TaskState, JobKind, JobStatus, Gate, Destination);
+text_column!(Stage, Role, TaskState, JobKind, JobStatus, Gate, Destination, LeftKind);

@@ -12,6 +12,7 @@ mod error;
 pub mod gates;
 pub mod heard;
 pub mod jobs;
+pub mod leftovers;
 mod migrate;
 pub mod payload;
 mod prepared;

@@ -158,6 +158,20 @@ diesel::table! {
 }
 
 diesel::table! {
+    leftovers (id) {
+        id -> BigInt,
+        task_id -> BigInt,
+        run_id -> Nullable<Text>,
+        kind -> Text,
+        name -> Text,
+        kept -> Nullable<Text>,
+        commit_id -> Text,
+        at -> BigInt,
+        told -> Bool,
+    }
+}
+
+diesel::table! {
     transitions (id) {
         id -> BigInt,
         task_id -> BigInt,

@@ -210,6 +210,11 @@ pub fn compare_and_move(conn: &mut Conn, seen: &Task, to: &Move, now: i64) -> Re
     Ok(changed == 1)
 }
 
+/// The branches of a repository's other tasks, whatever became of them.
+pub fn other_branches(conn: &mut Conn, repo: &str, task: i64) -> Result<Vec<String>, StoreError> {
+    Ok(tasks::table.filter(tasks::repo.eq(repo).and(tasks::id.ne(task))).select(tasks::branch).load(conn)?)
+}
+
 /// Tasks that ended before a time (ms) and whose worktree may still be there, oldest first.
 pub fn finished_before(conn: &mut Conn, before: i64, limit: i64) -> Result<Vec<Task>, StoreError> {
     Ok(tasks::table

@@ -4,6 +4,7 @@
 mod forge;
 mod happy;
 mod human;
+mod leftovers;
 mod rework;
 mod rounds;
 mod rules;

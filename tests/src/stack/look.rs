@@ -41,6 +41,7 @@ const KINDS: &[(&str, &str)] = &[
     ("The task waits at", "waiting"),
     ("was refused tools", "denied tools"),
     ("The task is blocked", "blocked"),
+    ("left things beside its work", "left"),
     ("has failed for good", "job failed"),
     ("is done:", "done"),
     ("keeps failing", "breaker opened"),

@@ -3,6 +3,7 @@
 
 use crate::context::Context;
 use crate::git::{GitError, Identity, LfsFault, Remote, SubmoduleRules, Worktree};
+use crate::runs::leftovers::after_look;
 use orch_common::config::Project;
 use orch_common::domain::messages::Message;
 use orch_common::domain::stage::{CommitId, Role};
@@ -87,7 +88,10 @@ pub(super) async fn publish(
         take_work(ctx, &worktree, task, role).await?;
         failpoint::here(Point::AdvanceWorkCommitted);
     }
-    let head = bring_together(ctx, &worktree, &remote, project, role.is_some()).await?;
+    let brought = bring_together(ctx, &worktree, &remote, project, role.is_some()).await;
+    // Whatever was in the way and had to be kept is told, also where nothing could be published.
+    after_look(ctx, task).await?;
+    let head = brought?;
     Ok(Published { head })
 }
 

@@ -219,6 +219,7 @@ const fn concerns_the_pull(message: &Message) -> bool {
         | Message::TaskDone { .. }
         | Message::PullBody { .. }
         | Message::CommandsElsewhere { .. }
+        | Message::Leftovers { .. }
         | Message::DeniedTools { .. } => false,
     }
 }

@@ -7,9 +7,11 @@
 //! Layout under [`Repos`]' root: `<owner>/<name>/mirror.git` (branches of the forge under
 //! `refs/remotes/origin/`, the tasks' own under `refs/heads/`), `<owner>/<name>/work/<KEY>`,
 //! `<owner>/<name>/lock`; where the tests run, `.tests/<owner>/<name>/<KEY>`; where agents have a user of their own,
-//! `.agents/<owner>/<name>/<KEY>`. Refs of our own: `refs/orch/preserved/<KEY>` (work saved before a folder was
-//! rebuilt) and `refs/orch/synced/<KEY>` (where the task's branch and the forge last agreed).
+//! `.agents/<owner>/<name>/<KEY>`. Refs of our own: `refs/orch/preserved/<KEY>/<n>` (what agents left beside the branch)
+//! and `refs/orch/synced/<KEY>` (where the task's branch and the forge last agreed).
 
+mod account;
+mod adopt;
 mod caches;
 mod call;
 mod check;
@@ -41,8 +43,10 @@ mod repos;
 mod round;
 mod settle;
 mod shared;
+mod shop_account;
 mod special;
 mod staging;
+mod stray;
 mod submodule_address;
 mod submodule_list;
 mod submodules;
@@ -53,6 +57,7 @@ mod worktree;
 #[cfg(test)]
 mod tests;
 
+pub use account::Ended;
 pub use checkout::{Checkout, Judged};
 pub use command::GitSettings;
 pub use commit::Identity;

@@ -79,6 +79,11 @@ impl Repos {
         Ok(Place { mirror: home.join("mirror.git"), home })
     }
 
+    /// The folder of a repository's mirror, for people.
+    pub fn shown_path(&self, repo: &str) -> String {
+        self.place(repo).map_or_else(|_| repo.to_owned(), |place| place.mirror.display().to_string())
+    }
+
     /// Waits for the repository's lock.
     pub(super) async fn lock(&self, place: &Place, cancel: &CancellationToken) -> Result<RepoLock, GitError> {
         let work = place.home.join("work");

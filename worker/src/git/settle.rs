@@ -7,7 +7,8 @@ use super::error::GitError;
 use super::index_file;
 use super::refs;
 use super::repos::Repos;
-use super::worktree::Site;
+use super::workshop::Workshop;
+use super::worktree::{Site, Worktree};
 use crate::untrusted;
 use orch_common::domain::stage::CommitId;
 use std::path::PathBuf;
@@ -54,6 +55,29 @@ impl Repos {
         let files = w.call().args(["reset", "--hard", "--quiet", "--no-recurse-submodules"]);
         self.git(&w.mirror, files, cancel).await?;
         close_change(w)
+    }
+
+    /// Puts the folder back to the branch's head: what lay there uncommitted has been accounted for. Ignored files stay.
+    pub async fn put_aside(
+        &self,
+        worktree: &Worktree,
+        shop: Option<&Workshop>,
+        cancel: &CancellationToken,
+    ) -> Result<(), GitError> {
+        match shop {
+            Some(shop) if shop.is_whole() => {
+                let room = shop.room();
+                self.do_in(&room, room.call().args(["reset", "--hard", "--quiet"]), cancel).await?;
+                self.do_in(&room, room.call().args(["clean", "-ffdq"]), cancel).await.map(drop)
+            }
+            Some(_) => Ok(()),
+            None => {
+                open_change(worktree)?;
+                remove_left_locks(worktree);
+                self.mend_index(worktree, cancel).await?;
+                self.put_back(worktree, cancel).await
+            }
+        }
     }
 
     async fn put_back(&self, w: &Site, cancel: &CancellationToken) -> Result<(), GitError> {

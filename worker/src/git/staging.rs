@@ -137,6 +137,24 @@ impl Repos {
         Ok(Staged { tree, notes, index: own.index })
     }
 
+    /// Replaces the index of `git_dir` by one that says what `tip` has, with no flag of anybody's.
+    pub(super) async fn make_index(
+        &self,
+        room: &Room,
+        tip: &CommitId,
+        key: &str,
+        git_dir: &Path,
+        cancel: &CancellationToken,
+    ) -> Result<(), GitError> {
+        let own = Own { room, index: room.git_dir.join(format!("orch-index-{key}")), depth: 0 };
+        remove_index(&own.index)?;
+        self.do_in(room, own.call().args(["read-tree", tip.as_str()]), cancel).await?;
+        // Its exit code only says that files differ.
+        self.try_in(room, own.call().args(["update-index", "-q", "--refresh"]), cancel).await?;
+        let made = Staged { tree: String::new(), notes: Notes::default(), index: own.index };
+        made.becomes_index_of(git_dir)
+    }
+
     /// Makes the index of what lies in the folder.
     async fn fill(
         &self,

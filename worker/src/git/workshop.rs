@@ -9,11 +9,13 @@ use super::command::{Output, run, run_ok};
 use super::commit::Identity;
 use super::delete::delete_tree;
 use super::error::GitError;
+use super::nested::has_files;
 use super::repos::{Place, Repos, commit_id, off_the_runtime};
 use super::shared;
 use super::special::{may_block, remove};
 use super::staging::Room;
 use super::worktree::{Site, Worktree};
+use orch_common::domain::leftover::LeftKind;
 use orch_common::domain::stage::CommitId;
 use rustix::fs::{AtFlags, Mode, OFlags, open, unlinkat};
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
@@ -48,12 +50,25 @@ pub struct Workshop {
 }
 
 impl Workshop {
+    pub(super) fn git_dir(&self) -> PathBuf {
+        self.path.join(".git")
+    }
+
     pub(super) fn tenant(&self) -> &Tenant {
         &self.tenant
     }
 
-    pub(super) fn git_dir(&self) -> PathBuf {
-        self.path.join(".git")
+    /// A free name beside it, in a folder of ours.
+    pub(super) fn aside(&self) -> Result<PathBuf, GitError> {
+        let names = (1..10_000).map(|n| self.path.with_extension(format!("lost-{n}")));
+        let free = names.into_iter().find(|path| path.symlink_metadata().is_err());
+        free.ok_or_else(|| GitError::Other { tail: "too many repositories were set aside".into() })
+    }
+
+    /// Whether it is a repository that we made.
+    pub(super) fn is_whole(&self) -> bool {
+        let origin = self.git_dir().join("orch-workshop").symlink_metadata();
+        self.git_dir().symlink_metadata().is_ok_and(|about| about.is_dir()) && self.exists() && origin.is_ok()
     }
 
     pub(super) fn room(&self) -> Room {
@@ -77,7 +92,7 @@ impl Repos {
         Ok(Workshop { path, tenant: tenant.clone(), mirror: worktree.mirror.clone() })
     }
 
-    fn workshop_path(&self, repo: &str, key: &str) -> Result<PathBuf, GitError> {
+    pub(super) fn workshop_path(&self, repo: &str, key: &str) -> Result<PathBuf, GitError> {
         let (owner, name) = check::repo(repo)?;
         Ok(self.root().join(FOLDER).join(owner).join(name).join(check::key(key)?))
     }
@@ -109,28 +124,53 @@ impl Repos {
         cancel: &CancellationToken,
     ) -> Result<(), GitError> {
         self.close_to_others(&worktree.repo, &shop.path)?;
-        if !shop.exists() {
+        if !shop.is_whole() && has_files(&shop.path) {
+            self.mend_workshop(worktree, base, shop, &mut Vec::new(), cancel).await?;
+        } else if !shop.is_whole() {
             delete_tree(&shop.path).await?;
             self.make(worktree, shop, cancel).await?;
         }
         tidy(shop).await?;
+        self.bring_in(worktree, base, shop, cancel).await?;
+        self.check_out(worktree, shop, cancel).await
+    }
+
+    /// The branch and its base as the mirror has them.
+    pub(super) async fn bring_in(
+        &self,
+        worktree: &Site,
+        base: &str,
+        shop: &Workshop,
+        cancel: &CancellationToken,
+    ) -> Result<(), GitError> {
         let bundle = Handover::new(self.root(), &shop.tenant, false)?;
         let names = [worktree.branch_ref(), format!("refs/remotes/origin/{}", check::branch(base)?)];
         let pack = Call::bare(&worktree.mirror).args(["bundle", "create", "--quiet"]).args([&bundle.file]).args(&names);
+        let kept = format!("{}/*", worktree.preserved_ref());
+        let pack = pack.args([format!("--glob={kept}")]);
         self.git(&worktree.mirror, pack.within(self.settings().network_timeout), cancel).await?;
         bundle.give()?;
         let take = |from: &str, to: &str| format!("+{from}:refs/remotes/origin/{to}");
-        let specs = [take(&names[0], &worktree.branch), take(&names[1], base)];
+        let specs = [take(&names[0], &worktree.branch), take(&names[1], base), format!("+{kept}:{kept}")];
         let fetch = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--"];
         let fetch = self.inside(shop).args(fetch).args([&bundle.file]).args(&specs);
-        self.do_inside(fetch.env("GIT_ALLOW_PROTOCOL", "file"), cancel).await?;
-        self.check_out(worktree, shop, cancel).await
+        self.do_inside(fetch.env("GIT_ALLOW_PROTOCOL", "file"), cancel).await.map(drop)
     }
 
     async fn make(&self, worktree: &Site, shop: &Workshop, cancel: &CancellationToken) -> Result<(), GitError> {
         let io = |e| GitError::io(format!("making {}", shop.path.display()), e);
         DirBuilder::new().mode(0o700).create(&shop.path).map_err(io)?;
         chown(&shop.path, Some(shop.tenant.uid), Some(shop.tenant.gid)).map_err(io)?;
+        self.init(worktree, shop, cancel).await
+    }
+
+    /// An empty repository around whatever lies in the folder, with a mark that says whose it is.
+    pub(super) async fn init(
+        &self,
+        worktree: &Site,
+        shop: &Workshop,
+        cancel: &CancellationToken,
+    ) -> Result<(), GitError> {
         let format = self.git(
             &worktree.mirror,
             Call::bare(&worktree.mirror).args(["rev-parse", "--show-object-format"]),
@@ -139,7 +179,9 @@ impl Repos {
         let format = format!("--object-format={}", format.await?.line());
         let init = Call::bare(&shop.path).owned_by(&shop.tenant).without_env("GIT_DIR");
         let init = init.args(["init", "--quiet", "--template=", &format, "--initial-branch", &worktree.branch]);
-        self.do_inside(init, cancel).await.map(drop)
+        self.do_inside(init, cancel).await?;
+        let mark = self.inside(shop).args(["config", "--file", ".git/orch-workshop", "orch.key", &worktree.key]);
+        self.do_inside(mark, cancel).await.map(drop)
     }
 
     /// Goes to the mirror's head without touching uncommitted work, or puts that aside.
@@ -195,22 +237,36 @@ impl Repos {
         self.do_inside(pack, cancel).await?;
         let copy = bundle.take()?;
         let theirs = self.take_in(worktree, copy.path(), cancel).await?;
-        self.adopt_lfs(&worktree.mirror, &theirs, &shop.git_dir(), cancel).await?;
-        self.join_with(worktree, theirs, cancel).await
+        if self.is_related(worktree, &theirs, cancel).await? {
+            self.adopt_lfs(&worktree.mirror, &theirs, &shop.git_dir(), cancel).await?;
+            return self.join_with(worktree, theirs, cancel).await;
+        }
+        self.keep(worktree, LeftKind::Head, &format!("at {}", theirs.short()), &theirs, cancel).await.map(drop)
     }
 
     /// The objects are checked one by one on their way in: nobody vouches for who packed them.
     async fn take_in(&self, w: &Site, bundle: &Path, cancel: &CancellationToken) -> Result<CommitId, GitError> {
-        let incoming = format!("refs/orch/incoming/{}", w.key);
+        let incoming = format!("refs/orch/incoming/{}/HEAD", w.key);
+        self.unpack(w, bundle, &format!("+HEAD:{incoming}"), cancel).await?;
+        let found = self.resolve(&w.mirror, &incoming, cancel).await?;
+        self.drop_incoming(w, cancel).await?;
+        found.ok_or(GitError::NotFound { what: incoming })
+    }
+
+    pub(super) async fn unpack(
+        &self,
+        w: &Site,
+        bundle: &Path,
+        spec: &str,
+        cancel: &CancellationToken,
+    ) -> Result<(), GitError> {
         let fetch = Call::bare(&w.mirror)
             .args(["-c", "fetch.fsckObjects=true"])
             .args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--"])
-            .args([bundle.as_os_str(), format!("+HEAD:{incoming}").as_ref()])
+            .args([bundle.as_os_str(), spec.as_ref()])
             .env("GIT_ALLOW_PROTOCOL", "file")
             .within(self.settings().network_timeout);
-        self.git(&w.mirror, fetch, cancel).await?;
-        let found = self.resolve(&w.mirror, &incoming, cancel).await?;
-        found.ok_or(GitError::NotFound { what: incoming })
+        self.git(&w.mirror, fetch, cancel).await.map(drop)
     }
 
     async fn commit_inside(
@@ -266,7 +322,7 @@ impl Repos {
 
 /// A killed git leaves its locks; only the one agent could hold them, and that has ended. No link is followed on the
 /// way to them.
-async fn tidy(shop: &Workshop) -> Result<(), GitError> {
+pub(super) async fn tidy(shop: &Workshop) -> Result<(), GitError> {
     let shop = shop.clone();
     off_the_runtime(move || {
         tidy_now(&shop);
@@ -325,7 +381,7 @@ impl Handover {
     }
 
     /// A copy of ours: the tenant can no longer change it, nor could it have been a link to somebody else's file.
-    fn take(&self) -> Result<tempfile::NamedTempFile, GitError> {
+    pub(super) fn take(&self) -> Result<tempfile::NamedTempFile, GitError> {
         let io = |e| GitError::io("taking a bundle over", e);
         let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
         let from = OpenOptions::new().read(true).custom_flags(flags).open(&self.file).map_err(io)?;

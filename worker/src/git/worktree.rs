@@ -6,12 +6,14 @@ use super::call::Call;
 use super::check;
 use super::delete::delete_tree;
 use super::error::GitError;
+use super::nested::has_files;
 use super::refs;
 use super::repos::{Place, Repos, commit_id};
 use crate::untrusted;
+use orch_common::domain::leftover::{LeftKind, Leftover};
 use orch_common::domain::stage::CommitId;
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
 /// The names and folders of a task's worktree, whether it is there or not.
@@ -75,7 +77,7 @@ impl Site {
         format!("refs/orch/synced/{}", self.key)
     }
 
-    /// Work that was saved before the folder was changed.
+    /// What of agents' work is kept beside the branch is below it, see `preserve`.
     pub(super) fn preserved_ref(&self) -> String {
         format!("refs/orch/preserved/{}", self.key)
     }
@@ -106,6 +108,7 @@ impl Repos {
         refuse_shared_branch(&site)?;
         // What follows may need no call of git, which would do this; the agent's own calls come after it.
         self.pin_all(&site).await?;
+        self.relink(&site, &mut Vec::new(), cancel).await?;
         match self.head_if_good(&site, cancel).await? {
             Some(head) => self.settle_to_begin(&site, &head, cancel).await?,
             None => self.rebuild(&place, &site, base, cancel).await?,
@@ -113,12 +116,12 @@ impl Repos {
         Ok(Worktree { head: self.head(&site, cancel).await?, site })
     }
 
-    /// Removes the folder, what git knows about it, and the checkout of the tests. Branches and preserved work stay in the mirror.
+    /// Removes the folder, what git knows about it, and the checkout of the tests. Branches and preserved work stay in the
+    /// mirror. Account first: this looks at nothing.
     pub async fn remove_worktree(&self, repo: &str, key: &str, cancel: &CancellationToken) -> Result<(), GitError> {
         let (place, key) = (self.place(repo)?, check::key(key)?);
         let _lock = self.lock(&place, cancel).await?;
         delete_tree(&place.work(key)).await?;
-        delete_tree(&lost(&place, key)).await?;
         self.remove_checkout(repo, key).await?;
         delete_tree(&place.admin(key)).await
     }
@@ -136,6 +139,50 @@ impl Repos {
         let known = untrusted::holds(&w.admin.join("gitdir"), &w.path.join(".git").display().to_string());
         let ready = untrusted::holds(&w.admin.join(READY), &w.branch);
         folder && linked && known && ready
+    }
+
+    /// Gives a folder that is otherwise whole its `.git` back, where an agent removed it or began a repository of its own:
+    /// what lies in the folder is still its work. The other repository's commits are taken or kept before it goes.
+    pub(super) async fn relink(
+        &self,
+        w: &Site,
+        found: &mut Vec<Leftover>,
+        cancel: &CancellationToken,
+    ) -> Result<(), GitError> {
+        let link = w.path.join(".git");
+        let known = untrusted::holds(&w.admin.join("gitdir"), &link.display().to_string());
+        let linked = untrusted::holds(&link, &format!("gitdir: {}", w.admin.display()));
+        if linked || !known || !untrusted::holds(&w.admin.join(READY), &w.branch) || !has_files(&w.path) {
+            return Ok(());
+        }
+        tracing::warn!(key = w.key, "the folder's link to its repository was gone or replaced; made again");
+        let before = self.resolve(&w.mirror, &w.branch_ref(), cancel).await?;
+        let is_folder = link.symlink_metadata().is_ok_and(|about| about.is_dir());
+        if is_folder && !self.take_over(w, &link, cancel).await? {
+            let aside = lost(&self.place(&w.repo)?, &w.key)?;
+            std::fs::rename(&link, &aside).map_err(|e| GitError::io("setting a repository aside", e))?;
+        }
+        delete_tree(&link).await?;
+        std::fs::write(&link, format!("gitdir: {}\n", w.admin.display())).map_err(|e| GitError::io("linking", e))?;
+        found.push(Leftover::new(LeftKind::Link, ".git"));
+        let after = self.resolve(&w.mirror, &w.branch_ref(), cancel).await?;
+        found.extend(after.filter(|after| Some(after) != before.as_ref()).map(|after| taken(&after)));
+        Ok(())
+    }
+
+    /// The commits of a repository that stands in the place of the task's: on the branch if they follow it, else kept.
+    async fn take_over(&self, w: &Site, git_dir: &Path, cancel: &CancellationToken) -> Result<bool, GitError> {
+        let Some(head) = self.fetch_head(w, git_dir, cancel).await? else {
+            return self.adopt(w, git_dir, LeftKind::Repository, ".git", cancel).await;
+        };
+        if let Some(tip) = self.resolve(&w.mirror, &w.branch_ref(), cancel).await?
+            && tip != head
+            && self.is_ancestor(&w.mirror, &tip, &head, cancel).await?
+        {
+            self.set_ref(&w.mirror, &w.branch_ref(), &head, cancel).await?;
+        }
+        self.drop_incoming(w, cancel).await?;
+        self.adopt(w, git_dir, LeftKind::Repository, ".git", cancel).await
     }
 
     /// The branch's head, where the folder is one that can be worked in.
@@ -205,6 +252,12 @@ impl Repos {
     }
 }
 
+/// Commits from beside the branch that are on it now.
+pub(super) fn taken(head: &CommitId) -> Leftover {
+    let left = Leftover::new(LeftKind::Taken, &format!("up to {}", head.short()));
+    Leftover { commit: Some(head.to_string()), ..left }
+}
+
 /// Git's own rule against checking a branch out twice is advice; here it is the law.
 fn refuse_shared_branch(wanted: &Site) -> Result<(), GitError> {
     let head = format!("ref: {}", wanted.branch_ref());
@@ -218,7 +271,9 @@ fn refuse_shared_branch(wanted: &Site) -> Result<(), GitError> {
     Ok(())
 }
 
-/// Where a folder goes whose content could neither be trusted nor preserved. No key has a dot.
-pub(super) fn lost(place: &Place, key: &str) -> PathBuf {
-    place.home.join("work").join(format!("{key}.lost"))
+/// Where something goes that could neither be trusted nor preserved: a new name, which nothing removes. No key has a dot.
+pub(super) fn lost(place: &Place, key: &str) -> Result<PathBuf, GitError> {
+    let names = (1..10_000).map(|n| place.home.join("work").join(format!("{key}.lost-{n}")));
+    let free = names.into_iter().find(|path| path.symlink_metadata().is_err());
+    free.ok_or_else(|| GitError::Other { tail: format!("too many folders of {key} were set aside") })
 }

@@ -5,6 +5,7 @@ use super::books::{Entry, closing};
 use super::count::others;
 use super::exhausted::over_budget;
 use super::give_up::give_up;
+use super::leftovers::{self, Accounted, Next};
 use super::news::{self, Account};
 use crate::agent::adopt::RunEnd as ProcessEnd;
 use crate::agent::outcome;
@@ -67,7 +68,13 @@ pub(super) async fn conclude(
     let note = format!("{}: {}", outcome_name(&known.outcome), end_name(&following.end));
     let (inner, job, run) = (Arc::clone(ctx), job.clone(), run.to_owned());
     failpoint::here(Point::AgentKnown);
-    let ours = ctx.store.write(move |c| commit(c, &inner, &job, Some(&run), Some(&known), &following)).await?;
+    let left = leftovers::of_job(ctx, &job, &run, following.advance).await;
+    let write = move |c: &mut Conn| {
+        let ours = commit(c, &inner, &job, Some(&run), Some(&known), &following)?;
+        tell_left(c, &inner, left.as_ref().filter(|_| ours), next(&following))?;
+        Ok(ours)
+    };
+    let ours = ctx.store.write(write).await?;
     failpoint::here(Point::AgentConcluded);
     Ok(if ours { Concluded::Done(note) } else { Concluded::NotOurs })
 }
@@ -86,6 +93,7 @@ async fn lost(
     // What it came to before it was lost tells whether its session is worth going on with.
     let log = tokio::task::spawn_blocking(move || read_log(&dir)).await.ok().flatten();
     let exit = (record.and_then(|r| r.exit_code), record.and_then(|r| r.signal));
+    let left = leftovers::of_job(ctx, &job, &run, false).await;
     let done = ctx
         .store
         .write(move |c| {
@@ -93,7 +101,10 @@ async fn lost(
                 let end = run_end_lost(c, &inner, &row, log.as_ref(), why)?;
                 runs::finish(c, &run, &runs::RunEnd { exit_code: exit.0, exit_signal: exit.1, ..end })?;
             }
-            put_back(c, &inner, &job, &format!("the run was lost: {why}"))
+            let end = put_back(c, &inner, &job, &format!("the run was lost: {why}"))?;
+            let next = if matches!(end, Some(JobEnd::Failed { .. })) { Next::Nobody } else { Next::SameJob };
+            tell_left(c, &inner, left.as_ref().filter(|_| end.is_some()), next)?;
+            Ok(end)
         })
         .await?;
     failpoint::here(Point::RunLostWritten);
@@ -262,11 +273,33 @@ pub(super) async fn launch_failed(ctx: &Arc<Context>, job: &Job, run: Option<&st
     let following = after_launch_failure(why, counters(job), now_ms());
     let known = Known { record: None, log: None, outcome: Outcome::Permanent { why: why.to_owned() } };
     let (inner, row, run) = (Arc::clone(ctx), job.clone(), run.map(str::to_owned));
-    let result = ctx.store.write(move |c| commit(c, &inner, &row, run.as_deref(), Some(&known), &following)).await;
+    // The agent may have begun all the same.
+    let left = match &run {
+        Some(run) => leftovers::of_job(ctx, job, run, false).await,
+        None => None,
+    };
+    let write = move |c: &mut Conn| {
+        let ours = commit(c, &inner, &row, run.as_deref(), Some(&known), &following)?;
+        tell_left(c, &inner, left.as_ref().filter(|_| ours), next(&following))
+    };
+    let result = ctx.store.write(write).await;
     failpoint::here(Point::LaunchFailedWritten);
     if let Err(error) = result {
         tracing::error!(%error, "the job's end could not be written; recovery will find it");
     }
+}
+
+/// Who goes on with what lies in the folder.
+fn next(following: &Following) -> Next {
+    match following.end {
+        _ if following.advance => Next::Published,
+        JobEnd::Again { .. } => Next::SameJob,
+        JobEnd::Done { .. } | JobEnd::Failed { .. } | JobEnd::Cancelled { .. } => Next::Nobody,
+    }
+}
+
+fn tell_left(conn: &mut Conn, ctx: &Context, left: Option<&Accounted>, next: Next) -> Result<(), StoreError> {
+    left.map_or(Ok(()), |left| left.record(conn, &ctx.catalogue, next, now_ms()))
 }
 
 fn counters(job: &Job) -> Counters {

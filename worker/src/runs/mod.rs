@@ -11,6 +11,7 @@ mod gatekeep;
 mod give_up;
 mod guard;
 mod job;
+pub mod leftovers;
 mod news;
 mod prepare;
 mod prompt;

@@ -2,7 +2,7 @@
 //! it told. What goes wrong here is a launch that failed, whatever the reason.
 
 use super::reread::reread;
-use super::{clear, guard, prompt, session};
+use super::{clear, guard, leftovers, prompt, session};
 use crate::agent::RunSpec;
 use crate::agent::account::{Account, AccountError};
 use crate::agent::command::{self, GitIdentity, LaunchPlan, PermissionMode, Session};
@@ -20,6 +20,7 @@ use orch_common::failpoint::{self, Point};
 use orch_common::store::StoreError;
 use orch_common::store::heard::{self, Heard};
 use orch_common::store::jobs::{self, Job};
+use orch_common::store::leftovers as store_leftovers;
 use orch_common::store::runs::{self, NewRun, Run};
 use orch_common::store::tasks::{self, Task};
 use std::path::PathBuf;
@@ -85,6 +86,10 @@ struct Work {
     judged: Option<Run>,
     /// What the forge said last of its branches; `None` = it said more than is known.
     heard: Option<Vec<Heard>>,
+    /// What earlier runs left, for the prompt.
+    left: Vec<String>,
+    /// The last run was another role's and did not end well: what it left uncommitted is not this role's work.
+    not_its_own: bool,
 }
 
 /// Prepares a run and writes its row.
@@ -132,11 +137,11 @@ fn prompt(work: &Work, session: &Session, said: &[String]) -> String {
         (Session::Resume(_), Brief::VerdictAsked { file, detail }) => {
             return prompt::ask_for_verdict(role, &work.task, file, detail);
         }
-        (Session::Resume(_), _) => return prompt::go_on(role, &work.task),
+        (Session::Resume(_), _) => return prompt::go_on(role, &work.task, &work.left),
         (Session::Fresh(_), _) => {}
     }
     let tests = work.project.test_command.as_ref().map(ToString::to_string);
-    prompt::build(role, &work.task, &work.payload.brief, &work.project.artifacts, tests.as_deref(), said)
+    prompt::build(role, &work.task, &work.payload.brief, &work.project.artifacts, tests.as_deref(), said, &work.left)
 }
 
 /// Where the CLI keeps its sessions: as configured, else the agents' own user's, else the worker's.
@@ -172,11 +177,19 @@ async fn load(ctx: &Arc<Context>, job: &Job) -> Result<Work, Refused> {
             let mut earlier = runs::of_task(c, task.id)?;
             let ended_well = |r: &&Run| r.role == payload.role && r.outcome.as_deref() == Some("success");
             let judged = earlier.iter().rfind(ended_well).cloned();
+            let not_its_own = earlier.last().is_some_and(|last| left_unfinished(last, payload.role));
+            let left = leftovers::for_prompt(&store_leftovers::of_task(c, task.id)?);
             earlier.retain(|r| r.job_id == job_id);
             let heard = heard::of_repo(c, &task.repo)?;
-            Ok(Ok(Work { task, project: project.clone(), payload: payload.clone(), earlier, judged, heard }))
+            let (project, payload) = (project.clone(), payload.clone());
+            Ok(Ok(Work { task, project, payload, earlier, judged, heard, left, not_its_own }))
         })
         .await?
+}
+
+/// Whether what a run left uncommitted is another role's.
+fn left_unfinished(last: &Run, role: Role) -> bool {
+    last.role != role && last.outcome.as_deref() != Some("success")
 }
 
 /// The worktree, and the folder that the agent is to work in: the same, or the workshop of a user of its own.
@@ -189,6 +202,10 @@ async fn worktree(ctx: &Context, work: &Work, judges_anew: bool) -> Result<(Work
     ctx.repos.fetch_unless_fresh(names, heard, &remote, cancel).await?;
     let worktree = ctx.repos.ensure_worktree(&task.repo, &task.key, &task.branch, &task.base, cancel).await?;
     let shop = ctx.tenant.as_ref().map(|tenant| ctx.repos.workshop(&worktree, tenant)).transpose()?;
+    if work.not_its_own {
+        leftovers::before_removal(ctx, task).await?;
+        ctx.repos.put_aside(&worktree, shop.as_ref(), cancel).await?;
+    }
     // What an interrupted run committed is part of the branch before anything else joins it.
     if let Some(shop) = &shop {
         ctx.repos.collect(&worktree, shop, None, cancel).await?;

@@ -198,6 +198,14 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
          Opened by Orch.",
     ),
     (
+        "leftovers",
+        "{{ key }}: an agent left things beside its work. Nothing of it was thrown away:\n\n\
+         {% for item in list %}- {{ item }}\n{% endfor %}\n\
+         What is kept under a ref is in the repository {{ repo }} on the worker's host. There, git show REF shows it, \
+         and git push URL 'REF^{commit}:refs/heads/NAME' publishes it as a branch. \
+         orchctl tasks show {{ key }} lists it all.",
+    ),
+    (
         "denied_tools",
         "The agent was refused tools: {{ list | join(', ') }}\n\n\
          If it needs them, allow them for its role in the configuration.",

@@ -6,6 +6,7 @@ use crate::domain::budget::{BudgetStop, Limit};
 use crate::domain::failure::Denial;
 use crate::domain::gate::{FailReason, Gate, Waiting};
 use crate::domain::job::JobKind;
+use crate::domain::leftover::Leftover;
 use crate::domain::names::{BranchName, WorkItemKey};
 use crate::domain::stage::{Role, Stage};
 use crate::domain::submodule::SubmoduleWhy;
@@ -136,6 +137,8 @@ messages! {
     TaskDone = "task_done" { key: WorkItemKey, title: String, branch: BranchName },
     /// The body of a task's pull request; `url` leads to the work item.
     PullBody = "pull_body" { key: WorkItemKey, title: String, url: Option<String>, branch: BranchName },
+    /// What an agent left that is not simply on the branch; `repo` is the repository's folder on the worker's host.
+    Leftovers = "leftovers" { key: WorkItemKey, list: Vec<Leftover>, repo: String },
     /// Tools that an agent was refused.
     DeniedTools = "denied_tools" { list: Vec<Denial> },
 }

@@ -3,6 +3,7 @@ use crate::domain::budget::{BudgetStop, Limit};
 use crate::domain::failure::Denial;
 use crate::domain::gate::{FailReason, Gate, Waiting};
 use crate::domain::job::JobKind;
+use crate::domain::leftover::{LeftKind, Leftover};
 use crate::domain::names::WorkItemKey;
 use crate::domain::stage::{Role, Stage};
 use crate::domain::submodule::SubmoduleWhy;
@@ -13,6 +14,13 @@ use std::collections::BTreeMap;
 
 fn key() -> WorkItemKey {
     "ET-017".parse().unwrap()
+}
+
+/// One of each kind, kept and not.
+fn left(text: &str) -> Vec<Leftover> {
+    let kept = |left: Leftover| Leftover { kept: Some("refs/orch/preserved/ET-017/1".into()), ..left };
+    let each = LeftKind::ALL.iter().map(|kind| Leftover::new(*kind, text));
+    each.flat_map(|left| [left.clone(), kept(left)]).collect()
 }
 
 /// One of each, with `text` wherever a text from outside can be.
@@ -74,6 +82,7 @@ fn every(text: &str) -> Vec<Message> {
         Message::InstallationFault { why: text.clone() },
         Message::WebhooksSilent { source: text.clone(), since: Moment(4_102_444_800_000) },
         Message::TaskDone { key: key.clone(), title: text.clone(), branch },
+        Message::Leftovers { key: key.clone(), list: left(&text), repo: text.clone() },
         Message::PullBody {
             key,
             title: text.clone(),

@@ -173,6 +173,31 @@ fn gate_results_are_kept_in_order() {
 }
 
 #[test]
+fn what_an_agent_left_is_recorded_and_told_once() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    let task = add_task(&mut conn, 1).id;
+    let stash = Leftover {
+        kept: Some("refs/orch/preserved/ET-1/1".into()),
+        commit: Some("a".repeat(40)),
+        ..Leftover::new(LeftKind::Stash, "WIP on feature/x")
+    };
+    let nested = Leftover::new(LeftKind::Nested, "app");
+    for found in [vec![stash.clone()], vec![stash.clone(), nested.clone()]] {
+        leftovers::add(&mut conn, task, Some("r1"), &found, NOW).unwrap();
+    }
+    let untold = leftovers::untold(&mut conn, task).unwrap();
+    assert_eq!(untold.iter().map(leftovers::Row::leftover).collect::<Vec<_>>(), [stash.clone(), nested]);
+    leftovers::mark_told(&mut conn, &untold.iter().map(|row| row.id).collect::<Vec<_>>()).unwrap();
+    // A second stash with the same message is another thing.
+    let second = Leftover { commit: Some("b".repeat(40)), ..stash };
+    leftovers::add(&mut conn, task, None, std::slice::from_ref(&second), NOW + 1).unwrap();
+    let untold = leftovers::untold(&mut conn, task).unwrap();
+    assert_eq!(untold.iter().map(leftovers::Row::leftover).collect::<Vec<_>>(), [second]);
+    assert_eq!(leftovers::of_task(&mut conn, task).unwrap().len(), 3);
+}
+
+#[test]
 fn a_run_is_named_in_its_job_ends_once_and_is_counted_from_the_last_word_on() {
     let scratch = Scratch::new();
     let mut conn = scratch.store.connection().unwrap();

@@ -8,13 +8,15 @@ use crate::ctl::operator::{by_key, unknown};
 use crate::ctl::screen::Screen;
 use crate::ctl::status::spent_text;
 use crate::ctl::table::Table;
-use crate::ctl::views::{GateView, JobView, RunView, TaskView, TransitionView};
+use crate::ctl::views::{GateView, JobView, LeftView, RunView, TaskView, TransitionView};
 use crate::ctl::{jobs as job_list, runs as run_list};
 use orch_common::domain::job::JobKind;
+use orch_common::domain::messages::leftover_in_words;
 use orch_common::domain::stage::Stage;
 use orch_common::store::audit::{self, Transition};
 use orch_common::store::gates::{self, GateResult};
 use orch_common::store::jobs::{self, JobFilter, JobHead};
+use orch_common::store::leftovers::{self, Row as LeftRow};
 use orch_common::store::runs::{self, Run};
 use orch_common::store::spent::Spent;
 use orch_common::store::tasks::Task;
@@ -33,6 +35,7 @@ struct Whole {
     trail: Vec<Stage>,
     runs: Vec<Run>,
     gates: Vec<GateResult>,
+    left: Vec<LeftRow>,
     transitions: Vec<Transition>,
     /// Queued and running, oldest first.
     unfinished: Vec<JobHead>,
@@ -48,6 +51,7 @@ struct View {
     stage_trail: Vec<Stage>,
     runs: Vec<RunView>,
     gates: Vec<GateView>,
+    leftovers: Vec<LeftView>,
     transitions: Vec<TransitionView>,
     unfinished_jobs: Vec<JobView>,
     last_effects: Vec<JobView>,
@@ -71,6 +75,7 @@ fn look(conn: &mut Conn, key: &str) -> Result<Option<Whole>, StoreError> {
         trail: audit::stage_trail(conn, task.id)?,
         runs: runs::of_task(conn, task.id)?,
         gates: gates::of_task(conn, task.id)?,
+        left: leftovers::of_task(conn, task.id)?,
         transitions: audit::of_task(conn, task.id)?,
         unfinished,
         effects,
@@ -79,7 +84,7 @@ fn look(conn: &mut Conn, key: &str) -> Result<Option<Whole>, StoreError> {
 }
 
 fn view(whole: Whole) -> View {
-    let Whole { task, trail, runs, gates, transitions, unfinished, effects } = whole;
+    let Whole { task, trail, runs, gates, left, transitions, unfinished, effects } = whole;
     let spent = Spent::of(&runs);
     let jobs = |heads: Vec<JobHead>| heads.into_iter().map(|job| JobView::of(job, Some(task.key.clone()))).collect();
     View {
@@ -89,19 +94,22 @@ fn view(whole: Whole) -> View {
         stage_trail: trail,
         runs: runs.into_iter().map(RunView::from).collect(),
         gates: gates.into_iter().map(GateView::from).collect(),
+        leftovers: left.into_iter().map(LeftView::from).collect(),
         transitions: transitions.into_iter().map(TransitionView::from).collect(),
         task: TaskView::of(task, spent),
     }
 }
 
 fn show(screen: &mut Screen<'_>, whole: &Whole, now: i64) -> std::io::Result<()> {
-    let Whole { task, trail, runs, gates, transitions, unfinished, effects } = whole;
+    let Whole { task, trail, runs, gates, left, transitions, unfinished, effects } = whole;
     head(screen, task, trail, runs, now)?;
     let keys = BTreeMap::from([(task.id, task.key.clone())]);
     screen.heading("Runs")?;
     screen.table(&run_list::table(runs, &keys, now), "none")?;
     screen.heading("Gates")?;
     screen.table(&gate_table(gates, now), "none was looked at")?;
+    screen.heading("Left by agents beside the branch")?;
+    screen.table(&left_table(left, now), "nothing")?;
     screen.heading("Moves")?;
     screen.table(&transition_table(transitions, now), "none")?;
     screen.heading("Queued and running jobs")?;
@@ -144,6 +152,20 @@ fn gate_table(gates: &[GateResult], now: i64) -> Table {
             gate.command.clone().unwrap_or_default(),
             shown(gate.at, now),
             gate.reason.clone().unwrap_or_default(),
+        ]);
+    }
+    table
+}
+
+fn left_table(left: &[LeftRow], now: i64) -> Table {
+    let mut table = Table::new(&["KIND", "COMMIT", "KEPT", "AT", "WHAT"]);
+    for row in left {
+        table.row([
+            row.kind.to_string(),
+            row.commit_id.chars().take(10).collect(),
+            row.kept.clone().unwrap_or_default(),
+            shown(row.at, now),
+            leftover_in_words(row.kind, &row.name),
         ]);
     }
     table

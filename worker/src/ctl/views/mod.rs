@@ -8,5 +8,5 @@ mod worker;
 
 pub use job::{EventView, JobView, WholeJob};
 pub use run::RunView;
-pub use task::{GateView, TaskView, TransitionView};
+pub use task::{GateView, LeftView, TaskView, TransitionView};
 pub use worker::{AccountView, WorkerView, is_alive};

@@ -2,10 +2,12 @@
 
 use crate::ctl::moment::iso;
 use orch_common::domain::gate::Gate;
+use orch_common::domain::leftover::LeftKind;
 use orch_common::domain::stage::{Stage, TaskState};
 use orch_common::domain::usage::plain_usd;
 use orch_common::store::audit::Transition;
 use orch_common::store::gates::GateResult;
+use orch_common::store::leftovers::Row;
 use orch_common::store::spent::Spent;
 use orch_common::store::tasks::Task;
 use serde::Serialize;
@@ -168,5 +170,24 @@ impl From<Transition> for TransitionView {
         } = row;
         let at = iso(at);
         TransitionView { version, trigger, actor, from_stage, to_stage, from_state, to_state, reason, job_id, at }
+    }
+}
+
+/// Something that an agent left beside the branch.
+#[derive(Debug, Serialize)]
+pub struct LeftView {
+    pub kind: LeftKind,
+    pub name: String,
+    pub run_id: Option<String>,
+    /// The ref that keeps it, in the repository on the worker's host.
+    pub kept: Option<String>,
+    pub commit: Option<String>,
+    pub at: String,
+}
+
+impl From<Row> for LeftView {
+    fn from(row: Row) -> LeftView {
+        let commit = row.leftover().commit;
+        LeftView { kind: row.kind, name: row.name, run_id: row.run_id, kept: row.kept, commit, at: iso(row.at) }
     }
 }

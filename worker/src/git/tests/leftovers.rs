@@ -80,7 +80,7 @@ async fn unrelated_history_and_an_orphan_branch_are_preserved_and_left() {
         assert_eq!(tree.path.join("beside").exists(), orphan);
         let base = if orphan { "HEAD^" } else { "HEAD" };
         assert_eq!(git(&tree.path, &["rev-parse", base]), ours.as_str());
-        assert_eq!(git(&w.mirror(), &["show", "refs/orch/preserved/ET-1:beside"]), "2");
+        assert_eq!(git(&w.mirror(), &["show", "refs/orch/preserved/ET-1/1^{commit}:beside"]), "2");
     }
 }
 

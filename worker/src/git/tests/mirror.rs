@@ -85,7 +85,7 @@ async fn a_damaged_mirror_is_rebuilt_and_unpublished_commits_carried_over() {
     assert_eq!(w.repos.forge_head(REPO, "main", &w.cancel).await.unwrap().unwrap().as_str(), main);
     let again = w.again("ET-1").await;
     assert_eq!(again.head, ours, "the commit only we had");
-    let saved = git(&w.mirror(), &["show", "refs/orch/preserved/ET-1:dirty.txt"]);
+    let saved = git(&w.mirror(), &["show", "refs/orch/preserved/ET-1/1^{commit}:dirty.txt"]);
     assert_eq!(saved, "not even committed");
     assert!(!w.home().join("mirror.git.damaged").exists(), "everything was saved, so it is gone");
 }

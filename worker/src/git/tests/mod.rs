@@ -1,5 +1,6 @@
 //! The whole module against real repositories: a bare one stands for the forge, a clone for a person.
 
+mod account;
 mod checkout;
 mod dirt;
 mod folder;

@@ -1,8 +1,9 @@
 //! Agents with a user of their own: work goes in and comes back, and nothing else can be had or moved from there.
 
 use super::world::{REPO, World, agent, git, write};
-use crate::git::{GitError, Tenant, Workshop, Worktree};
+use crate::git::{Ended, GitError, Tenant, Workshop, Worktree};
 use nix::unistd::{User, geteuid};
+use orch_common::domain::leftover::{LeftKind, Leftover};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -154,11 +155,93 @@ async fn an_agent_that_left_its_branch_or_broke_its_repository_harms_only_itself
 
     let head = w.head(&worktree).await;
     does(&tenant, &shop.path, "git checkout -q --orphan other && git commit -qm unrelated --allow-empty");
-    assert!(collect(&w, &worktree, &shop).await.is_err(), "a history of nothing we know");
+    collect(&w, &worktree, &shop).await.unwrap();
+    let kept = w.repos.kept(REPO, "ET-1", &w.cancel).await.unwrap();
+    assert_eq!(kept.iter().map(|left| left.kind).collect::<Vec<_>>(), [LeftKind::Head], "a history of nothing we know");
     assert_eq!(w.head(&worktree).await, head);
     does(&tenant, &shop.path, "rm -rf .git && ln -s /etc .git");
     assert!(collect(&w, &worktree, &shop).await.is_ok(), "no repository, no work");
     w.repos.furnish(&worktree, "main", &shop, &w.cancel).await.unwrap();
     assert_eq!(w.repos.head_inside(&shop, &w.cancel).await.unwrap(), head, "it is made anew");
     assert!(Path::new("/etc/passwd").exists());
+}
+
+async fn account(w: &World, tenant: &Tenant, well: bool) -> Vec<Leftover> {
+    let ended = Ended { repo: REPO, key: "ET-1", branch: "feature/ET-1", base: "main", others: &[], well };
+    w.repos.account(&ended, Some(tenant), &w.cancel).await.unwrap()
+}
+
+fn kept(w: &World, left: &Leftover, file: &str) -> String {
+    git(&w.mirror(), &["show", &format!("{}^{{commit}}:{file}", left.kept.as_ref().unwrap())])
+}
+
+#[tokio::test]
+async fn what_is_left_in_a_workshop_is_kept_in_the_mirror() {
+    for (what, line, wanted, file) in [
+        ("a stash", "echo s > s; git add s; git stash -q", vec![LeftKind::Stash], "s"),
+        (
+            "a branch",
+            "git checkout -q -b x; echo s > s; git add s; git commit -qm s; git checkout -q -",
+            vec![LeftKind::Ref],
+            "s",
+        ),
+        ("an index", "echo s > s; git add s; rm s", vec![LeftKind::Index], "s"),
+        (
+            "a nested repository",
+            "mkdir n; cd n; git init -q; echo s > s; git add s; git commit -qm s",
+            vec![LeftKind::Nested, LeftKind::History],
+            "s",
+        ),
+        (
+            "a repository begun again",
+            "rm -rf .git; git init -q; echo s > s; git add .; git commit -qm s",
+            vec![LeftKind::Link, LeftKind::Repository],
+            "s",
+        ),
+    ] {
+        let w = World::new();
+        let Some(tenant) = nobody(&w) else { return };
+        let (worktree, shop) = furnished(&w, &tenant, "ET-1").await;
+        does(&tenant, &shop.path, line);
+        let found = account(&w, &tenant, true).await;
+        assert_eq!(found.iter().map(|left| left.kind).collect::<Vec<_>>(), wanted, "{what}: {found:?}");
+        assert_eq!(kept(&w, found.last().unwrap(), file), "s", "{what}");
+        assert_eq!(account(&w, &tenant, true).await.iter().filter(|l| l.kept.is_some()).count(), 1, "{what}: once");
+        collect(&w, &worktree, &shop).await.unwrap();
+        let names = git(&w.mirror(), &["ls-tree", "-r", "--name-only", "feature/ET-1"]);
+        let work = match what {
+            "a nested repository" => "README.md\nn/s",
+            "a repository begun again" => "README.md\ns",
+            _ => "README.md",
+        };
+        assert_eq!(names, work, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_workshop_whose_git_is_gone_keeps_its_files_as_the_work() {
+    let w = World::new();
+    let Some(tenant) = nobody(&w) else { return };
+    let (worktree, shop) = furnished(&w, &tenant, "ET-1").await;
+    does(&tenant, &shop.path, "echo c > c; git add c; git commit -qm c; echo l > l; rm -rf .git");
+    assert_eq!(account(&w, &tenant, true).await.iter().map(|left| left.kind).collect::<Vec<_>>(), [LeftKind::Link]);
+    collect(&w, &worktree, &shop).await.unwrap();
+    assert_eq!(git(&w.mirror(), &["ls-tree", "-r", "--name-only", "feature/ET-1"]), "README.md\nc\nl");
+}
+
+#[tokio::test]
+async fn flags_of_a_workshops_index_hide_nothing_and_a_run_that_did_not_end_well_is_kept() {
+    let w = World::new();
+    let Some(tenant) = nobody(&w) else { return };
+    let (worktree, shop) = furnished(&w, &tenant, "ET-1").await;
+    does(&tenant, &shop.path, "git update-index --skip-worktree README.md; echo hidden > README.md; echo n > n");
+    let found = account(&w, &tenant, false).await;
+    assert_eq!(found.iter().map(|left| left.kind).collect::<Vec<_>>(), [LeftKind::Files]);
+    assert_eq!((kept(&w, &found[0], "README.md"), kept(&w, &found[0], "n")), ("hidden".into(), "n".into()));
+    assert_eq!(does(&tenant, &shop.path, "git ls-files -v; cat n"), "H README.md\nn");
+    w.repos.furnish(&worktree, "main", &shop, &w.cancel).await.unwrap();
+    assert!(does(&tenant, &shop.path, "git for-each-ref --format='%(refname)'").contains("refs/orch/preserved/ET-1/1"));
+    does(&tenant, &shop.path, "git update-index --assume-unchanged README.md");
+    collect(&w, &worktree, &shop).await.unwrap();
+    assert_eq!(git(&w.mirror(), &["show", "feature/ET-1:README.md"]), "hidden");
 }

@@ -53,14 +53,6 @@ async fn two_tasks_never_share_a_branch() {
 async fn broken_worktrees_are_rebuilt_and_their_work_preserved() {
     type Break = fn(&World, &std::path::Path);
     let ways: &[(&str, Break)] = &[
-        ("no .git", |_, tree| std::fs::remove_file(tree.join(".git")).unwrap()),
-        (".git is a repository of its own", |_, tree| {
-            std::fs::remove_file(tree.join(".git")).unwrap();
-            git(tree, &["init", "--quiet"]);
-        }),
-        (".git leads elsewhere", |w, tree| {
-            std::fs::write(tree.join(".git"), format!("gitdir: {}\n", w.person_dir().join(".git").display())).unwrap();
-        }),
         ("git forgot it", |w, _| std::fs::remove_dir_all(w.mirror().join("worktrees")).unwrap()),
         ("never finished", |w, _| std::fs::remove_file(w.mirror().join("worktrees/ET-1/orch-ready")).unwrap()),
     ];
@@ -74,9 +66,43 @@ async fn broken_worktrees_are_rebuilt_and_their_work_preserved() {
         let again = w.again("ET-1").await;
         assert_eq!(again.head, head, "{what}");
         assert!(again.path.join("committed").exists() && !again.path.join("loose").exists(), "{what}");
-        let saved = git(&w.mirror(), &["show", "refs/orch/preserved/ET-1:loose"]);
+        let saved = git(&w.mirror(), &["show", "refs/orch/preserved/ET-1/1^{commit}:loose"]);
         assert_eq!(saved, "uncommitted", "{what}");
         assert_eq!(git(&again.path, &["status", "--porcelain"]), "", "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_folder_without_its_git_is_linked_again_and_its_files_stay_the_work() {
+    type Break = fn(&World, &std::path::Path);
+    let ways: &[(&str, Break)] = &[
+        ("no .git", |_, tree| std::fs::remove_file(tree.join(".git")).unwrap()),
+        (".git is a repository of its own", |_, tree| {
+            std::fs::remove_file(tree.join(".git")).unwrap();
+            git(tree, &["init", "--quiet"]);
+        }),
+        (".git leads elsewhere", |w, tree| {
+            std::fs::write(tree.join(".git"), format!("gitdir: {}\n", w.person_dir().join(".git").display())).unwrap();
+        }),
+        (".git is a link to a folder of somebody else's", |w, tree| {
+            std::fs::remove_file(tree.join(".git")).unwrap();
+            std::os::unix::fs::symlink(w.person_dir().join(".git"), tree.join(".git")).unwrap();
+        }),
+    ];
+    for (what, break_it) in ways {
+        let w = World::new();
+        let tree = w.worktree("ET-1").await;
+        write(&tree.path, "committed", "1");
+        let head = w.commit(&tree).await.unwrap();
+        write(&tree.path, "loose", "uncommitted");
+        break_it(&w, &tree.path);
+        let again = w.again("ET-1").await;
+        assert_eq!(again.head, head, "{what}");
+        assert!(again.path.join("committed").exists() && again.path.join("loose").exists(), "{what}");
+        assert_eq!(git(&again.path, &["status", "--porcelain"]), "?? loose", "{what}");
+        let head = w.commit(&again).await.unwrap();
+        assert_eq!(git(&w.mirror(), &["show", &format!("{head}:loose")]), "uncommitted", "{what}");
+        assert!(w.person_dir().join(".git/HEAD").exists(), "{what}");
     }
 }
 
@@ -99,12 +125,11 @@ async fn preserving_twice_keeps_both() {
     let tree = w.worktree("ET-1").await;
     for text in ["first", "second"] {
         write(&tree.path, "loose", text);
-        std::fs::remove_file(tree.path.join(".git")).unwrap();
+        std::fs::remove_file(w.mirror().join("worktrees/ET-1/orch-ready")).unwrap();
         w.again("ET-1").await;
     }
-    let saved = |rev: &str| git(&w.mirror(), &["show", &format!("{rev}:loose")]);
-    assert_eq!(saved("refs/orch/preserved/ET-1"), "second");
-    assert_eq!(saved("refs/orch/preserved/ET-1^2"), "first");
+    let saved = |n: u32| git(&w.mirror(), &["show", &format!("refs/orch/preserved/ET-1/{n}^{{commit}}:loose")]);
+    assert_eq!((saved(1), saved(2)), ("first".into(), "second".into()));
 }
 
 #[tokio::test]
