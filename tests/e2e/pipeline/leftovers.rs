@@ -57,7 +57,7 @@ fn a_scaffold_a_stash_and_a_branch_of_its_own_are_published_or_kept_and_said_onc
     let reviewer = stack.runs(&item).into_iter().find(|run| run.role == Role::Reviewer).expect("a reviewer");
     let prompt = stack.prompt(&reviewer);
     assert!(prompt.contains("What an earlier run left") && prompt.contains("A stash"), "{prompt}");
-    assert_eq!(git(&mirror, &["stash", "list"]), "", "nobody else finds it");
+    assert_eq!(git(&mirror, &["for-each-ref", "refs/stash"]), "", "nobody else finds it");
 }
 
 #[test]

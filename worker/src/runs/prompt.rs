@@ -329,7 +329,7 @@ mod tests {
             }
             assert!(!text.contains('{') && text.len() < 1_200, "{text}");
             let brief = Brief::VerdictAsked { file: file.into(), detail: "no line".into() };
-            let whole = build(role, &task("x"), &brief, &ArtifactNames::default(), None, &[]);
+            let whole = build(role, &task("x"), &brief, &ArtifactNames::default(), None, &[], &[]);
             assert!(whole.contains("```problem\nno line\n```") && whole.contains(word));
         }
     }
