@@ -105,7 +105,6 @@ impl Repos {
         self.hand_over(to, judged, cancel).await?;
         let files = ["checkout", "--quiet", "--detach", "--force", judged.commit.as_str(), "--"];
         self.in_checkout(to.call().args(files), cancel).await?;
-        // Registered submodules are to be initialised here, where the commit's files are and no cache yet.
         kept.put_back().await
     }
 
