@@ -102,11 +102,11 @@ impl Repos {
             .env("GIT_ALLOW_PROTOCOL", "file")
             .within(PATIENCE);
         match self.try_git(&w.mirror, fetch, cancel).await {
-            Ok(output) => match output.error() {
-                _ if output.code == 0 => Ok(true),
-                e @ GitError::NoSpace => Err(e),
-                _ => Ok(false),
-            },
+            Ok(output) if output.code == 0 => Ok(true),
+            Ok(output) => {
+                let error = output.error();
+                if matches!(error, GitError::NoSpace) { Err(error) } else { Ok(false) }
+            }
             Err(GitError::Timeout { .. }) => Ok(false),
             Err(e) => Err(e),
         }

@@ -16,7 +16,7 @@ use super::worktree::Site;
 use orch_common::domain::stage::CommitId;
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 /// A larger blob is not converted for a comparison; a change of it is a change.
@@ -352,7 +352,7 @@ fn change((about, path): (&[u8], &[u8])) -> Option<Change> {
 }
 
 /// Whether the file holds exactly these bytes. A file that cannot be read is another one.
-fn holds(folder: &Path, path: &PathBuf, bytes: &[u8]) -> bool {
+fn holds(folder: &Path, path: &Path, bytes: &[u8]) -> bool {
     let Ok(file) = lfs::open_inside(folder, path) else { return false };
     if file.metadata().map(|m| m.len()).ok() != Some(bytes.len() as u64) {
         return false;

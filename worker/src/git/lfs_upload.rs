@@ -128,7 +128,7 @@ fn lfs_call<'a>(mirror: &'a Path, remote: &Remote, within: std::time::Duration) 
 }
 
 fn no_program(error: &GitError, objects: usize) -> Option<GitError> {
-    error.to_string().contains("'lfs' is not a git command").then(|| GitError::Lfs(LfsFault::NoProgram { objects }))
+    error.to_string().contains("'lfs' is not a git command").then_some(GitError::Lfs(LfsFault::NoProgram { objects }))
 }
 
 /// The id in a line of `--batch-check`, where the object may be a pointer.

@@ -45,10 +45,8 @@ async fn furnish(w: &World, tree: &Worktree, hosts: &[&str]) -> Result<(), GitEr
 }
 
 fn why(error: GitError) -> SubmoduleWhy {
-    match error {
-        GitError::Submodule(fault) => fault.why,
-        other => panic!("{other:?}"),
-    }
+    let GitError::Submodule(fault) = error else { panic!("{error:?}") };
+    fault.why
 }
 
 #[tokio::test]
