@@ -33,7 +33,7 @@ fn a_natural_reason_takes_the_verdict_to_the_developer() {
     stack.settle();
     use Role::{Deployer, Developer, Reviewer, Tester};
     assert_eq!(roles(&stack, &item), [Developer, Reviewer, Developer, Reviewer, Tester, Deployer]);
-    assert!(stack.said(&item, "review changes").contains("TypeError: x is undefined"));
+    assert!(stack.said(&item, "changes wanted").contains("TypeError: x is undefined"));
 }
 
 #[test]
