@@ -3,11 +3,13 @@
 use super::*;
 use crate::domain::breaker::Breaker;
 use crate::domain::gate::Gate;
+use crate::domain::leftover::{LeftKind, Leftover};
 use crate::domain::stage::{Role, Stage, TaskState};
 use crate::store::accounts::{self, Account, DEFAULT_ACCOUNT};
 use crate::store::audit::{self, NewTransition};
 use crate::store::cursors;
 use crate::store::gates::{self, NewGateResult};
+use crate::store::leftovers;
 use crate::store::runs::{self, NewRun, RunEnd};
 use crate::store::spent::{self, Running, Spent};
 use crate::store::workers::{self, Worker};
