@@ -202,7 +202,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
         "{{ key }}: an agent left things beside its work. Nothing of it was thrown away:\n\n\
          {% for item in list %}- {{ item }}\n{% endfor %}\n\
          What is kept under a ref is in the repository {{ repo }} on the worker's host. There, git show REF shows it, \
-         and git push URL 'REF^{commit}:refs/heads/NAME' publishes it as a branch. \
+         and git push URL 'REF^0:refs/heads/NAME' publishes it as a branch. \
          orchctl tasks show {{ key }} lists it all.",
     ),
     (

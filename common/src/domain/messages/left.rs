@@ -5,9 +5,14 @@ use super::shown::{Shown, tame};
 use crate::domain::leftover::{LeftKind, Leftover};
 use minijinja::Value;
 
+/// Things that one comment names; `orchctl tasks show` has them all.
+const NAMED: usize = 30;
+
 impl Shown for Vec<Leftover> {
     fn shown(&self, locale: Locale) -> Value {
-        self.iter().map(|left| line(left, locale)).collect()
+        let more = self.len().saturating_sub(NAMED);
+        let named = self.iter().take(NAMED).map(|left| line(left, locale));
+        named.chain((more > 0).then(|| format!("+{more}"))).collect()
     }
     fn sample() -> Value {
         Value::from_iter(["text"])
@@ -93,5 +98,30 @@ fn in_russian(kind: LeftKind, name: &str) -> String {
         LeftKind::Unaccounted => {
             format!("Папку не удалось просмотреть ({name}); она оставлена как есть и будет просмотрена снова.")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_reads_well_in_both_languages_and_names_what_and_where() {
+        for (kind, locale) in
+            LeftKind::ALL.iter().flat_map(|kind| Locale::ALL.iter().map(move |locale| (*kind, *locale)))
+        {
+            let kept = Some("refs/orch/preserved/ET-1/1".to_owned());
+            let text = line(&Leftover { kept, ..Leftover::new(kind, "Sentinel") }, locale);
+            assert!(text.contains("Sentinel") && text.ends_with("refs/orch/preserved/ET-1/1."), "{kind}: {text}");
+            assert_eq!(text.contains(|c: char| matches!(c, 'а'..='я')), locale == Locale::Ru, "{text}");
+            assert!(text.chars().count() < 300 && !text.contains(['{', '}', '\n']), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_long_list_is_cut_and_says_by_how_much() {
+        let many = vec![Leftover::new(LeftKind::Stash, "x"); NAMED + 7];
+        let shown: Vec<String> = many.shown(Locale::En).try_iter().unwrap().map(|v| v.to_string()).collect();
+        assert_eq!((shown.len(), shown.last().map(String::as_str)), (NAMED + 1, Some("+7")));
     }
 }

@@ -198,7 +198,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
         "{{ key }}: агент оставил кое-что помимо своей работы. Ничего из этого не выброшено:\n\n\
          {% for item in list %}- {{ item }}\n{% endfor %}\n\
          То, что сохранено под ссылкой, лежит в репозитории {{ repo }} на машине исполнителя. Там git show REF покажет это, \
-         а git push URL 'REF^{commit}:refs/heads/NAME' опубликует как ветку. \
+         а git push URL 'REF^0:refs/heads/NAME' опубликует как ветку. \
          orchctl tasks show {{ key }} показывает всё.",
     ),
     (

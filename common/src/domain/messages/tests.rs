@@ -16,11 +16,10 @@ fn key() -> WorkItemKey {
     "ET-017".parse().unwrap()
 }
 
-/// One of each kind, kept and not.
+/// One that is kept, and one that is not.
 fn left(text: &str) -> Vec<Leftover> {
-    let kept = |left: Leftover| Leftover { kept: Some("refs/orch/preserved/ET-017/1".into()), ..left };
-    let each = LeftKind::ALL.iter().map(|kind| Leftover::new(*kind, text));
-    each.flat_map(|left| [left.clone(), kept(left)]).collect()
+    let stash = Leftover::new(LeftKind::Stash, text);
+    vec![Leftover { kept: Some("refs/orch/preserved/ET-017/1".into()), ..stash }, Leftover::new(LeftKind::Nested, text)]
 }
 
 /// One of each, with `text` wherever a text from outside can be.
@@ -82,13 +81,13 @@ fn every(text: &str) -> Vec<Message> {
         Message::InstallationFault { why: text.clone() },
         Message::WebhooksSilent { source: text.clone(), since: Moment(4_102_444_800_000) },
         Message::TaskDone { key: key.clone(), title: text.clone(), branch },
-        Message::Leftovers { key: key.clone(), list: left(&text), repo: text.clone() },
         Message::PullBody {
-            key,
+            key: key.clone(),
             title: text.clone(),
             url: Some(text.clone()),
             branch: "feature/ET-017-x".parse().unwrap(),
         },
+        Message::Leftovers { key, list: left(&text), repo: text.clone() },
         Message::DeniedTools { list: vec![Denial { tool: text, count: 2 }] },
     ]
 }
