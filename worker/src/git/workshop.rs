@@ -9,6 +9,7 @@ use super::command::{Output, run, run_ok};
 use super::commit::Identity;
 use super::delete::delete_tree;
 use super::error::GitError;
+use super::handover::Handover;
 use super::nested::has_files;
 use super::repos::{Place, Repos, commit_id, off_the_runtime};
 use super::shared;
@@ -18,16 +19,13 @@ use super::worktree::{Site, Worktree};
 use orch_common::domain::leftover::LeftKind;
 use orch_common::domain::stage::CommitId;
 use rustix::fs::{AtFlags, Mode, OFlags, open, unlinkat};
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::fs::{self, DirBuilder, Permissions};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
 /// Below the folder of all repositories; no forge has an owner of this name.
-const FOLDER: &str = ".agents";
-/// The most that an agent's commits may weigh.
-const LARGEST: u64 = 4 << 30;
+pub(super) const FOLDER: &str = ".agents";
 
 /// The user that agents run as.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,7 +143,8 @@ impl Repos {
     ) -> Result<(), GitError> {
         let bundle = Handover::new(self.root(), &shop.tenant, false)?;
         let names = [worktree.branch_ref(), format!("refs/remotes/origin/{}", check::branch(base)?)];
-        let pack = Call::bare(&worktree.mirror).args(["bundle", "create", "--quiet"]).args([&bundle.file]).args(&names);
+        let pack =
+            Call::bare(&worktree.mirror).args(["bundle", "create", "--quiet"]).args([bundle.file()]).args(&names);
         let kept = format!("{}/*", worktree.preserved_ref());
         let pack = pack.args([format!("--glob={kept}")]);
         self.git(&worktree.mirror, pack.within(self.settings().network_timeout), cancel).await?;
@@ -153,7 +152,7 @@ impl Repos {
         let take = |from: &str, to: &str| format!("+{from}:refs/remotes/origin/{to}");
         let specs = [take(&names[0], &worktree.branch), take(&names[1], base), format!("+{kept}:{kept}")];
         let fetch = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--"];
-        let fetch = self.inside(shop).args(fetch).args([&bundle.file]).args(&specs);
+        let fetch = self.inside(shop).args(fetch).args([bundle.file()]).args(&specs);
         self.do_inside(fetch.env("GIT_ALLOW_PROTOCOL", "file"), cancel).await.map(drop)
     }
 
@@ -232,7 +231,7 @@ impl Repos {
             return Ok(());
         }
         let bundle = Handover::new(self.root(), &shop.tenant, true)?;
-        let pack = self.inside(shop).args(["bundle", "create", "--quiet"]).args([&bundle.file]);
+        let pack = self.inside(shop).args(["bundle", "create", "--quiet"]).args([bundle.file()]);
         let pack = pack.args(["HEAD", "--not", "--remotes=origin"]).within(self.settings().network_timeout);
         self.do_inside(pack, cancel).await?;
         let copy = bundle.take()?;
@@ -346,65 +345,7 @@ fn tidy_now(shop: &Workshop) {
     }
 }
 
-/// A folder for one file that goes from one user to the other; removed when dropped.
-pub(super) struct Handover {
-    file: PathBuf,
-    _folder: tempfile::TempDir,
-    tenant: Tenant,
-}
-
-impl Handover {
-    /// `from_tenant`: the folder is the tenant's to write in; else ours, and the tenant may only pass through it.
-    pub(super) fn new(root: &Path, tenant: &Tenant, from_tenant: bool) -> Result<Handover, GitError> {
-        let io = |e| GitError::io("making a folder for a bundle", e);
-        let place = root.join(FOLDER);
-        fs::create_dir_all(&place).map_err(io)?;
-        set_mode(&place, 0o711)?;
-        let folder = tempfile::Builder::new().prefix("bundle-").tempdir_in(place).map_err(io)?;
-        if from_tenant {
-            chown(folder.path(), Some(tenant.uid), Some(tenant.gid)).map_err(io)?;
-        } else {
-            fs::set_permissions(folder.path(), Permissions::from_mode(0o711)).map_err(io)?;
-        }
-        Ok(Handover { file: folder.path().join("commits.bundle"), _folder: folder, tenant: tenant.clone() })
-    }
-
-    pub(super) fn file(&self) -> &Path {
-        &self.file
-    }
-
-    /// Lets the tenant, and nobody else, read it.
-    pub(super) fn give(&self) -> Result<(), GitError> {
-        let io = |e| GitError::io("handing a bundle over", e);
-        chown(&self.file, None, Some(self.tenant.gid)).map_err(io)?;
-        fs::set_permissions(&self.file, Permissions::from_mode(0o640)).map_err(io)
-    }
-
-    /// A copy of ours: the tenant can no longer change it, nor could it have been a link to somebody else's file.
-    pub(super) fn take(&self) -> Result<tempfile::NamedTempFile, GitError> {
-        let io = |e| GitError::io("taking a bundle over", e);
-        let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
-        let from = OpenOptions::new().read(true).custom_flags(flags).open(&self.file).map_err(io)?;
-        let meta = from.metadata().map_err(io)?;
-        if !meta.is_file() || meta.uid() != self.tenant.uid || meta.nlink() != 1 {
-            return Err(GitError::Other { tail: "the bundle is not a file of the agents' user".into() });
-        }
-        if meta.len() > LARGEST {
-            return Err(GitError::TooLarge { cap: usize::try_from(LARGEST).unwrap_or(usize::MAX) });
-        }
-        let mut copy = tempfile::NamedTempFile::new().map_err(io)?;
-        copy_all(&from, copy.as_file_mut()).map_err(io)?;
-        Ok(copy)
-    }
-}
-
-fn copy_all(from: &File, to: &mut File) -> io::Result<()> {
-    let copied = io::copy(&mut io::Read::take(from, LARGEST), to)?;
-    tracing::trace!(bytes = copied, "a bundle was taken over");
-    Ok(())
-}
-
-fn set_mode(path: &Path, mode: u32) -> Result<(), GitError> {
+pub(super) fn set_mode(path: &Path, mode: u32) -> Result<(), GitError> {
     let io = |e| GitError::io(format!("closing {}", path.display()), e);
     let now = fs::metadata(path).map_err(io)?.permissions();
     if now.mode() & 0o7777 == mode {

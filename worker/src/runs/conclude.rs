@@ -3,6 +3,7 @@
 
 use super::books::{Entry, closing};
 use super::count::others;
+use super::ending::{end_name, how, outcome_name, outcome_words};
 use super::exhausted::over_budget;
 use super::give_up::give_up;
 use super::leftovers::{self, Accounted, Next};
@@ -16,7 +17,7 @@ use crate::engine::AgentPayload;
 use crate::engine::apply::enqueue_advance;
 use crate::engine::submit::submit_block;
 use orch_common::domain::decide::Trigger;
-use orch_common::domain::failure::{How, LogParser, LogView, Outcome, RunEnd, StopCause, Summary, classify};
+use orch_common::domain::failure::{LogParser, LogView, Outcome, RunEnd, Summary, classify};
 use orch_common::domain::follow::{Counters, Following, QueueLimits, after_launch_failure, after_run};
 use orch_common::domain::job::JobEnd;
 use orch_common::domain::messages::Message;
@@ -223,25 +224,6 @@ fn read_log(dir: &RunDir) -> Option<LogView> {
     }
 }
 
-fn how(record: &ExitRecord) -> How {
-    match &record.reason {
-        ExitReason::Exited => How::Ended { exit_code: record.exit_code, signal: record.signal },
-        ExitReason::Lingered => How::Lingered,
-        ExitReason::TimedOut => How::TimedOut,
-        ExitReason::Stalled => How::Stalled,
-        ExitReason::LogLimit => How::LogLimit,
-        ExitReason::Stopped { why } => How::Stopped {
-            cause: match why {
-                StopReason::Cancel => StopCause::Cancel,
-                StopReason::Pause => StopCause::Pause,
-                StopReason::Budget => StopCause::Budget,
-                StopReason::Operator | StopReason::System => StopCause::Operator,
-            },
-        },
-        ExitReason::SpawnFailed { error } => How::LaunchFailed { why: error.clone() },
-    }
-}
-
 /// A job whose agent is not wanted any more, or whose task must be stopped.
 pub(super) async fn not_wanted(ctx: &Arc<Context>, job: &Job, why: &str, block: Option<Message>) {
     let (inner, row, reason) = (Arc::clone(ctx), job.clone(), why.to_owned());
@@ -406,39 +388,4 @@ fn block_task(conn: &mut Conn, ctx: &Context, job: &Job, message: &Message, now:
 
 fn task_of(conn: &mut Conn, job: &Job) -> Result<Option<Task>, StoreError> {
     Ok(job.task_id.map(|id| tasks::get(conn, id)).transpose()?.flatten())
-}
-
-fn outcome_name(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Success { .. } => "success",
-        Outcome::Transient { .. } => "transient",
-        Outcome::UsageLimit { .. } => "usage_limit",
-        Outcome::Permanent { .. } => "permanent",
-        Outcome::Unrepeatable { .. } => "unrepeatable",
-        Outcome::Refused { .. } => "refused",
-        Outcome::Installation { .. } => "installation",
-        Outcome::Stopped { .. } => "stopped",
-    }
-}
-
-fn outcome_words(outcome: &Outcome) -> Option<String> {
-    match outcome {
-        Outcome::Success { .. } => None,
-        Outcome::Transient { why, .. }
-        | Outcome::Permanent { why }
-        | Outcome::Unrepeatable { why }
-        | Outcome::Refused { why }
-        | Outcome::Installation { why } => Some(why.clone()),
-        Outcome::UsageLimit { limit_type, .. } => Some(format!("usage limit ({limit_type})")),
-        Outcome::Stopped { cause } => Some(format!("stopped: {cause}")),
-    }
-}
-
-fn end_name(end: &JobEnd) -> &'static str {
-    match end {
-        JobEnd::Done { .. } => "the gate is looked at next",
-        JobEnd::Failed { .. } => "the job failed for good",
-        JobEnd::Cancelled { .. } => "the job is cancelled",
-        JobEnd::Again { .. } => "the job runs again",
-    }
 }

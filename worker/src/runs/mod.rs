@@ -6,6 +6,7 @@ mod books;
 mod clear;
 mod conclude;
 mod count;
+mod ending;
 mod exhausted;
 mod gatekeep;
 mod give_up;

@@ -1,0 +1,69 @@
+//! One file of objects that goes from the worker to the agents' user, or back.
+
+use super::error::GitError;
+use super::workshop::{FOLDER, Tenant, set_mode};
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+/// The most that an agent's commits may weigh.
+const LARGEST: u64 = 4 << 30;
+
+/// A folder for one file that goes from one user to the other; removed when dropped.
+pub(super) struct Handover {
+    file: PathBuf,
+    _folder: tempfile::TempDir,
+    tenant: Tenant,
+}
+
+impl Handover {
+    /// `from_tenant`: the folder is the tenant's to write in; else ours, and the tenant may only pass through it.
+    pub(super) fn new(root: &Path, tenant: &Tenant, from_tenant: bool) -> Result<Handover, GitError> {
+        let io = |e| GitError::io("making a folder for a bundle", e);
+        let place = root.join(FOLDER);
+        fs::create_dir_all(&place).map_err(io)?;
+        set_mode(&place, 0o711)?;
+        let folder = tempfile::Builder::new().prefix("bundle-").tempdir_in(place).map_err(io)?;
+        if from_tenant {
+            chown(folder.path(), Some(tenant.uid), Some(tenant.gid)).map_err(io)?;
+        } else {
+            fs::set_permissions(folder.path(), Permissions::from_mode(0o711)).map_err(io)?;
+        }
+        Ok(Handover { file: folder.path().join("commits.bundle"), _folder: folder, tenant: tenant.clone() })
+    }
+
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Lets the tenant, and nobody else, read it.
+    pub(super) fn give(&self) -> Result<(), GitError> {
+        let io = |e| GitError::io("handing a bundle over", e);
+        chown(&self.file, None, Some(self.tenant.gid)).map_err(io)?;
+        fs::set_permissions(&self.file, Permissions::from_mode(0o640)).map_err(io)
+    }
+
+    /// A copy of ours: the tenant can no longer change it, nor could it have been a link to somebody else's file.
+    pub(super) fn take(&self) -> Result<tempfile::NamedTempFile, GitError> {
+        let io = |e| GitError::io("taking a bundle over", e);
+        let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
+        let from = OpenOptions::new().read(true).custom_flags(flags).open(&self.file).map_err(io)?;
+        let meta = from.metadata().map_err(io)?;
+        if !meta.is_file() || meta.uid() != self.tenant.uid || meta.nlink() != 1 {
+            return Err(GitError::Other { tail: "the bundle is not a file of the agents' user".into() });
+        }
+        if meta.len() > LARGEST {
+            return Err(GitError::TooLarge { cap: usize::try_from(LARGEST).unwrap_or(usize::MAX) });
+        }
+        let mut copy = tempfile::NamedTempFile::new().map_err(io)?;
+        copy_all(&from, copy.as_file_mut()).map_err(io)?;
+        Ok(copy)
+    }
+}
+
+fn copy_all(from: &File, to: &mut File) -> io::Result<()> {
+    let copied = io::copy(&mut io::Read::take(from, LARGEST), to)?;
+    tracing::trace!(bytes = copied, "a bundle was taken over");
+    Ok(())
+}

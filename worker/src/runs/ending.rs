@@ -1,0 +1,59 @@
+//! Names and words for how a run and its job ended.
+
+use crate::agent::{ExitReason, ExitRecord, StopReason};
+use orch_common::domain::failure::{How, Outcome, StopCause};
+use orch_common::domain::job::JobEnd;
+
+pub(super) fn how(record: &ExitRecord) -> How {
+    match &record.reason {
+        ExitReason::Exited => How::Ended { exit_code: record.exit_code, signal: record.signal },
+        ExitReason::Lingered => How::Lingered,
+        ExitReason::TimedOut => How::TimedOut,
+        ExitReason::Stalled => How::Stalled,
+        ExitReason::LogLimit => How::LogLimit,
+        ExitReason::Stopped { why } => How::Stopped {
+            cause: match why {
+                StopReason::Cancel => StopCause::Cancel,
+                StopReason::Pause => StopCause::Pause,
+                StopReason::Budget => StopCause::Budget,
+                StopReason::Operator | StopReason::System => StopCause::Operator,
+            },
+        },
+        ExitReason::SpawnFailed { error } => How::LaunchFailed { why: error.clone() },
+    }
+}
+
+pub(super) fn outcome_name(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Success { .. } => "success",
+        Outcome::Transient { .. } => "transient",
+        Outcome::UsageLimit { .. } => "usage_limit",
+        Outcome::Permanent { .. } => "permanent",
+        Outcome::Unrepeatable { .. } => "unrepeatable",
+        Outcome::Refused { .. } => "refused",
+        Outcome::Installation { .. } => "installation",
+        Outcome::Stopped { .. } => "stopped",
+    }
+}
+
+pub(super) fn outcome_words(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Success { .. } => None,
+        Outcome::Transient { why, .. }
+        | Outcome::Permanent { why }
+        | Outcome::Unrepeatable { why }
+        | Outcome::Refused { why }
+        | Outcome::Installation { why } => Some(why.clone()),
+        Outcome::UsageLimit { limit_type, .. } => Some(format!("usage limit ({limit_type})")),
+        Outcome::Stopped { cause } => Some(format!("stopped: {cause}")),
+    }
+}
+
+pub(super) fn end_name(end: &JobEnd) -> &'static str {
+    match end {
+        JobEnd::Done { .. } => "the gate is looked at next",
+        JobEnd::Failed { .. } => "the job failed for good",
+        JobEnd::Cancelled { .. } => "the job is cancelled",
+        JobEnd::Again { .. } => "the job runs again",
+    }
+}
