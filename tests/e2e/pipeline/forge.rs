@@ -115,7 +115,11 @@ fn a_push_that_puts_right_what_a_gate_missed_moves_the_task() {
     push(&stack, &task.branch, &review, "---\nverdict: APPROVED\n---\n");
     stack.wait_task(&item, Stage::Done, TaskState::Done);
     stack.settle();
-    assert_eq!(stack.agents_begun(&item, Role::Reviewer), 1);
+    assert_eq!(
+        stack.agents_begun(&item, Role::Reviewer),
+        2,
+        "it was asked once for the verdict, and not after the push"
+    );
 }
 
 #[test]
