@@ -127,7 +127,12 @@ mod tests {
         let me = std::process::id() as i32;
         let mut child = std::process::Command::new("sleep").arg("30").env("MARK", "one").spawn().unwrap();
         let pid = child.id() as i32;
-        assert!(children(me).iter().any(|s| s.pid == pid && s.ppid == me));
+        // The list of threads is read while those of other tests come and go, and may miss one.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while !children(me).iter().any(|s| s.pid == pid && s.ppid == me) {
+            assert!(std::time::Instant::now() < deadline, "the child is not found");
+            std::thread::yield_now();
+        }
         assert!(all().any(|s| s.pid == pid));
         assert!(has_env_entry(pid, "MARK=one") && !has_env_entry(pid, "MARK=on"));
         child.kill().unwrap();
