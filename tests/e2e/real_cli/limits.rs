@@ -6,15 +6,18 @@ use orch_common::domain::stage::{Stage, TaskState};
 use orch_tests::model_api::{Answer, Message, ModelApi};
 use serde_json::json;
 
-fn is_blocked(case: &Case, says: &str) {
+/// The CLI's own limit ends the run, or the worker that counts along, whichever sees it first; `ends` are the outcomes
+/// that may be. People are told which budget it was, with its figures.
+fn is_blocked(case: &Case, ends: &[&str], figures: &str) {
     let task = case.stack.wait_task(&case.item, Stage::Analysis, TaskState::Blocked);
     case.stack.settle();
     let runs = case.stack.runs(&case.item);
-    assert_eq!(outcomes(&runs), ["unrepeatable"], "{:?}", runs[0].error);
-    assert!(runs[0].error.as_deref().is_some_and(|e| e.contains(says)), "{:?}", runs[0].error);
-    assert!(task.state_reason.is_some_and(|reason| reason.contains(says)));
+    let found = outcomes(&runs);
+    assert!(found.len() == 1 && ends.contains(&found[0]), "{found:?}: {:?}", runs[0].error);
+    assert!(task.state_reason.as_deref().is_some_and(|reason| reason.contains(figures)), "{:?}", task.state_reason);
     let job = case.stack.agent_job(&case.item);
-    assert_eq!((job.status, job.attempts), (JobStatus::Failed, 1), "{job:?}");
+    assert!(!matches!(job.status, JobStatus::Queued | JobStatus::Running | JobStatus::Done), "{job:?}");
+    assert_eq!(job.attempts, 1, "{job:?}");
     assert!(runs[0].cost_usd > 0.0 && runs[0].input_tokens > 0, "what was used up is recorded");
     case.stack.wait_said(&case.item, "blocked");
 }
@@ -29,7 +32,7 @@ fn endless() -> ModelApi {
 fn turns_used_up() {
     let Some(cli) = install::fetched() else { return };
     let case = Setting::quick().set("budget.run_turns", 2).start(&cli, endless());
-    is_blocked(&case, "maximum number of turns (2)");
+    is_blocked(&case, &["unrepeatable"], "turns of one run, 3 of 2");
     assert_eq!(case.api.calls().len(), 2);
 }
 
@@ -38,7 +41,7 @@ fn turns_used_up() {
 fn money_used_up() {
     let Some(cli) = install::fetched() else { return };
     let case = Setting::quick().set("budget.run_usd", 0.5).start(&cli, endless());
-    is_blocked(&case, "maximum budget");
+    is_blocked(&case, &["unrepeatable", "stopped"], "cost of one run, $");
     assert!(case.stack.runs(&case.item)[0].cost_usd >= 0.5);
 }
 
