@@ -2,12 +2,13 @@
 //! again at once gets it again, and the others find it taken whenever they look. So writers of all processes first take
 //! a lock on a file beside the database, and only its holder looks for SQLite's, very often; whoever comes back meanwhile
 //! finds the turn taken and waits with the others. A courtesy and no safeguard: without the file, or behind a holder that
-//! does not move, writers do without.
+//! does not move (a stopped process), writers do without: they wait for it once, and from then on only try.
 
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a turn is waited for before a writer does without.
@@ -26,11 +27,14 @@ const SHORT: Duration = Duration::from_millis(50);
 pub(crate) struct Turnstile {
     path: PathBuf,
     spare: Mutex<Option<File>>,
+    /// The last wait was in vain: the holder does not move. True until the turn is had again.
+    stuck: AtomicBool,
 }
 
 impl Turnstile {
     pub(super) fn of(database: &Path) -> Turnstile {
-        Turnstile { path: database.with_extension("turn"), spare: Mutex::new(None) }
+        let path = database.with_extension("turn");
+        Turnstile { path, spare: Mutex::new(None), stuck: AtomicBool::new(false) }
     }
 
     fn file(&self) -> std::io::Result<File> {
@@ -54,14 +58,21 @@ impl Turnstile {
     pub(super) fn wait(&self, give_up: Instant) -> Turn<'_> {
         let since = Instant::now();
         let Ok(file) = self.file() else { return Turn { lock: None, turnstile: self, since } };
-        let until = give_up.min(since + COURTESY);
+        let courtesy = if self.stuck.load(Ordering::Relaxed) { Duration::ZERO } else { COURTESY };
+        let until = give_up.min(since + courtesy);
         loop {
             match file.try_lock() {
-                Ok(()) => return Turn { lock: Some(file), turnstile: self, since: Instant::now() },
+                Ok(()) => {
+                    self.stuck.store(false, Ordering::Relaxed);
+                    return Turn { lock: Some(file), turnstile: self, since: Instant::now() };
+                }
                 Err(TryLockError::WouldBlock) if Instant::now() < until => {
                     std::thread::sleep(if since.elapsed() < LATER_LOOK { LOOK } else { LATER_LOOK });
                 }
-                Err(_) => return Turn { lock: None, turnstile: self, since },
+                Err(_) => {
+                    self.stuck.store(since.elapsed() >= COURTESY || courtesy.is_zero(), Ordering::Relaxed);
+                    return Turn { lock: None, turnstile: self, since };
+                }
             }
         }
     }

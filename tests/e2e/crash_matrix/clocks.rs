@@ -1,6 +1,6 @@
 //! The clock is set by an hour while work goes on. Who lives, who is dead and which run is which does not depend on it.
 
-use super::freezes::signal_worker;
+use super::freezes::{signal_worker, stop_outside_of_transactions};
 use super::round::short_pipeline;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -73,7 +73,7 @@ fn set_forward_a_living_workers_rows_are_left_alone() {
     start(&mut clock.stack, "w2");
     clock.wait_rounds("w2", 1);
     // It is quiet for a moment, as any process may be, and the moment is the one in which the clock is set.
-    signal_worker(&clock.stack, "w1", Signal::SIGSTOP);
+    stop_outside_of_transactions(&clock.stack);
     clock.set_by(HOUR_MS);
     clock.wait_rounds("w2", 1);
     signal_worker(&clock.stack, "w1", Signal::SIGCONT);

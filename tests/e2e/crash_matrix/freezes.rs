@@ -37,19 +37,31 @@ fn freeze_at(point: Point, hit: u32, max_concurrency: i64) -> Frozen {
     Frozen { stack, item, token }
 }
 
-/// A process that is stopped within a transaction keeps everybody out, which is another matter.
-fn stop_outside_of_transactions(stack: &Stack) {
+/// Stops the worker "w1". A process that is stopped within a transaction keeps everybody out, which is another matter.
+pub fn stop_outside_of_transactions(stack: &Stack) {
     let patience = std::time::Duration::from_millis(200);
     let options = StoreOptions { pool_size: 1, patience, ..StoreOptions::new(&stack.scene.database) };
     let other = Store::open(&options).unwrap();
     stack.wait("a moment without a transaction", || {
         signal_worker(stack, "w1", Signal::SIGSTOP);
+        // The signal is delivered to each thread later; until then one of them may begin a transaction.
+        stack.wait("every thread to be stopped", || is_stopped(stack.worker("w1").pid()));
         let free = other.write_now(|_| Ok(())).is_ok();
         if !free {
             signal_worker(stack, "w1", Signal::SIGCONT);
         }
         free
     });
+}
+
+/// Every thread of the process is in the state T (stopped).
+fn is_stopped(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("the worker's threads");
+    threads.flatten().all(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // The state is the field after the program's name, which may hold anything and is in parentheses.
+        stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
+    })
 }
 
 fn done(stack: &Stack, item: &str) {

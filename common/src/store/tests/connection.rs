@@ -166,7 +166,17 @@ fn nobody_waits_for_ever_behind_one_who_has_the_turn_and_does_not_move() {
     let path = scratch.store.path().with_extension("turn");
     let turn = std::fs::File::options().create(true).append(true).open(path).unwrap();
     turn.lock().unwrap();
+    let begun = Instant::now();
+    for _ in 0..20 {
+        scratch.store.write_now(|c| jobs::enqueue(c, &plain(JobKind::Event), NOW)).unwrap();
+    }
+    assert!(begun.elapsed() < Duration::from_secs(5), "it is waited for once, not at every write");
+    turn.unlock().unwrap();
     scratch.store.write_now(|c| jobs::enqueue(c, &plain(JobKind::Event), NOW)).unwrap();
+    turn.lock().unwrap();
+    let begun = Instant::now();
+    scratch.store.write_now(|c| jobs::enqueue(c, &plain(JobKind::Event), NOW)).unwrap();
+    assert!(begun.elapsed() >= Duration::from_millis(500), "a turn that was had again is waited for again");
 }
 
 #[test]
