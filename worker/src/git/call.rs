@@ -11,6 +11,24 @@ use std::time::Duration;
 /// Enough for the file list of a huge change.
 const DEFAULT_CAP: usize = 16 << 20;
 
+/// Commands that only read or name objects: they start no program (no hook, filter, driver or transport), write to no
+/// working tree, and are over in a moment.
+const READERS: &[&str] = &[
+    "cat-file",
+    "check-attr",
+    "diff-tree",
+    "for-each-ref",
+    "ls-files",
+    "ls-tree",
+    "merge-base",
+    "rev-list",
+    "rev-parse",
+    "write-tree",
+];
+
+/// With one of these a reader runs a repository's filters all the same.
+const FILTERING: &[&str] = &["--filters", "--textconv", "--modified"];
+
 /// One call: arguments and where it runs.
 #[derive(Debug)]
 pub(super) struct Call<'a> {
@@ -71,6 +89,21 @@ impl<'a> Call<'a> {
         self.linked.as_deref()
     }
 
+    /// Whether something may be left to end when the call or the worker has ended: anything but a short read by the
+    /// worker's own user.
+    pub(super) fn needs_attendant(&self) -> bool {
+        let mut rest = self.args.iter().map(|arg| arg.to_str().unwrap_or_default());
+        let verb = loop {
+            match rest.next() {
+                Some("-c") => rest.next(),
+                other => break other,
+            };
+        };
+        let reads = verb.is_some_and(|verb| READERS.contains(&verb)) && !rest.any(|arg| FILTERING.contains(&arg));
+        let talks = self.env.iter().any(|(name, _)| name == "GIT_ALLOW_PROTOCOL");
+        !reads || talks || self.tenant.is_some()
+    }
+
     /// More arguments.
     pub(super) fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
         self.args.extend(args.into_iter().map(|a| a.as_ref().to_owned()));
@@ -126,5 +159,38 @@ impl<'a> Call<'a> {
         self.cap = bytes;
         self.cut = true;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_short_read_by_our_own_user_goes_without_an_attendant() {
+        let here = Path::new("/repository.git");
+        let call = |args: &[&str]| Call::bare(here).args(args);
+        for reads in [
+            &["rev-parse", "--verify", "HEAD"][..],
+            &["-c", "core.bigFileThreshold=1m", "cat-file", "blob", "x"],
+            &["ls-files", "-z", "--others", "--exclude-standard"],
+        ] {
+            assert!(!call(reads).needs_attendant(), "{reads:?}");
+        }
+        for acts in [
+            &["fetch", "origin"][..],
+            &["add", "--all"],
+            &["cat-file", "--batch", "--filters"],
+            &["ls-files", "--modified"],
+            &["diff-index", "--cached", "HEAD"],
+            &["-c", "alias.x=rev-parse", "x", "rev-parse"],
+            &[],
+        ] {
+            assert!(call(acts).needs_attendant(), "{acts:?}");
+        }
+        let tenant = Tenant { uid: 1, gid: 1, home: "/home/agent".into() };
+        assert!(call(&["rev-parse", "HEAD"]).owned_by(&tenant).needs_attendant(), "another user's process");
+        let talks = call(&["rev-list", "HEAD"]).env("GIT_ALLOW_PROTOCOL", "https");
+        assert!(talks.needs_attendant(), "a transport is a program");
     }
 }

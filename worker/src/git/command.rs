@@ -172,7 +172,8 @@ pub(super) async fn run_ok(s: &GitSettings, call: Call<'_>, cancel: &Cancellatio
 
 fn prepare(s: &GitSettings, call: Call<'_>) -> (Start, Vec<u8>) {
     let user = call.tenant.as_ref().map(|tenant| (tenant.uid, tenant.gid));
-    let mut start = Start::of(s.attendant.as_ref(), s.program.as_os_str(), Terms { user, memory: None });
+    let attendant = s.attendant.as_ref().filter(|_| call.needs_attendant());
+    let mut start = Start::of(attendant, s.program.as_os_str(), Terms { user, memory: None });
     let command = &mut start.command;
     command.env_clear().current_dir(call.dir).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
