@@ -77,6 +77,7 @@ impl TaskView {
             worked: _,
             round_head: _,
             pull: _,
+            recheck: _,
         } = task;
         TaskView {
             id,

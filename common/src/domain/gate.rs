@@ -5,7 +5,7 @@ mod summary;
 
 pub use judge::{judge, written_verdict};
 
-use super::stage::CommitId;
+use super::stage::{CommitId, Stage};
 use crate::named_enum;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -63,6 +63,9 @@ pub enum FailReason {
     PullRejected { reviewer: String, reason: String, person: bool },
     /// The tester's report says other than PASS.
     TestsNotPassed { file: String, reason: String },
+    /// What passed at `stage` was taken on another commit, and does not cover this one; `by`: whose commits did it, one text
+    /// each.
+    EvidenceGone { stage: Stage, gate: Gate, by: Vec<String> },
 }
 
 /// Whom or what a gate waits for.
@@ -207,7 +210,9 @@ pub struct ReviewEvidence {
     pub reviewer: String,
     pub approved: bool,
     pub body: String,
-    /// It was given to another commit than the head.
+    /// The commit that was reviewed, as the forge has it.
+    pub commit: String,
+    /// That commit does not cover the head. The forge's own mark comes late, and is set for documents of ours as well.
     pub stale: bool,
     /// A rejection that the task has acted on.
     pub heard: bool,

@@ -6,6 +6,7 @@ pub mod breaker;
 pub mod budget;
 pub mod decide;
 pub mod effect;
+pub mod evidence;
 pub mod failure;
 pub mod follow;
 pub mod front_matter;

@@ -3,6 +3,7 @@
 use super::budget::BudgetStop;
 use super::effect::StateGroup;
 use super::failure::Denial;
+use super::gate::Gate;
 use super::names::{BranchName, WorkItemKey};
 use super::stage::{Role, Stage, TaskState};
 use crate::named_enum;
@@ -149,6 +150,8 @@ pub enum Brief {
     TestsRed { tail: String, attempt: u32, cap: u32 },
     /// The role changed nothing that its stage asks for; `found` is what the gate said of it, if anything.
     NothingChanged { found: String, attempt: u32, cap: u32 },
+    /// Others changed what was judged; `by` names their commits, `gate` what had been passed.
+    JudgeAnew { gate: Gate, by: Vec<String>, attempt: u32, cap: u32 },
     /// The architect found a conflict.
     Conflict { file: String, excerpt: String },
     /// A person rejected the work.
@@ -199,6 +202,7 @@ mod tests {
             Brief::Rework { file: "12-review.md".into(), reason: "no".into(), attempt: 2, cap: 3 },
             Brief::TestsRed { tail: "x".into(), attempt: 3, cap: 3 },
             Brief::NothingChanged { found: String::new(), attempt: 2, cap: 3 },
+            Brief::JudgeAnew { gate: Gate::TestsLocal, by: vec!["Hugo 0a: x".into()], attempt: 2, cap: 3 },
             Brief::Conflict { file: "10-conflict.md".into(), excerpt: "y".into() },
             Brief::Rejected { reason: String::new() },
             Brief::Answered { text: "z".into() },

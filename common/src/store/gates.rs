@@ -25,6 +25,8 @@ pub struct GateResult {
     pub tree: Option<String>,
     /// SHA-256 of the whole output of the tests, in hexadecimal.
     pub output_sha256: Option<String>,
+    /// The commit that its evidence was taken on; `None` = recorded by an earlier version.
+    pub evidence: Option<String>,
 }
 
 /// An evaluation to be recorded.
@@ -46,6 +48,8 @@ pub struct NewGateResult {
     pub exit_code: Option<i32>,
     pub duration_ms: Option<i64>,
     pub output_sha256: Option<String>,
+    /// The commit that its evidence was taken on; the judged one, unless a run began on, or a review names, an earlier one.
+    pub evidence: String,
     pub at: i64,
 }
 
@@ -62,4 +66,14 @@ pub fn of_task(conn: &mut Conn, task: i64) -> Result<Vec<GateResult>, StoreError
         .order(gate_results::id)
         .select(GateResult::as_select())
         .load(conn)?)
+}
+
+/// The newest evaluation of a gate that passed.
+pub fn last_pass(conn: &mut Conn, task: i64, gate: Gate) -> Result<Option<GateResult>, StoreError> {
+    Ok(gate_results::table
+        .filter(gate_results::task_id.eq(task).and(gate_results::gate.eq(gate)).and(gate_results::outcome.eq("pass")))
+        .order(gate_results::id.desc())
+        .select(GateResult::as_select())
+        .first(conn)
+        .optional()?)
 }

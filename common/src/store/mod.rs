@@ -16,6 +16,7 @@ pub mod leftovers;
 mod migrate;
 pub mod payload;
 mod prepared;
+pub mod published;
 pub mod retention;
 pub mod runs;
 pub mod schema;

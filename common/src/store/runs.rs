@@ -23,6 +23,7 @@ pub struct Run {
     pub state: String,
     pub session_id: Option<String>,
     pub resumed: bool,
+    /// The branch's head that its agent began on.
     pub head_before: Option<String>,
     pub started_at: i64,
     pub finished_at: Option<i64>,

@@ -27,6 +27,7 @@ diesel::table! {
         worked -> Bool,
         round_head -> Nullable<Text>,
         pull -> Nullable<BigInt>,
+        recheck -> Bool,
     }
 }
 
@@ -154,6 +155,14 @@ diesel::table! {
         at -> BigInt,
         tree -> Nullable<Text>,
         output_sha256 -> Nullable<Text>,
+        evidence -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    published (task_id, commit_id) {
+        task_id -> BigInt,
+        commit_id -> Text,
     }
 }
 

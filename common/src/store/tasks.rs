@@ -38,6 +38,8 @@ pub struct Task {
     pub round_head: Option<String>,
     /// The number of its own pull request, once there is one.
     pub pull: Option<i64>,
+    /// The round began because evidence was gone: its role may find that nothing is to be changed.
+    pub recheck: bool,
 }
 
 /// A task to be made.
@@ -175,12 +177,14 @@ pub struct Move {
     pub said: Option<String>,
     /// The role of the stage begins a new round; where the stage changes, it always does.
     pub new_round: bool,
+    /// That round is a look at what others changed; it may change nothing.
+    pub recheck: bool,
 }
 
 /// Applies a move if the task still stands where the decision saw it; `false` = it lost the race, and
 /// nothing is changed.
 pub fn compare_and_move(conn: &mut Conn, seen: &Task, to: &Move, now: i64) -> Result<bool, StoreError> {
-    let Move { stage, state, state_reason, reset_cap, approved, unapproved, said, new_round } = to;
+    let Move { stage, state, state_reason, reset_cap, approved, unapproved, said, new_round, recheck } = to;
     let begins = *new_round || *stage != seen.stage;
     let approved_at = match (approved, unapproved) {
         (true, _) => Some(now),
@@ -204,7 +208,9 @@ pub fn compare_and_move(conn: &mut Conn, seen: &Task, to: &Move, now: i64) -> Re
         tasks::progress_at.eq(if *stage == seen.stage { seen.progress_at } else { now }),
         tasks::updated_at.eq(now),
         tasks::finished_at.eq(if state.is_terminal() { Some(now) } else { None }),
-        begins.then(|| (tasks::worked.eq(false), tasks::round_head.eq(seen.head.as_deref()))),
+        begins.then(|| {
+            (tasks::worked.eq(false), tasks::round_head.eq(seen.head.as_deref()), tasks::recheck.eq(*recheck))
+        }),
     ))
     .execute(conn)?;
     Ok(changed == 1)

@@ -89,6 +89,7 @@ fn place(conn: &mut Conn, task: &Task, stage: Stage, head: Option<&str>) -> Resu
         unapproved: false,
         said: None,
         new_round: false,
+        recheck: false,
     };
     assert!(tasks::compare_and_move(conn, &task, &to, now_ms())?);
     tasks::note_worked(conn, task.id, stage)?;

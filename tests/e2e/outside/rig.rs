@@ -117,6 +117,7 @@ impl Rig {
                     unapproved: false,
                     said: None,
                     new_round: false,
+                    recheck: false,
                 };
                 assert!(tasks::compare_and_move(c, &task, &to, now_ms())?);
                 tasks::note_worked(c, task.id, stage)?;

@@ -3,10 +3,12 @@
 
 use super::apply::{Applied, Asked, apply};
 use super::budget;
+use super::evidence::{self, bound};
 use super::facts::{ended, facts, history};
 use super::objection::{Rejection, hears_reviews, unheard_rejection};
 use super::payload::AdvancePayload;
 use super::publish::{PublishError, Published, publish};
+use super::record::{Commits, row};
 use super::submit::submit_block;
 use crate::clock::now_ms;
 use crate::context::Context;
@@ -16,7 +18,8 @@ use crate::git::{GitError, Round};
 use crate::job_end;
 use orch_common::config::Project;
 use orch_common::domain::decide::{Changed, Decision, Finding, Policy, Trigger, decide, needs_finding};
-use orch_common::domain::gate::{FailReason, GateOutcome, TestEnd, Waiting, judge, written_verdict};
+use orch_common::domain::evidence::Gone;
+use orch_common::domain::gate::{Evidence, FailReason, GateOutcome, Waiting, WrittenVerdict, judge, written_verdict};
 use orch_common::domain::job::{JobEnd, Spend};
 use orch_common::domain::messages::Message;
 use orch_common::domain::stage::{CommitId, Role, Stage, TaskState};
@@ -208,6 +211,12 @@ async fn look(
         true => unheard_rejection(ctx, project, task).await?,
         false => None,
     };
+    if rejection.is_none()
+        && let Some(gone) = evidence::gone(ctx, task, &policy.pipeline, &head).await?
+    {
+        let tree = ctx.repos.tree_at(&task.repo, &head, &ctx.stopping).await?;
+        return Ok(voided((job, task), gone, head, tree, changed));
+    }
     let Some(gate) = gate else {
         return Ok(without_gate(head, rejection, changed));
     };
@@ -216,51 +225,48 @@ async fn look(
     let wanted = Look { ctx, project, task, head: &head, gate, approved };
     let evidence = wanted.collect().await?;
     let (mut outcome, mut heard) = (judge(gate, &policy.names, &evidence), Vec::new());
+    let mut verdict = written(role, policy, &evidence);
+    let good = verdict.as_ref().is_some_and(|v| v.approved);
+    let bound = bound(ctx, (task, policy, gate), (&evidence, &outcome, good), &head).await?;
     if let Some(rejection) = rejection {
         outcome = GateOutcome::Fail(rejection.reason);
         heard = rejection.heard;
+    } else if let Some(gone) = bound.gone {
+        // It was given to something else: nobody gets to see it as said of this commit.
+        (outcome, verdict) = (GateOutcome::Fail(gone.into()), None);
     }
-    let outcome_name = match &outcome {
-        GateOutcome::Pass => "pass",
-        GateOutcome::Fail(_) => "fail",
-        GateOutcome::Infra(_) => "infra",
-        GateOutcome::Waiting(_) => "waiting",
-    };
-    let tests = evidence.tests.as_ref();
-    let tree = ctx.repos.tree_at(&task.repo, &head, &ctx.stopping).await?.to_string();
-    let result = NewGateResult {
-        task_id: task.id,
-        job_id: Some(job.id),
-        gate,
-        outcome: outcome_name,
-        reason: match &outcome {
-            GateOutcome::Pass => None,
-            GateOutcome::Fail(reason) => Some(reason.to_string()),
-            GateOutcome::Infra(why) => Some(why.clone()),
-            GateOutcome::Waiting(on) => Some(on.as_str().to_owned()),
-        },
-        head: head.to_string(),
-        tree,
-        command: tests.map(|t| t.command.clone()),
-        exit_code: tests.and_then(|t| match t.end {
-            TestEnd::Exited { code } => Some(code),
-            TestEnd::Infra { .. } => None,
-        }),
-        duration_ms: tests.map(|t| i64::try_from(t.duration_ms).unwrap_or(i64::MAX)),
-        output_sha256: tests.and_then(|t| t.output_sha256.clone()),
-        at: now_ms(),
-    };
+    let tree = ctx.repos.tree_at(&task.repo, &head, &ctx.stopping).await?;
+    let commits = Commits { head: &head, tree, evidence: &bound.commit };
+    let result = row((task.id, job.id), (gate, &outcome), &commits, evidence.tests.as_ref());
     let questions = matches!(outcome, GateOutcome::Fail(FailReason::MissingFiles { .. }))
         .then(|| evidence.artifacts.get(&policy.names.questions).cloned())
         .flatten();
-    let verdict = (role == Some(Role::Reviewer)).then(|| written_verdict(&policy.names, &evidence.artifacts)).flatten();
     let fingerprint = format!("{head}:{}", outcome.fingerprint());
     let finding = Finding { gate: Some(gate), outcome, fingerprint, questions, verdict, changed };
     Ok(Looked { finding, head, result: Some(result), heard })
 }
 
+/// What the reviewer role wrote, where its end is looked at.
+fn written(role: Option<Role>, policy: &Policy, evidence: &Evidence) -> Option<WrittenVerdict> {
+    role.filter(|role| *role == Role::Reviewer)?;
+    written_verdict(&policy.names, &evidence.artifacts)
+}
+
+/// What was passed before does not cover this commit: nothing else is judged on it.
+fn voided((job, task): (&Job, &Task), gone: Gone, head: CommitId, tree: CommitId, changed: Changed) -> Looked {
+    let (gate, outcome) = (gone.gate, GateOutcome::Fail(gone.into()));
+    let result = row((task.id, job.id), (gate, &outcome), &Commits { head: &head, tree, evidence: &head }, None);
+    let fingerprint = format!("{head}:{}", outcome.fingerprint());
+    let finding = Finding { gate: Some(gate), outcome, fingerprint, questions: None, verdict: None, changed };
+    Looked { finding, head, result: Some(result), heard: Vec::new() }
+}
+
 /// What the branch gained in this round, as far as the role of the stage has to change anything.
 async fn changed(ctx: &Context, task: &Task, policy: &Policy, head: &CommitId) -> Result<Changed, LookError> {
+    if task.recheck {
+        // Others changed something; to find that good is work enough.
+        return Ok(Changed::Work);
+    }
     let demanded = policy.pipeline.works_in(task.stage).map(Changed::demanded_of);
     if demanded.is_none_or(|least| least == Changed::Nothing) {
         return Ok(Changed::Work);

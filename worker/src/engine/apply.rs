@@ -109,6 +109,7 @@ fn to_move(change: &Change) -> Move {
         unapproved: change.unapproved,
         said: change.said.clone(),
         new_round: change.new_round,
+        recheck: change.recheck,
     }
 }
 

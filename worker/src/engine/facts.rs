@@ -7,6 +7,7 @@ use orch_common::domain::job::JobKind;
 use orch_common::domain::names::BadName;
 use orch_common::domain::task::{Brief, EndedRun, History, TaskFacts};
 use orch_common::store::jobs::Job;
+use orch_common::store::runs::Run;
 use orch_common::store::tasks::Task;
 use orch_common::store::{Conn, StoreError, jobs, runs};
 
@@ -59,9 +60,14 @@ pub(super) fn trigger_of(job: &Job) -> Option<Trigger> {
 pub fn ended(conn: &mut Conn, trigger: &Trigger) -> Result<EndedRun, StoreError> {
     let Trigger::AgentEnded { log, .. } = trigger else { return Ok(EndedRun::default()) };
     let Some(run) = runs::get(conn, log)? else { return Ok(EndedRun::default()) };
-    let payload = jobs::get(conn, run.job_id)?.and_then(|job| serde_json::from_str::<AgentPayload>(&job.payload).ok());
-    let asked = payload.is_some_and(|payload| matches!(payload.brief, Brief::VerdictAsked { .. }));
+    let asked = was_asked(conn, &run)?;
     Ok(EndedRun { asked, denied: denials(run.denied_tools.as_deref().unwrap_or_default()) })
+}
+
+/// Whether a run was asked for its verdict alone.
+pub(super) fn was_asked(conn: &mut Conn, run: &Run) -> Result<bool, StoreError> {
+    let payload = jobs::get(conn, run.job_id)?.and_then(|job| serde_json::from_str::<AgentPayload>(&job.payload).ok());
+    Ok(payload.is_some_and(|payload| matches!(payload.brief, Brief::VerdictAsked { .. })))
 }
 
 /// The refused tools as the run's row has them: `Bash (2), Write (1)`.

@@ -4,14 +4,17 @@
 pub mod advance;
 pub mod apply;
 pub mod budget;
+mod evidence;
 pub mod facts;
 mod objection;
 mod payload;
 mod publish;
+mod record;
 mod show;
 pub mod submit;
 
 pub use payload::{AdvancePayload, AgentPayload};
 
+pub(crate) use evidence::{covers, note_joined};
 pub(crate) use objection::was_heard;
 pub use publish::needs_a_person;

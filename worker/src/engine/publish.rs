@@ -1,6 +1,7 @@
 //! Making an agent's work visible: uncommitted work is committed, the forge's commits are joined, the branch is
 //! pushed. Every step may be repeated.
 
+use super::evidence::{note_joined, note_ours};
 use crate::context::Context;
 use crate::git::{GitError, Identity, LfsFault, Remote, SubmoduleRules, Worktree};
 use crate::runs::leftovers::after_look;
@@ -88,7 +89,7 @@ pub(super) async fn publish(
         take_work(ctx, &worktree, task, role).await?;
         failpoint::here(Point::AdvanceWorkCommitted);
     }
-    let brought = bring_together(ctx, &worktree, &remote, project, role.is_some()).await;
+    let brought = bring_together(ctx, (task, project), &worktree, &remote, role.is_some()).await;
     // Whatever was in the way and had to be kept is told, also where nothing could be published.
     after_look(ctx, task).await?;
     let head = brought?;
@@ -113,15 +114,16 @@ async fn take_work(ctx: &Context, worktree: &Worktree, task: &Task, role: Role) 
 /// Joins what the forge has, then pushes. Nothing is pushed that touches what the project protects.
 async fn bring_together(
     ctx: &Context,
+    (task, project): (&Task, &Project),
     worktree: &Worktree,
     remote: &Remote,
-    project: &Project,
     worked: bool,
 ) -> Result<CommitId, PublishError> {
     let cancel = &ctx.stopping;
     let protected = &project.protected_paths;
     if !worked || !protected.is_empty() {
-        ctx.repos.refresh(worktree, remote, cancel).await?;
+        let joined = ctx.repos.refresh(worktree, remote, cancel).await?;
+        note_joined(ctx, task, &joined).await?;
     }
     let touched = ctx.repos.protected_paths_unpublished(worktree, &project.default_branch, protected, cancel).await?;
     if !touched.is_empty() {
@@ -135,6 +137,8 @@ async fn bring_together(
             let message = Message::SubmoduleUnpublished { path, url, commit: commit.to_string() };
             return Err(PublishError::Stopped(Box::new(message)));
         }
+        let ours = ctx.repos.unpublished_commits(worktree, cancel).await?;
+        note_ours(ctx, task, ours).await?;
         return Ok(ctx.repos.push(worktree, remote, cancel).await?.head);
     }
     Ok(ctx.repos.head(worktree, cancel).await?)

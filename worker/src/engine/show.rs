@@ -176,6 +176,7 @@ impl Shown<'_> {
 const fn concerns_the_pull(message: &Message) -> bool {
     match message {
         Message::TestsFailed { .. }
+        | Message::JudgedAnew { .. }
         | Message::RejectedBack { .. }
         | Message::RoleCapReached { .. }
         | Message::Blocked { .. }

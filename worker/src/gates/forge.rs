@@ -3,7 +3,7 @@
 use super::Look;
 use crate::clients::ApiError;
 use crate::clients::gitea::{Review, standing};
-use crate::engine::was_heard;
+use crate::engine::{covers, was_heard};
 use crate::events::{Speakers, Voice};
 use crate::git::GitError;
 use orch_common::domain::gate::{CiEvidence, PullEvidence, ReviewEvidence};
@@ -41,8 +41,8 @@ async fn evidence(look: &Look<'_>, review: &Review, voice: Voice) -> Result<Revi
         reviewer: review.user.as_ref().map(|user| user.login.clone()).unwrap_or_default(),
         approved,
         body: review.words().to_owned(),
-        // The forge's own mark comes late; the commit is right at once.
-        stale: review.stale || review.commit_id != look.head.as_str(),
+        stale: !covers(look.ctx, look.task, &review.commit_id, look.head).await?,
+        commit: review.commit_id.clone(),
         heard: !approved && was_heard(look.ctx, look.task, review).await?,
         person: voice == Voice::Person,
         submitted_at: review.submitted_at,

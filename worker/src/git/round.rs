@@ -45,7 +45,12 @@ impl Repos {
         }
     }
 
-    async fn has_commit(&self, mirror: &Path, id: &CommitId, cancel: &CancellationToken) -> Result<bool, GitError> {
+    pub(super) async fn has_commit(
+        &self,
+        mirror: &Path,
+        id: &CommitId,
+        cancel: &CancellationToken,
+    ) -> Result<bool, GitError> {
         let call = Call::bare(mirror).args(["cat-file", "-e", &format!("{id}^{{commit}}")]);
         Ok(self.try_git(mirror, call, cancel).await?.code == 0)
     }
@@ -68,7 +73,7 @@ impl Repos {
         })
     }
 
-    async fn differs(
+    pub(super) async fn differs(
         &self,
         mirror: &Path,
         from: &CommitId,

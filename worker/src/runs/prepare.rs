@@ -10,11 +10,11 @@ use crate::clock::now_ms;
 use crate::context::Context;
 use crate::engine::AgentPayload;
 use crate::engine::apply::wants_agent;
-use crate::engine::needs_a_person;
+use crate::engine::{needs_a_person, note_joined};
 use crate::git::{GitError, SubmoduleRules, Worktree};
 use orch_common::config::Project;
 use orch_common::domain::messages::Message;
-use orch_common::domain::stage::Role;
+use orch_common::domain::stage::{CommitId, Role};
 use orch_common::domain::task::Brief;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::StoreError;
@@ -100,14 +100,14 @@ pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, R
     let session = session(&work, home.clone()).await;
     // Who is asked for a verdict mends the file that is there.
     let judges_anew = matches!(session, Session::Fresh(_)) && !is_asked(&work);
-    let (worktree, place) = worktree(ctx, &work, judges_anew).await?;
+    let (worktree, place, begins_on) = worktree(ctx, &work, judges_anew).await?;
     failpoint::here(Point::AgentWorktree);
     let dir = ctx.runs_dir.join(&run);
     let spec = spec(ctx, &work, place, &run, &session, home).await?;
     let said = reread(ctx, &mut work.task).await;
     let prompt = prompt(&work, &session, &said);
     failpoint::here(Point::AgentRow);
-    insert(ctx, job, &work, &worktree, (&run, &session)).await?;
+    insert(ctx, job, &work, (&worktree, begins_on), (&run, &session)).await?;
     failpoint::here(Point::AgentRowWritten);
     Ok(Prepared { run, dir, spec, prompt })
 }
@@ -193,8 +193,8 @@ fn left_unfinished(last: &Run, role: Role) -> bool {
 }
 
 /// The worktree, and the folder that the agent is to work in: the same, or the workshop of a user of its own.
-/// Who judges anew finds no verdict of an earlier round there.
-async fn worktree(ctx: &Context, work: &Work, judges_anew: bool) -> Result<(Worktree, PathBuf), Refused> {
+/// Who judges anew finds no verdict of an earlier round there. The commit is what the agent begins on.
+async fn worktree(ctx: &Context, work: &Work, judges_anew: bool) -> Result<(Worktree, PathBuf, CommitId), Refused> {
     let remote = ctx.remote(&work.project)?;
     let (task, cancel) = (&work.task, &ctx.stopping);
     let heard = work.heard.as_deref().filter(|_| ctx.tenant.is_none());
@@ -217,7 +217,8 @@ async fn worktree(ctx: &Context, work: &Work, judges_anew: bool) -> Result<(Work
         None => ctx.repos.join_fetched(&worktree, cancel).await,
     };
     match joined {
-        Ok(_) | Err(GitError::Diverged { .. } | GitError::Conflict { .. }) => {}
+        Ok(joined) => note_joined(ctx, task, &joined).await?,
+        Err(GitError::Diverged { .. } | GitError::Conflict { .. }) => {}
         Err(error) => return Err(error.into()),
     }
     if judges_anew {
@@ -230,7 +231,8 @@ async fn worktree(ctx: &Context, work: &Work, judges_anew: bool) -> Result<(Work
     let rules = SubmoduleRules { remote: &remote, hosts: &work.project.submodule_hosts };
     ctx.repos.furnish_submodules(&worktree, shop.as_ref(), &rules, cancel).await?;
     let place = shop.map_or_else(|| worktree.path.clone(), |shop| shop.path);
-    Ok((worktree, place))
+    let begins_on = ctx.repos.head(&worktree, cancel).await?;
+    Ok((worktree, place, begins_on))
 }
 
 async fn spec(
@@ -294,7 +296,7 @@ async fn insert(
     ctx: &Context,
     job: &Job,
     work: &Work,
-    worktree: &Worktree,
+    (worktree, begins_on): (&Worktree, CommitId),
     (run, session): (&str, &Session),
 ) -> Result<(), Refused> {
     let (session_id, resumed) = match session {
@@ -313,7 +315,7 @@ async fn insert(
         state: "starting",
         session_id: Some(session_id),
         resumed,
-        head_before: Some(worktree.head.to_string()),
+        head_before: Some(begins_on.to_string()),
         started_at: now_ms(),
     };
     let (job, head) = (job.clone(), worktree.head.to_string());

@@ -142,6 +142,18 @@ fn why(brief: &Brief, dir: &str) -> String {
                 found => format!("{ended} The end of the check's output:\n\n{}", fenced("output", found)),
             }
         }
+        Brief::JudgeAnew { gate, by, attempt, cap } => {
+            let list = by.iter().map(|one| format!("- {one}\n")).collect::<String>();
+            let who = match list.as_str() {
+                "" => "The branch was rewritten at the forge; compare it with the base.".to_owned(),
+                list => format!("These commits changed it:\n\n{}", fenced("commits", list.trim_end())),
+            };
+            format!(
+                "The branch has changed since the check `{gate}` was passed, so it is judged anew from your stage on (attempt \
+                 {attempt} of {cap}). Look at what was changed as your instructions say. Keep what is good, put right what \
+                 is not; where all is well, nothing has to be changed. {who}"
+            )
+        }
         Brief::Conflict { file, excerpt } => format!(
             "The architect found a conflict; read `{dir}/{file}`, resolve it in the analysis and delete that file.\n\n{}",
             fenced("conflict", excerpt)
@@ -199,6 +211,7 @@ mod tests {
             finished_at: None,
             worked: false,
             round_head: None,
+            recheck: false,
             pull: None,
         }
     }

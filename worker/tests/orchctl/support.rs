@@ -135,6 +135,7 @@ impl World {
                 unapproved: false,
                 said: None,
                 new_round: false,
+                recheck: false,
             };
             assert!(tasks::compare_and_move(conn, &task, &to, now())?);
             Ok(tasks::get(conn, task.id)?.unwrap())

@@ -69,7 +69,8 @@ impl Case<'_> {
             | FailReason::ChangesRequested { .. }
             | FailReason::NoPullAndNoReview
             | FailReason::PullRejected { .. }
-            | FailReason::TestsNotPassed { .. } => None,
+            | FailReason::TestsNotPassed { .. }
+            | FailReason::EvidenceGone { .. } => None,
         }
     }
 
@@ -196,7 +197,8 @@ impl Case<'_> {
                 | FailReason::NoVerdict { .. }
                 | FailReason::NoPullAndNoReview
                 | FailReason::PullRejected { .. }
-                | FailReason::TestsNotPassed { .. },
+                | FailReason::TestsNotPassed { .. }
+                | FailReason::EvidenceGone { .. },
             ) => self.failed_by_rule(reason, Some(role)),
         }
     }
@@ -210,6 +212,7 @@ impl Case<'_> {
                 self.send_back(&pull_rejected(reason, &format!("{reviewer}: {words}"), *person))
             }
             FailReason::TestsNotPassed { file, .. } => self.send_back(&tests_not_passed(reason, file)),
+            FailReason::EvidenceGone { .. } => self.judge_anew(reason, false),
             FailReason::NotFound { file } | FailReason::NoVerdict { file, .. } if ended == Some(Role::Tester) => {
                 self.send_back(&tests_not_passed(reason, file))
             }

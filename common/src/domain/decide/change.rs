@@ -25,6 +25,8 @@ pub struct Change {
     pub said: Option<String>,
     /// The stage stays and its role begins a new round: only what is changed from now on is its work.
     pub new_round: bool,
+    /// The round that begins is a look at what others changed: its role need change nothing.
+    pub recheck: bool,
     /// The agent that works next.
     pub start: Option<Start>,
     /// The running agent must end.
@@ -77,6 +79,7 @@ impl Case<'_> {
             unapproved: false,
             said: None,
             new_round: false,
+            recheck: false,
             start: None,
             stop_agent: false,
             drop_jobs: false,

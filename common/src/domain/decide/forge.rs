@@ -60,10 +60,13 @@ impl Case<'_> {
         }
     }
 
-    /// Somebody asks for changes, whether or not the stage has a gate and its role has worked.
+    /// Somebody asks for changes, or changed what was judged before, whether or not the stage has a gate and its role has
+    /// worked.
     fn objected(&self) -> Option<Decision> {
         match &self.finding?.outcome {
-            GateOutcome::Fail(reason @ FailReason::PullRejected { .. }) => Some(self.failed_by_rule(reason, None)),
+            GateOutcome::Fail(reason @ (FailReason::PullRejected { .. } | FailReason::EvidenceGone { .. })) => {
+                Some(self.failed_by_rule(reason, None))
+            }
             GateOutcome::Pass | GateOutcome::Fail(_) | GateOutcome::Infra(_) | GateOutcome::Waiting(_) => None,
         }
     }

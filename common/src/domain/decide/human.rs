@@ -2,7 +2,7 @@
 
 use super::agent::EXCERPT_CHARS;
 use super::{By, Case, Decision, Outward, Start, Via};
-use crate::domain::gate::GateOutcome;
+use crate::domain::gate::{FailReason, GateOutcome};
 use crate::domain::messages::Message;
 use crate::domain::stage::{Stage, TaskState};
 use crate::domain::task::Brief;
@@ -59,6 +59,8 @@ impl Case<'_> {
                 decision
             }
             (GateOutcome::Infra(why), _) => Decision::TryAgain { why: why.clone() },
+            // What nobody has judged is judged first; the attempts count anew, since a person spoke.
+            (GateOutcome::Fail(reason @ FailReason::EvidenceGone { .. }), _) => self.judge_anew(reason, true),
             (GateOutcome::Fail(reason), Some(gate)) => {
                 self.refuse(&Command::Approve, &format!("the gate {gate} does not pass: {reason}"))
             }
@@ -149,6 +151,14 @@ impl Case<'_> {
                 decision
             }
             Some(GateOutcome::Infra(why)) => Decision::TryAgain { why: why.clone() },
+            Some(GateOutcome::Fail(reason @ FailReason::EvidenceGone { .. })) => {
+                let mut decision = self.judge_anew(reason, true);
+                if let Decision::Apply(back) = &mut decision {
+                    back.drop_jobs = true;
+                    back.outward.insert(0, Outward::Comment(Message::Resumed));
+                }
+                decision
+            }
             Some(GateOutcome::Waiting(crate::domain::gate::Waiting::Approval)) if worked => {
                 change.state = TaskState::WaitingApproval;
                 Decision::Apply(Box::new(change))

@@ -3,6 +3,7 @@
 //! transaction; nothing here knows of databases, processes or the network.
 
 mod agent;
+mod anew;
 mod budget;
 mod change;
 mod forge;

@@ -23,6 +23,15 @@ pub(super) struct Rework {
     pub person: bool,
 }
 
+/// Where work goes back to, and why.
+pub(super) struct Back<'a> {
+    pub place: Stage,
+    pub role: Role,
+    pub reason: &'a str,
+    pub told_at_cap: &'a str,
+    pub person: bool,
+}
+
 /// The attempt that is about to begin, of how many.
 pub(super) struct RetryCount {
     pub attempt: u32,
@@ -37,31 +46,40 @@ impl Case<'_> {
             let reason = format!("nobody up to this stage is a {}: {}", rework.role, rework.reason);
             return self.blocked(&reason, Message::Blocked { reason: reason.clone() });
         };
-        let had = if rework.person { 0 } else { self.runs_of(rework.role) };
+        let Rework { role, reason, told_at_cap, person, .. } = rework;
+        let back = Back { place, role: *role, reason, told_at_cap, person: *person };
+        self.take_back(&back, |n| ((rework.message)(n, rework), (rework.brief)(n, rework)))
+    }
+
+    /// The move back itself; `words` are for people and for the role, of the attempt that begins.
+    pub(super) fn take_back(&self, back: &Back<'_>, words: impl FnOnce(&RetryCount) -> (Message, Brief)) -> Decision {
+        let Back { place, role, reason, told_at_cap, person } = *back;
+        let had = if person { 0 } else { self.runs_of(role) };
         let count = RetryCount { attempt: had.saturating_add(1), cap: self.policy.role_run_cap };
-        let mut change = self.stay(rework.reason.clone());
+        let mut change = self.stay(reason);
         change.stage = place;
         change.state = TaskState::Active;
         change.unapproved = place == Stage::Analysis;
-        change.reset_cap = rework.person;
+        change.reset_cap = person;
         if place != self.task.stage || self.at_or_after_development(self.task.stage) {
-            let text = format!("{}: {}", self.task.stage, first_line(&rework.reason));
+            let text = format!("{}: {}", self.task.stage, first_line(reason));
             change.outward.push(Outward::Status { stage: self.task.stage, state: StatusState::Failure, text });
         }
         // The cap's own message has the reason; "works on it now" would not be true.
         if had >= self.policy.role_run_cap {
-            self.cap_change(&mut change, rework.role, &rework.reason, &rework.told_at_cap);
+            self.cap_change(&mut change, role, reason, told_at_cap);
             return Decision::Apply(Box::new(change));
         }
-        change.outward.push(Outward::Comment((rework.message)(&count, rework)));
-        change.start = Some(Start { role: rework.role, brief: (rework.brief)(&count, rework) });
+        let (message, brief) = words(&count);
+        change.outward.push(Outward::Comment(message));
+        change.start = Some(Start { role, brief });
         change.new_round = place == self.task.stage;
         if place != self.task.stage {
             change.outward.push(Outward::Chat(Message::StageAdvanced {
                 key: self.task.key.clone(),
                 from: self.task.stage,
                 to: place,
-                role: Some(rework.role),
+                role: Some(role),
             }));
         }
         Decision::Apply(Box::new(change))

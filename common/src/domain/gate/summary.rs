@@ -45,6 +45,7 @@ impl FailReason {
                 format!("pull_rejected:{}:{}", line(reviewer), line(reason))
             }
             FailReason::TestsNotPassed { file, .. } => format!("tests_not_passed:{file}"),
+            FailReason::EvidenceGone { gate, .. } => format!("evidence_gone:{gate}"),
         }
     }
 }
@@ -77,6 +78,12 @@ impl fmt::Display for FailReason {
                 write!(f, "rejected by {}: {}", line(reviewer), line(reason))
             }
             FailReason::TestsNotPassed { file, reason } => write!(f, "tests not passed ({file}): {}", line(reason)),
+            FailReason::EvidenceGone { gate, by, .. } if by.is_empty() => {
+                write!(f, "what {gate} was passed on no longer holds: the branch was rewritten")
+            }
+            FailReason::EvidenceGone { gate, by, .. } => {
+                write!(f, "what {gate} was passed on no longer holds: {}", line(&by.join("; ")))
+            }
         }
     }
 }
@@ -119,6 +126,8 @@ fn last_line(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::gate::Gate;
+    use crate::domain::stage::Stage;
 
     #[test]
     fn every_outcome_is_one_line() {
@@ -134,6 +143,7 @@ mod tests {
             FailReason::NoPullAndNoReview,
             FailReason::PullRejected { reviewer: text(), reason: text(), person: true },
             FailReason::TestsNotPassed { file: "13-test-report.md".into(), reason: text() },
+            FailReason::EvidenceGone { stage: Stage::Review, gate: Gate::ReviewerVerdict, by: vec![text(), text()] },
         ];
         let mut prints: Vec<String> = Vec::new();
         for reason in reasons {

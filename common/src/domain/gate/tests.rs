@@ -159,6 +159,7 @@ fn pull(open: bool, reviews: &[(&str, bool, i64)]) -> Option<PullEvidence> {
         reviewer: (*reviewer).to_owned(),
         approved: *approved,
         body: format!(" from {reviewer} "),
+        commit: "a".repeat(40),
         stale: false,
         heard: false,
         person: true,

@@ -47,6 +47,14 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
          If nothing is to be changed, write :approved: to go on once it has ended, or :cancel: to give the task up.",
     ),
     (
+        "judged_anew",
+        "The branch has changed since the check {{ gate }} was passed, so that does not count any more.\
+         {% if by %} Changed by:\n\n{% for one in by %}- {{ one | line }}\n{% endfor %}{% else %} The branch was \
+         rewritten.{% endif %}\n\n\
+         The task goes back to {{ to }}, and everything from there on is judged anew. The {{ role }} looks at the change now \
+         (attempt {{ attempt }} of {{ cap }}).",
+    ),
+    (
         "conflict",
         "The architect found a conflict in the requirements; the analyst works on it now.\n\n{{ excerpt }}\n\n\
          A comment from you that settles it helps.",

@@ -74,6 +74,9 @@ messages! {
     TestsRed = "tests_red" { attempt: u32, cap: u32, tail: String },
     /// A role changed nothing that its stage asks for; its `attempt` of `cap` begins. `found` is what the gate said.
     NothingChanged = "nothing_changed" { role: Role, attempt: u32, cap: u32, found: String },
+    /// Others changed what was judged, so the task goes back to `to`, where `role` begins its `attempt` of `cap`. `by` names
+    /// their commits, `gate` what had been passed.
+    JudgedAnew = "judged_anew" { gate: Gate, by: Vec<String>, to: Stage, role: Role, attempt: u32, cap: u32 },
     /// The architect reports a conflict; the analyst goes on.
     Conflict = "conflict" { excerpt: String },
     /// A role ran as often as it may; the task is blocked.

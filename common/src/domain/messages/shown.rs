@@ -275,6 +275,12 @@ fn in_russian(reason: &FailReason) -> String {
         FailReason::NoPullAndNoReview => "нет ни открытого PR, ни файла ревью".to_owned(),
         FailReason::PullRejected { reviewer, reason, person: _ } => format!("отклонил {reviewer}: {reason}"),
         FailReason::TestsNotPassed { file, reason } => format!("проверка не пройдена ({file}): {reason}"),
+        FailReason::EvidenceGone { gate, by, .. } if by.is_empty() => {
+            format!("результат проверки {gate} больше не действует: ветка переписана")
+        }
+        FailReason::EvidenceGone { gate, by, .. } => {
+            format!("результат проверки {gate} больше не действует: {}", by.join("; "))
+        }
     };
     text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(500).collect()
 }

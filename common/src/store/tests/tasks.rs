@@ -15,6 +15,7 @@ fn to(stage: Stage, state: TaskState) -> Move {
         unapproved: false,
         said: None,
         new_round: false,
+        recheck: false,
     }
 }
 

@@ -137,7 +137,7 @@ fn head(screen: &mut Screen<'_>, task: &Task, trail: &[Stage], runs: &[Run], now
 }
 
 fn gate_table(gates: &[GateResult], now: i64) -> Table {
-    let titles = ["GATE", "OUTCOME", "COMMIT", "TREE", "EXIT", "TOOK", "OUTPUT", "COMMAND", "AT", "REASON"];
+    let titles = ["GATE", "OUTCOME", "COMMIT", "TREE", "EVIDENCE", "EXIT", "TOOK", "OUTPUT", "COMMAND", "AT", "REASON"];
     let mut table = Table::new(&titles);
     let short = |id: &Option<String>| id.as_deref().unwrap_or_default().chars().take(10).collect::<String>();
     for gate in gates {
@@ -146,6 +146,7 @@ fn gate_table(gates: &[GateResult], now: i64) -> Table {
             gate.outcome.clone(),
             short(&gate.head),
             short(&gate.tree),
+            short(&gate.evidence),
             gate.exit_code.map(|code| code.to_string()).unwrap_or_default(),
             gate.duration_ms.map(span).unwrap_or_default(),
             short(&gate.output_sha256),

@@ -71,6 +71,7 @@ impl TaskView {
             worked: _,
             round_head: _,
             pull: _,
+            recheck: _,
         } = task;
         TaskView {
             id,
@@ -111,6 +112,8 @@ pub struct GateView {
     pub duration_ms: Option<i64>,
     pub tree: Option<String>,
     pub output_sha256: Option<String>,
+    /// The commit that the evidence was taken on.
+    pub evidence: Option<String>,
     pub job_id: Option<i64>,
     pub at: String,
 }
@@ -131,9 +134,23 @@ impl From<GateResult> for GateView {
             at,
             tree,
             output_sha256,
+            evidence,
         } = result;
         let at = iso(at);
-        GateView { gate, outcome, reason, head, command, exit_code, duration_ms, tree, output_sha256, job_id, at }
+        GateView {
+            gate,
+            outcome,
+            reason,
+            head,
+            command,
+            exit_code,
+            duration_ms,
+            tree,
+            output_sha256,
+            evidence,
+            job_id,
+            at,
+        }
     }
 }
 

@@ -205,6 +205,7 @@ fn to(stage: Stage, state: TaskState) -> Change {
         unapproved: false,
         said: None,
         new_round: false,
+        recheck: false,
         start: None,
         stop_agent: false,
         drop_jobs: false,

@@ -1,0 +1,154 @@
+//! What the evidence of a task is bound to, and whether it still holds for a later commit of its branch. It collects; what
+//! covers what is `orch_common::domain::evidence`'s.
+
+use super::facts::was_asked;
+use crate::context::Context;
+use crate::git::{GitError, Refreshed, Span};
+use orch_common::domain::decide::Policy;
+use orch_common::domain::evidence::{Drift, Gone, bound_stages, first_gone};
+use orch_common::domain::gate::{Evidence, Gate, GateOutcome};
+use orch_common::domain::pipeline::Pipeline;
+use orch_common::domain::stage::{CommitId, Role, Stage};
+use orch_common::store::gates::{self, GateResult};
+use orch_common::store::tasks::Task;
+use orch_common::store::{Conn, StoreError, published, runs};
+
+/// The first stage that the task has passed whose evidence does not cover `head`; `None` = `head` is what was judged.
+pub(crate) async fn gone(
+    ctx: &Context,
+    task: &Task,
+    pipeline: &Pipeline,
+    head: &CommitId,
+) -> Result<Option<Gone>, GitError> {
+    let stages = bound_stages(pipeline, task.stage);
+    let id = task.id;
+    let read = ctx.store.read(move |c| {
+        let passed = stages.into_iter().map(|(stage, gate)| Ok((stage, gate, gates::last_pass(c, id, gate)?)));
+        passed.collect::<Result<Vec<_>, StoreError>>()
+    });
+    let passed: Vec<(Stage, Gate, CommitId)> = read
+        .await
+        .map_err(unread)?
+        .into_iter()
+        .filter_map(|(stage, gate, row)| Some((stage, gate, judged_at(&row?)?)))
+        .collect();
+    // The last stage was passed on a commit that the evidence of all before it covered.
+    let Some((_, _, last)) = passed.last() else { return Ok(None) };
+    if drift(ctx, task, last, head).await?.voided_by().is_none() {
+        return Ok(None);
+    }
+    let mut all = Vec::new();
+    for (stage, gate, commit) in passed {
+        let drift = drift(ctx, task, &commit, head).await?;
+        all.push((stage, gate, drift));
+    }
+    Ok(first_gone(&all))
+}
+
+/// The commit on which a gate was passed. An earlier version bound it to nothing, and what was not bound is not held to it.
+fn judged_at(row: &GateResult) -> Option<CommitId> {
+    row.evidence.as_ref()?;
+    row.head.as_deref()?.parse().ok()
+}
+
+/// Whether what was said of `commit` (as the forge has it) covers `head`.
+pub(crate) async fn covers(ctx: &Context, task: &Task, commit: &str, head: &CommitId) -> Result<bool, GitError> {
+    let Ok(commit) = commit.parse::<CommitId>() else { return Ok(false) };
+    Ok(drift(ctx, task, &commit, head).await?.voided_by().is_none())
+}
+
+async fn drift(ctx: &Context, task: &Task, from: &CommitId, to: &CommitId) -> Result<Drift, GitError> {
+    if from == to {
+        return Ok(Drift::default());
+    }
+    let id = task.id;
+    let ours = ctx.store.read(move |c| published::of_task(c, id)).await.map_err(unread)?;
+    let documents = format!("docs/work-items/{}", task.key);
+    let span = Span { repo: &task.repo, base: &task.base, documents: &documents, from, to };
+    ctx.repos.drift(span, &ours, &ctx.stopping).await
+}
+
+/// What the gate of the task's own stage was judged on.
+pub(super) struct Bound {
+    /// The commit that the evidence was taken on.
+    pub commit: CommitId,
+    /// That commit does not cover the judged one.
+    pub gone: Option<Gone>,
+}
+
+/// The commit that the evidence of the stage's own gate was taken on: the one that its role's run began on where the role's
+/// file decides, the one that a review names, else the judged one. `verdict`: the role's file approves, whatever the gate.
+pub(super) async fn bound(
+    ctx: &Context,
+    (task, policy, gate): (&Task, &Policy, Gate),
+    (evidence, outcome, verdict): (&Evidence, &GateOutcome, bool),
+    head: &CommitId,
+) -> Result<Bound, GitError> {
+    let passes = *outcome == GateOutcome::Pass;
+    let by_file = match gate {
+        Gate::ReviewerVerdict | Gate::TestsPassed => true,
+        Gate::ReviewApproved => evidence.pull.is_none() || !passes,
+        Gate::AnalysisComplete
+        | Gate::AnalysisApproved
+        | Gate::ArchitectureDone
+        | Gate::TestsLocal
+        | Gate::CiGreen
+        | Gate::PrMerged => false,
+    };
+    let reviewed = evidence.pull.iter().flat_map(|pull| &pull.reviews).find(|r| r.approved && !r.stale);
+    let commit = match (by_file, gate, reviewed) {
+        (true, _, _) => began_on(ctx, task, policy).await?,
+        (false, Gate::ReviewApproved, Some(review)) => review.commit.parse().ok(),
+        (false, _, _) => None,
+    };
+    let commit = commit.unwrap_or_else(|| head.clone());
+    if !passes && !verdict {
+        return Ok(Bound { commit, gone: None });
+    }
+    let by = drift(ctx, task, &commit, head).await?.voided_by();
+    Ok(Bound { commit, gone: by.map(|by| Gone { stage: task.stage, gate, by }) })
+}
+
+/// What the role of the stage looked at, if it has worked there in this round. A person who approves without has looked at the
+/// head.
+async fn began_on(ctx: &Context, task: &Task, policy: &Policy) -> Result<Option<CommitId>, GitError> {
+    let Some(role) = policy.pipeline.works_in(task.stage).filter(|_| task.worked) else { return Ok(None) };
+    let (id, stage) = (task.id, task.stage);
+    let began = ctx.store.read(move |c| first_sight(c, id, stage, role)).await.map_err(unread)?;
+    Ok(began.and_then(|commit| commit.parse().ok()))
+}
+
+/// Where the session began that gave the role's last verdict. Who was interrupted and goes on, or is asked for a verdict that
+/// cannot be read, does not look again.
+fn first_sight(conn: &mut Conn, task: i64, stage: Stage, role: Role) -> Result<Option<String>, StoreError> {
+    let all = runs::of_task(conn, task)?;
+    let ended_well =
+        |run: &&runs::Run| run.role == role && run.stage == stage && run.outcome.as_deref() == Some("success");
+    for run in all.iter().rev().filter(ended_well) {
+        if !was_asked(conn, run)? {
+            let session = |other: &&runs::Run| run.session_id.is_some() && other.session_id == run.session_id;
+            return Ok(all.iter().find(session).unwrap_or(run).head_before.clone());
+        }
+    }
+    Ok(None)
+}
+
+/// Remembers that these commits are our roles' work. To be called before they are pushed: what came from elsewhere must never
+/// be taken for ours, and what is ours is so for ever.
+pub(crate) async fn note_ours(ctx: &Context, task: &Task, commits: Vec<String>) -> Result<(), GitError> {
+    if commits.is_empty() {
+        return Ok(());
+    }
+    let id = task.id;
+    ctx.store.write(move |c| published::add(c, id, &commits)).await.map_err(unread)
+}
+
+/// A push that changed no file in the end changes nobody's authorship either.
+pub(crate) async fn note_joined(ctx: &Context, task: &Task, joined: &Refreshed) -> Result<(), GitError> {
+    let same = ctx.repos.joined_for_nothing(&task.repo, joined, &ctx.stopping).await?;
+    note_ours(ctx, task, same).await
+}
+
+fn unread(error: StoreError) -> GitError {
+    GitError::Unavailable { tail: error.to_string() }
+}

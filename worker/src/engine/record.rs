@@ -1,0 +1,46 @@
+//! The row that an evaluation of a gate leaves.
+
+use crate::clock::now_ms;
+use orch_common::domain::gate::{Gate, GateOutcome, TestEnd, TestEvidence};
+use orch_common::domain::stage::CommitId;
+use orch_common::store::gates::NewGateResult;
+
+/// The commits of an evaluation: the judged one, its tree, and the one that its evidence was taken on.
+pub(super) struct Commits<'a> {
+    pub head: &'a CommitId,
+    pub tree: CommitId,
+    pub evidence: &'a CommitId,
+}
+
+/// The row; `tests` where the gate ran them.
+pub(super) fn row(
+    (task_id, job_id): (i64, i64),
+    (gate, outcome): (Gate, &GateOutcome),
+    commits: &Commits<'_>,
+    tests: Option<&TestEvidence>,
+) -> NewGateResult {
+    let (name, reason) = match outcome {
+        GateOutcome::Pass => ("pass", None),
+        GateOutcome::Fail(reason) => ("fail", Some(reason.to_string())),
+        GateOutcome::Infra(why) => ("infra", Some(why.clone())),
+        GateOutcome::Waiting(on) => ("waiting", Some(on.as_str().to_owned())),
+    };
+    NewGateResult {
+        task_id,
+        job_id: Some(job_id),
+        gate,
+        outcome: name,
+        reason,
+        head: commits.head.to_string(),
+        tree: commits.tree.to_string(),
+        command: tests.map(|t| t.command.clone()),
+        exit_code: tests.and_then(|t| match t.end {
+            TestEnd::Exited { code } => Some(code),
+            TestEnd::Infra { .. } => None,
+        }),
+        duration_ms: tests.map(|t| i64::try_from(t.duration_ms).unwrap_or(i64::MAX)),
+        output_sha256: tests.and_then(|t| t.output_sha256.clone()),
+        evidence: commits.evidence.to_string(),
+        at: now_ms(),
+    }
+}
