@@ -26,8 +26,8 @@ diesel::table! {
         tidied -> Bool,
         worked -> Bool,
         round_head -> Nullable<Text>,
-        pull -> Nullable<BigInt>,
         recheck -> Bool,
+        pull -> Nullable<BigInt>,
     }
 }
 

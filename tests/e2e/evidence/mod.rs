@@ -1,5 +1,6 @@
 //! What gates judge: the published commit, read under the project's own names, and the record of it.
 
+mod bound;
 mod commit;
 mod names;
 mod record;

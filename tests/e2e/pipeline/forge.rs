@@ -3,7 +3,7 @@
 use orch_common::domain::job::JobStatus;
 use orch_common::domain::stage::{Role, Stage, TaskState};
 use orch_tests::fakes::FakeGitea;
-use orch_tests::stack::play::{after, approves, develops, wants_changes};
+use orch_tests::stack::play::{after, approves, develops, wants_changes, write};
 use orch_tests::stack::{Play, REPO, Stack, WORKER, git};
 use std::path::Path;
 
@@ -97,29 +97,26 @@ fn the_deploy_stage_waits_for_a_persons_merge_or_merges_itself() {
 
 #[test]
 fn a_push_that_puts_right_what_a_gate_missed_moves_the_task() {
-    let play = Play::default().role(Role::Reviewer, [vec![]]);
+    // The architect's record is missing; nobody but a person writes it.
+    let play = Play::default().role(Role::Architect, [vec![write("{dir}/notes.md", "Thinking.\n")]]);
     let stack = Stack::builder().play(play).start();
     let item = stack.approved("Login");
     let said = stack.wait_said(&item, "gate failed");
-    assert!(said.contains("12-review.md"), "{said}");
+    assert!(said.contains("06-adr.md"), "{said}");
     stack.settle();
     let task = stack.task(&item).unwrap();
-    assert_eq!((task.stage, task.state), (Stage::Review, TaskState::Active));
+    assert_eq!((task.stage, task.state), (Stage::Architecture, TaskState::Active));
     // Our own pushes, and other branches, move nothing.
     stack.gitea().pushed(FakeGitea::BOT, REPO, &task.branch, &"0".repeat(40));
     stack.gitea().pushed("hugo", REPO, "main", &"0".repeat(40));
     stack.settle();
     assert_eq!(stack.comments(&item).iter().filter(|k| *k == "gate failed").count(), 1);
 
-    let review = format!("docs/work-items/{}/12-review.md", task.key);
-    push(&stack, &task.branch, &review, "---\nverdict: APPROVED\n---\n");
+    let record = format!("docs/work-items/{}/06-adr.md", task.key);
+    push(&stack, &task.branch, &record, "# Decision\n");
     stack.wait_task(&item, Stage::Done, TaskState::Done);
     stack.settle();
-    assert_eq!(
-        stack.agents_begun(&item, Role::Reviewer),
-        2,
-        "it was asked once for the verdict, and not after the push"
-    );
+    assert_eq!(stack.agents_begun(&item, Role::Architect), 1);
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub type Moved = (String, bool);
 const KINDS: &[(&str, &str)] = &[
     ("runs without success", "cap reached"),
     ("changed nothing that counts", "nothing changed"),
+    ("does not count any more", "judged anew"),
     ("the analyst has started", "started"),
     ("the analysis is ready", "approval wanted"),
     ("The analyst has questions", "questions"),

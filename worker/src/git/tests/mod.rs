@@ -3,6 +3,7 @@
 mod account;
 mod checkout;
 mod dirt;
+mod drift;
 mod folder;
 mod fresh;
 mod hostile;

@@ -1,6 +1,7 @@
 //! The policy against its specification: one named row per rule, and what holds for every input.
 
 mod agents;
+mod anew;
 mod asked;
 mod budget;
 mod caps;
