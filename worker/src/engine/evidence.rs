@@ -118,23 +118,37 @@ async fn began_on(ctx: &Context, task: &Task, policy: &Policy) -> Result<Option<
     Ok(began.and_then(|commit| commit.parse().ok()))
 }
 
-/// Where the session began that gave the role's last verdict. Who was interrupted and goes on, or is asked for a verdict that
-/// cannot be read, does not look again.
+/// Where the session began that gave the role's last verdict.
 fn first_sight(conn: &mut Conn, task: i64, stage: Stage, role: Role) -> Result<Option<String>, StoreError> {
-    let all = runs::of_task(conn, task)?;
-    let ended_well =
-        |run: &&runs::Run| run.role == role && run.stage == stage && run.outcome.as_deref() == Some("success");
-    for run in all.iter().rev().filter(ended_well) {
-        if !was_asked(conn, run)? {
-            let session = |other: &&runs::Run| run.session_id.is_some() && other.session_id == run.session_id;
-            return Ok(all.iter().find(session).unwrap_or(run).head_before.clone());
-        }
-    }
-    Ok(None)
+    let all = runs::of_task(conn, task)?.into_iter().filter(|run| run.role == role && run.stage == stage);
+    let sights = all.map(|run| {
+        let (asked, well) = (was_asked(conn, &run)?, run.outcome.as_deref() == Some("success"));
+        Ok(Sight { session: run.session_id, well, asked, began: run.head_before })
+    });
+    Ok(judged_on(&sights.collect::<Result<Vec<_>, StoreError>>()?))
 }
 
-/// Remembers that these commits are our roles' work. To be called before they are pushed: what came from elsewhere must never
-/// be taken for ours, and what is ours is so for ever.
+/// A run of the role that judges.
+struct Sight {
+    session: Option<String>,
+    /// It ended well.
+    well: bool,
+    /// It was asked for its verdict alone.
+    asked: bool,
+    /// The commit that it began on.
+    began: Option<String>,
+}
+
+/// What was looked at for the last verdict; `all` oldest first. Who was interrupted and goes on, or is asked for a verdict that
+/// cannot be read, does not look again.
+fn judged_on(all: &[Sight]) -> Option<String> {
+    let judged = all.iter().rfind(|run| run.well && !run.asked)?;
+    let same = all.iter().find(|run| run.session.is_some() && run.session == judged.session);
+    same.unwrap_or(judged).began.clone()
+}
+
+/// Remembers that these commits are our roles' work. To be called before they are pushed: afterwards they cannot be told from
+/// what came from elsewhere.
 pub(crate) async fn note_ours(ctx: &Context, task: &Task, commits: Vec<String>) -> Result<(), GitError> {
     if commits.is_empty() {
         return Ok(());
@@ -151,4 +165,34 @@ pub(crate) async fn note_joined(ctx: &Context, task: &Task, joined: &Refreshed) 
 
 fn unread(error: StoreError) -> GitError {
     GitError::Unavailable { tail: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_is_of_where_its_session_began() {
+        let run = |began: &str, session: &str, well, asked| Sight {
+            session: Some(session.to_owned()).filter(|s| !s.is_empty()),
+            well,
+            asked,
+            began: Some(began.to_owned()),
+        };
+        let first = || run("h1", "s1", true, false);
+        let broken = || run("h2", "s2", false, false);
+        let went_on = || run("h3", "s2", true, false);
+        let rows = [
+            ("nobody judged", vec![broken()], None),
+            ("only what ended well judges", vec![first(), broken()], Some("h1")),
+            ("it went on", vec![first(), broken(), went_on()], Some("h2")),
+            ("it was asked then", vec![first(), broken(), went_on(), run("h4", "s2", true, true)], Some("h2")),
+            ("asked in a session of its own", vec![first(), run("h4", "s3", true, true)], Some("h1")),
+            ("looked again", vec![first(), broken(), went_on(), run("h5", "s4", true, false)], Some("h5")),
+            ("without sessions", vec![run("h6", "", true, false), run("h7", "", true, false)], Some("h7")),
+        ];
+        for (name, runs, want) in rows {
+            assert_eq!(judged_on(&runs).as_deref(), want, "{name}");
+        }
+    }
 }

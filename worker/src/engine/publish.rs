@@ -129,6 +129,8 @@ async fn bring_together(
     if !touched.is_empty() {
         return Err(PublishError::Protected(touched));
     }
+    // What the forge has nowhere is our roles' work, whenever it is published.
+    note_ours(ctx, task, ctx.repos.unpublished_commits(worktree, cancel).await?).await?;
     // What is judged next is what the forge has: also commits of an agent that did not end well are published first.
     if worked || ctx.repos.has_unpublished(worktree, &project.default_branch, cancel).await? {
         let rules = SubmoduleRules { remote, hosts: &project.submodule_hosts };
@@ -137,8 +139,6 @@ async fn bring_together(
             let message = Message::SubmoduleUnpublished { path, url, commit: commit.to_string() };
             return Err(PublishError::Stopped(Box::new(message)));
         }
-        let ours = ctx.repos.unpublished_commits(worktree, cancel).await?;
-        note_ours(ctx, task, ours).await?;
         return Ok(ctx.repos.push(worktree, remote, cancel).await?.head);
     }
     Ok(ctx.repos.head(worktree, cancel).await?)

@@ -49,7 +49,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     (
         "judged_anew",
         "The branch has changed since the check {{ gate }} was passed, so that does not count any more.\
-         {% if by %} Changed by:\n\n{% for one in by %}- {{ one | line }}\n{% endfor %}{% else %} The branch was \
+         {% if by %} Changed by:\n{% for one in by %}\n- {{ one | line }}{% endfor %}{% else %} The branch was \
          rewritten.{% endif %}\n\n\
          The task goes back to {{ to }}, and everything from there on is judged anew. The {{ role }} looks at the change now \
          (attempt {{ attempt }} of {{ cap }}).",

@@ -5,6 +5,7 @@ mod bundles;
 mod connection;
 mod deliveries;
 mod error;
+mod evidence;
 mod migrate;
 mod plans;
 mod retention;
