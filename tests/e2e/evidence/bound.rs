@@ -5,7 +5,7 @@ use super::evaluations;
 use crate::pipeline::forge::push;
 use orch_common::domain::stage::{Role, Stage, TaskState};
 use orch_tests::fakes::FakeGitea;
-use orch_tests::stack::play::{after, approves, commit, deploys, develops, passes};
+use orch_tests::stack::play::{after, approves, commit, deploys, develops, fails, passes};
 use orch_tests::stack::{Play, REPO, Stack, WORKER, git};
 use orch_worker::ctl::scripted::Deed;
 use std::path::Path;
@@ -109,8 +109,13 @@ fn a_reviewers_approval_is_not_put_on_code_that_it_never_had() {
 }
 
 #[test]
-fn an_approval_covers_our_own_later_documents() {
-    let play = |stack: &Stack| Play::default().role(Reviewer, [after(&stack.signal("go"), approves())]);
+fn an_approval_covers_our_own_later_documents_and_no_later_work() {
+    let play = |stack: &Stack| {
+        Play::default()
+            .role(Developer, [develops("done"), develops("better")])
+            .role(Reviewer, [after(&stack.signal("go"), approves())])
+            .role(Tester, [fails("the button is grey"), passes()])
+    };
     let stack = playing(play, &[("review_gate", "review_approved")], &[]);
     let item = stack.approved("Login");
     stack.wait_at_work(&item, Reviewer);
@@ -118,13 +123,18 @@ fn an_approval_covers_our_own_later_documents() {
     let reviewed = stack.gitea().head_of(REPO, &stack.task(&item).unwrap().branch).unwrap();
     stack.gitea().review(REPO, number, "maria", "APPROVED", "Good");
     stack.give("go");
-    stack.wait_task(&item, Stage::Done, TaskState::Done);
-    stack.settle();
+    stack.wait_said(&item, "tests failed");
     assert!(!stack.comments(&item).iter().any(|kind| kind == "waiting"), "she is not asked again");
     let rows = evaluations(&stack, &item, "review_approved");
-    let [row] = rows.as_slice() else { panic!("one look: {rows:?}") };
+    let row = rows.first().expect("a look");
     assert_eq!((row.outcome.as_str(), row.evidence.as_deref()), ("pass", Some(reviewed.as_str())));
     assert_ne!(row.head.as_deref(), Some(reviewed.as_str()));
+    // What is developed after it she has not seen.
+    stack.wait_said(&item, "waiting");
+    stack.settle();
+    assert_eq!(stack.task(&item).unwrap().stage, Stage::Review);
+    stack.gitea().review(REPO, number, "maria", "APPROVED", "Better");
+    stack.wait_task(&item, Stage::Done, TaskState::Done);
 }
 
 #[test]

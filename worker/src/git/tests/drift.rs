@@ -106,10 +106,12 @@ async fn any_other_difference_of_the_trees_counts_and_is_told() {
     let submodule = task.w.head(&task.tree).await;
     assert_eq!(task.drift(&mode, &submodule).await.work, ["lib"]);
     assert!(task.voided(&mode, &submodule).await.is_some());
-    // The folder of another work item is none of this one's documents, and neither is a file in its place.
+    // The folder of another work item is none of this one's documents.
     write(&task.tree.path, "docs/work-items/ET-10/12-review.md", "x");
-    let other = task.w.commit(&task.tree).await.unwrap();
-    assert_eq!(task.drift(&submodule, &other).await.work.len(), 1);
+    git(&task.tree.path, &["add", "docs"]);
+    git(&task.tree.path, &["commit", "--quiet", "-m", "another's"]);
+    let other = task.w.head(&task.tree).await;
+    assert_eq!(task.drift(&submodule, &other).await.work, ["docs/work-items/ET-10/12-review.md"]);
     let unknown = "1".repeat(40).parse().unwrap();
     assert!(task.drift(&unknown, &other).await.unknown);
 }
@@ -148,6 +150,7 @@ async fn a_merged_base_and_a_shortened_branch_are_no_longer_what_was_judged() {
     let judged = task.w.head(&task.tree).await;
     write(&task.tree.path, REVIEW, "---\nverdict: APPROVED\n---\n");
     let reviewed = task.publish().await;
+    task.w.person(&["fetch", "--quiet", "origin"]);
     task.w.person(&["push", "--quiet", "--force", "origin", &format!("{judged}:refs/heads/{BRANCH}")]);
     let (joined, head) = task.joins().await;
     assert!(matches!(joined, Refreshed::Replaced { .. }), "{joined:?}");
