@@ -24,6 +24,7 @@ pub async fn run(config: Config, stopping: CancellationToken) -> anyhow::Result<
     background.spawn(bells::keep_looking(Arc::clone(&ctx), Arc::clone(&bells)));
     background.spawn(recovery::periodically(Arc::clone(&ctx)));
     background.spawn(reconcile::periodically(Arc::clone(&ctx)));
+    background.spawn(reconcile::checks::periodically(Arc::clone(&ctx)));
     background.spawn(housekeeping::periodically(Arc::clone(&ctx)));
     crate::notify::ready();
     tracing::info!(worker = %ctx.name, "ready");

@@ -42,6 +42,13 @@ pub struct Project {
     /// forge calls official. They are asked there for a review.
     #[serde(default)]
     pub reviewers: Vec<String>,
+    /// The checks of CI that count: names of contexts (`ci / test (push)`) or patterns with `*`, each of which must be there and
+    /// green; empty = those that the default branch's rule names, else all that a commit has.
+    #[serde(default)]
+    pub required_checks: Vec<String>,
+    /// What becomes of a commit of which CI says nothing for `worker.ci_silence_s`: `wait` for a person's word, or `pass`.
+    #[serde(default)]
+    pub without_checks: WithoutChecks,
     /// Which new work items become tasks.
     #[serde(default)]
     pub start: StartRule,
@@ -165,6 +172,18 @@ pub enum StartRule {
     Label(String),
     /// Those in this state, once they are moved there.
     State(String),
+}
+
+named_enum! {
+    /// What becomes of a commit of which CI says nothing.
+    #[derive(Default)]
+    pub enum WithoutChecks ("rule for commits without checks") {
+        /// A person is asked.
+        #[default]
+        Wait = "wait",
+        /// It counts as green.
+        Pass = "pass",
+    }
 }
 
 /// Limits of one project's runs; what is not set comes from `[agent]`.

@@ -3,6 +3,7 @@
 
 use super::error::{Problem, nearest};
 use super::projects::{CommandLine, Project, StartRule};
+use crate::domain::checks::OWN_CONTEXT_PREFIX;
 use crate::domain::gate::Gate;
 use crate::domain::names::IdPrefix;
 use crate::domain::pipeline::Pipeline;
@@ -127,6 +128,10 @@ fn check_names(p: &Project) -> Result<(), String> {
         let login = name.strip_prefix("team:").unwrap_or(name);
         let allowed = "logins at the forge, or team:NAME";
         require(is_repo_part(login), "reviewers", name, allowed)?;
+    }
+    for check in &p.required_checks {
+        let fine = !blank(check) && check.chars().count() <= 255 && !check.starts_with(OWN_CONTEXT_PREFIX);
+        require(fine, "required_checks", check, "names or patterns of contexts, none of Orch's own (orch/...)")?;
     }
     for name in p.env.keys() {
         require(is_variable(name), "env", name, "names of letters, digits and _ that do not begin with ORCH_")?;

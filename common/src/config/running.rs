@@ -47,6 +47,16 @@ settings! {
         heartbeat_dead_s: u64 = 30, "ORCH_HEARTBEAT_DEAD_SECONDS", (2 to 86400);
         /// Seconds between two rounds of the reconciler.
         reconcile_s: u64 = 300, "ORCH_RECONCILE_SECONDS", (1 to 86400);
+        /// Seconds for which nothing may have been said of a commit's checks before they are judged: the forge registers those of
+        /// one commit one after the other.
+        ci_settle_s: u64 = 10, "ORCH_CI_SETTLE_SECONDS", (0 to 3600);
+        /// Seconds between two questions for the checks of tasks that wait for them, where the forge has sent no status of the
+        /// repository for a day (Forgejo sends none).
+        ci_poll_s: u64 = 20, "ORCH_CI_POLL_SECONDS", (1 to 3600);
+        /// Seconds without any check of a commit after which people are asked what to do.
+        ci_silence_s: u64 = 600, "ORCH_CI_SILENCE_SECONDS", (1 to 604800);
+        /// Seconds for which checks may run until people are told of it.
+        ci_late_s: u64 = 3600, "ORCH_CI_LATE_SECONDS", (1 to 604800);
         /// The language of comments and messages.
         locale: Locale = "en", "ORCH_LOCALE", ("en, ru");
         /// The address under which people reach the API, for links in messages.

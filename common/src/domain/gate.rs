@@ -5,6 +5,7 @@ mod summary;
 
 pub use judge::{judge, written_verdict};
 
+use super::checks::Unfinished;
 use super::stage::{CommitId, Stage};
 use crate::named_enum;
 use serde::{Deserialize, Serialize};
@@ -48,8 +49,8 @@ pub enum FailReason {
     Conflict { file: String, text: String },
     /// The project's tests are red; `tail` is the end of their output.
     TestsRed { exit_code: i32, tail: String },
-    /// The forge's combined status of the head is a failure.
-    CiFailed { detail: String },
+    /// Checks of the head failed.
+    CiFailed { checks: Vec<FailedCheck> },
     /// The reviewer wants changes.
     ChangesRequested { file: String, reason: String },
     /// The review or report file does not exist.
@@ -68,12 +69,34 @@ pub enum FailReason {
     EvidenceGone { stage: Stage, gate: Gate, by: Vec<String> },
 }
 
+/// A check of CI that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedCheck {
+    /// The context, e.g. `ci / test (push)`.
+    pub name: String,
+    /// What it says, in a few words.
+    pub says: String,
+    /// A whole address for people.
+    pub link: Option<String>,
+    /// The end of its output, as far as it could be had.
+    pub log: Option<String>,
+}
+
 /// Whom or what a gate waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Waiting {
     Approval,
+    /// For checks that have not ended, or that more may follow.
     Ci,
+    /// For a first word of CI.
+    CiNone,
+    /// For a first word of CI, and it has been so for long.
+    CiSilent,
+    /// For checks that have not ended, and it has been so for long.
+    CiLate,
+    /// For checks that were cancelled to be run again.
+    CiCancelled,
     Review,
     Merge,
     /// For the task's own pull request to be opened.
@@ -145,7 +168,7 @@ pub struct Evidence {
     pub artifacts: BTreeMap<String, String>,
     /// The run of the project's test command, where the gate asked for it.
     pub tests: Option<TestEvidence>,
-    /// The forge's combined status, where the gate asked for it.
+    /// What CI says of the head, where the gate asked for it.
     pub ci: Option<CiEvidence>,
     /// The task's own pull request, where the gate asked for it; `None` = there is none (yet).
     pub pull: Option<PullEvidence>,
@@ -178,15 +201,23 @@ pub enum TestEnd {
     Infra { why: String },
 }
 
-/// The forge's combined commit status.
+/// What CI says of the head.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum CiEvidence {
     Success,
-    Pending,
-    /// Which contexts failed.
+    /// It cannot be judged yet.
+    Waiting {
+        on: Unfinished,
+        /// The checks that are waited for, by their names or patterns.
+        names: Vec<String>,
+        /// It has been so for longer than is usual.
+        overdue: bool,
+        /// After this many ms it is worth asking again although nothing was told.
+        again_in_ms: Option<i64>,
+    },
     Failure {
-        detail: String,
+        checks: Vec<FailedCheck>,
     },
     /// The forge could not be asked, or is not configured.
     Unavailable {

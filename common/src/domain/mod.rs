@@ -4,6 +4,7 @@
 pub mod backoff;
 pub mod breaker;
 pub mod budget;
+pub mod checks;
 pub mod decide;
 pub mod effect;
 pub mod evidence;

@@ -3,7 +3,7 @@
 use super::budget::BudgetStop;
 use super::effect::StateGroup;
 use super::failure::Denial;
-use super::gate::Gate;
+use super::gate::{FailedCheck, Gate};
 use super::names::{BranchName, WorkItemKey};
 use super::stage::{Role, Stage, TaskState};
 use crate::named_enum;
@@ -45,6 +45,8 @@ pub struct History {
     pub budget: Option<BudgetStop>,
     /// Of the run whose end is looked at.
     pub ended: EndedRun,
+    /// What the gate of the stage said last, where it did not pass.
+    pub last_failure: Option<String>,
 }
 
 /// What matters of the run that has ended, beside what it left.
@@ -158,8 +160,13 @@ pub enum Brief {
     Rejected { reason: String },
     /// A person answered the questions; the thread has the whole.
     Answered { text: String },
-    /// A person asked for another try.
-    Again,
+    /// Checks of CI failed.
+    ChecksFailed { checks: Vec<FailedCheck>, attempt: u32, cap: u32 },
+    /// A person asked for another try; `found` is what the gate of the stage said last, if it did not pass.
+    Again {
+        #[serde(default)]
+        found: String,
+    },
     /// The work is done, but what decides could not be read in `file`.
     VerdictAsked { file: String, detail: String },
 }
@@ -206,12 +213,19 @@ mod tests {
             Brief::Conflict { file: "10-conflict.md".into(), excerpt: "y".into() },
             Brief::Rejected { reason: String::new() },
             Brief::Answered { text: "z".into() },
-            Brief::Again,
+            Brief::ChecksFailed {
+                checks: vec![FailedCheck { name: "ci".into(), says: "red".into(), link: None, log: Some("x".into()) }],
+                attempt: 2,
+                cap: 3,
+            },
+            Brief::Again { found: "tests are red".into() },
             Brief::VerdictAsked { file: "12-review.md".into(), detail: "no 'verdict:' line".into() },
         ];
         for brief in briefs {
             let text = serde_json::to_string(&brief).unwrap();
             assert_eq!(serde_json::from_str::<Brief>(&text).unwrap(), brief, "{text}");
         }
+        let earlier: Brief = serde_json::from_str(r#"{"why":"again"}"#).unwrap();
+        assert_eq!(earlier, Brief::Again { found: String::new() }, "as an earlier version wrote it");
     }
 }

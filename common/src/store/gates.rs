@@ -27,6 +27,8 @@ pub struct GateResult {
     pub output_sha256: Option<String>,
     /// The commit that its evidence was taken on; `None` = recorded by an earlier version.
     pub evidence: Option<String>,
+    /// The whole account of a failure, with the end of the output that shows it.
+    pub detail: Option<String>,
 }
 
 /// An evaluation to be recorded.
@@ -50,6 +52,8 @@ pub struct NewGateResult {
     pub output_sha256: Option<String>,
     /// The commit that its evidence was taken on; the judged one, unless a run began on, or a review names, an earlier one.
     pub evidence: String,
+    /// The whole account of a failure, with the end of the output that shows it.
+    pub detail: Option<String>,
     pub at: i64,
 }
 
@@ -57,6 +61,25 @@ pub struct NewGateResult {
 pub fn record(conn: &mut Conn, new: &NewGateResult) -> Result<(), StoreError> {
     diesel::insert_into(gate_results::table).values(new).execute(conn)?;
     Ok(())
+}
+
+/// The newest evaluation of a task's gate.
+pub fn newest(conn: &mut Conn, task: i64, gate: Gate) -> Result<Option<GateResult>, StoreError> {
+    Ok(gate_results::table
+        .filter(gate_results::task_id.eq(task).and(gate_results::gate.eq(gate)))
+        .order(gate_results::id.desc())
+        .select(GateResult::as_select())
+        .first(conn)
+        .optional()?)
+}
+
+/// When a task's gate was first looked at on this commit, in ms; `None` = it was not.
+pub fn first_looked(conn: &mut Conn, task: i64, gate: Gate, head: &str) -> Result<Option<i64>, StoreError> {
+    Ok(gate_results::table
+        .filter(gate_results::task_id.eq(task).and(gate_results::gate.eq(gate)))
+        .filter(gate_results::head.eq(head).assume_not_null())
+        .select(diesel::dsl::min(gate_results::at))
+        .first(conn)?)
 }
 
 /// The evaluations of a task, oldest first.

@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod audit;
 pub mod backup;
+pub mod ci_jobs;
 mod columns;
 mod connection;
 pub mod cursors;

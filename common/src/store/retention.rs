@@ -1,5 +1,6 @@
 //! Forgetting, in steps so small that intake never waits long for the writer's lock.
 
+use super::ci_jobs;
 use super::connection::Conn;
 use super::error::StoreError;
 use super::schema::jobs;
@@ -21,6 +22,8 @@ pub struct Pruned {
     pub deliveries: usize,
     /// Deeds (comments, reviews, moves) that are known to have acted.
     pub deeds: usize,
+    /// Jobs of the forge's CI.
+    pub ci_jobs: usize,
     /// Jobs up to this one were looked at, and older ones may follow; `None` = all were.
     pub looked_upto: Option<i64>,
 }
@@ -28,18 +31,19 @@ pub struct Pruned {
 impl Pruned {
     /// Nothing is left to prune for now.
     pub fn is_empty(&self) -> bool {
-        self.jobs == 0 && self.deliveries == 0 && self.deeds == 0 && self.looked_upto.is_none()
+        self.jobs == 0 && self.deliveries == 0 && self.deeds == 0 && self.ci_jobs == 0 && self.looked_upto.is_none()
     }
 }
 
 /// Removes up to [`STEP`] finished jobs (with their payloads, so the bodies of deliveries) that ended before
-/// `jobs_before`, and as many delivery keys, and deeds that have acted, older than `deliveries_before` (ms). Looks at jobs
+/// `jobs_before`, jobs of the forge's CI that were told of before that, and as many delivery keys, and deeds that have acted, older than `deliveries_before` (ms). Looks at jobs
 /// after `after`: 0 at first, then as far as the step before has looked. The newest job always stays: ids are never given
 /// twice.
 pub fn prune_step(conn: &mut Conn, after: i64, jobs_before: i64, deliveries_before: i64) -> Result<Pruned, StoreError> {
     let (jobs, looked_upto) = prune_jobs(conn, after, jobs_before)?;
     let deliveries = prune_deliveries(conn, deliveries_before)?;
-    Ok(Pruned { jobs, deliveries, deeds: prune_deeds(conn, deliveries_before)?, looked_upto })
+    let ci_jobs = ci_jobs::prune(conn, jobs_before, STEP)?;
+    Ok(Pruned { jobs, deliveries, deeds: prune_deeds(conn, deliveries_before)?, ci_jobs, looked_upto })
 }
 
 /// In the order of their coming, which needs no index of when they ended: what came later than `before` did not end

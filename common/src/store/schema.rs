@@ -156,6 +156,7 @@ diesel::table! {
         tree -> Nullable<Text>,
         output_sha256 -> Nullable<Text>,
         evidence -> Nullable<Text>,
+        detail -> Nullable<Text>,
     }
 }
 
@@ -163,6 +164,17 @@ diesel::table! {
     published (task_id, commit_id) {
         task_id -> BigInt,
         commit_id -> Text,
+    }
+}
+
+diesel::table! {
+    ci_jobs (repo, page) {
+        repo -> Text,
+        page -> Text,
+        job -> BigInt,
+        sha -> Text,
+        steps -> Text,
+        at -> BigInt,
     }
 }
 

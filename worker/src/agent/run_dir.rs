@@ -82,6 +82,16 @@ impl RunDir {
         self.path.join("stderr.log")
     }
 
+    /// The ends of the logs of checks that failed, where the agent works because of them.
+    pub fn checks_log(&self) -> PathBuf {
+        self.path.join("checks.log")
+    }
+
+    /// Writes them.
+    pub fn write_checks_log(&self, text: &str) -> Result<(), RunDirError> {
+        self.write("checks.log", text.as_bytes())
+    }
+
     /// Writes the prompt.
     pub fn write_prompt(&self, text: &[u8]) -> Result<(), RunDirError> {
         self.write("prompt.md", text)

@@ -12,6 +12,7 @@ pub struct Call {
     pub(super) method: Method,
     pub(super) segments: Vec<String>,
     pub(super) query: Vec<(&'static str, String)>,
+    pub(super) range: Option<String>,
     pub(super) body: Option<Value>,
     pub(super) repeatable: bool,
 }
@@ -21,7 +22,7 @@ impl Call {
     pub fn new(method: Method, segments: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let repeatable = method != Method::POST;
         let segments = segments.into_iter().map(Into::into).collect();
-        Call { method, segments, query: Vec::new(), body: None, repeatable }
+        Call { method, segments, query: Vec::new(), range: None, body: None, repeatable }
     }
 
     pub fn get(segments: impl IntoIterator<Item = impl Into<String>>) -> Self {
@@ -39,6 +40,12 @@ impl Call {
 
     pub fn query(mut self, key: &'static str, value: impl ToString) -> Self {
         self.query.push((key, value.to_string()));
+        self
+    }
+
+    /// Only the last so many bytes.
+    pub fn end(mut self, bytes: usize) -> Self {
+        self.range = Some(format!("bytes=-{bytes}"));
         self
     }
 

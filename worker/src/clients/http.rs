@@ -5,7 +5,7 @@ pub use super::call::{Answer, Call};
 use super::error::{ApiError, EXCERPT_CHARS};
 use backoff::backoff::Backoff;
 use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RANGE};
 use reqwest::redirect;
 use serde_json::Value;
 use std::fmt;
@@ -20,6 +20,8 @@ const TRIES: usize = 3;
 const PATIENCE_S: u64 = 2;
 /// Used where a 429 names no time.
 const DEFAULT_RETRY_AFTER_S: u64 = 60;
+/// A longer link is not passed on, in bytes.
+const LONGEST_LINK: usize = 500;
 
 /// The time limits of a client.
 #[derive(Debug, Clone, Copy)]
@@ -162,6 +164,9 @@ impl Http {
         if let Some(body) = &call.body {
             request = request.json(body);
         }
+        if let Some(range) = &call.range {
+            request = request.header(RANGE, range);
+        }
         let response = request.send().await.map_err(|e| self.network(e))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let answer = Answer { status, headers, body: self.read(response).await? };
@@ -201,7 +206,16 @@ impl Http {
         Failed { error: ApiError::Unavailable { why: self.scrub(&why) }, again }
     }
 
-    fn scrub(&self, text: &str) -> String {
+    /// The whole address of a link of this service, which may be a path without the host; `None` = it leads nowhere on the web.
+    pub fn absolute(&self, link: &str) -> Option<String> {
+        let is_path = link.starts_with('/') && !link.starts_with("//");
+        let url = if is_path { self.base.join(link).ok()? } else { Url::parse(link).ok()? };
+        let plain = url.username().is_empty() && url.password().is_none();
+        (matches!(url.scheme(), "http" | "https") && plain && url.as_str().len() <= LONGEST_LINK).then(|| url.into())
+    }
+
+    /// The text without our secret.
+    pub(super) fn scrub(&self, text: &str) -> String {
         if self.secret.is_empty() { text.to_owned() } else { text.replace(&self.secret, "***") }
     }
 

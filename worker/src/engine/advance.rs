@@ -1,7 +1,7 @@
 //! An `advance` job: publish what the agent left, look at the gate of the stage, decide, move - the look outside of
 //! any transaction, everything it leads to in one.
 
-use super::apply::{Applied, Asked, apply};
+use super::apply::{Applied, Asked, apply, enqueue_look_at};
 use super::budget;
 use super::evidence::{self, bound};
 use super::facts::{ended, facts, history};
@@ -19,7 +19,9 @@ use crate::job_end;
 use orch_common::config::Project;
 use orch_common::domain::decide::{Changed, Decision, Finding, Policy, Trigger, decide, needs_finding};
 use orch_common::domain::evidence::Gone;
-use orch_common::domain::gate::{Evidence, FailReason, GateOutcome, Waiting, WrittenVerdict, judge, written_verdict};
+use orch_common::domain::gate::{
+    CiEvidence, Evidence, FailReason, GateOutcome, Waiting, WrittenVerdict, judge, written_verdict,
+};
 use orch_common::domain::job::{JobEnd, Spend};
 use orch_common::domain::messages::Message;
 use orch_common::domain::stage::{CommitId, Role, Stage, TaskState};
@@ -43,6 +45,8 @@ struct Looked {
     result: Option<NewGateResult>,
     /// Reviews that this look acts on; none of them acts again.
     heard: Vec<Once>,
+    /// Where the task stays it is worth looking again then, in ms.
+    again_at: Option<i64>,
 }
 
 /// Why a look brought nothing.
@@ -102,6 +106,9 @@ async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
     let project = ctx.config.projects.by_plane(&task.project).cloned();
     let project = project.ok_or_else(|| LookError::Unusable("the project is no longer registered".into()))?;
     let policy = ctx.policy(&project);
+    if let Some(why) = in_vain(ctx, job, &task, &payload).await? {
+        return end_without_a_look(ctx, job, why).await;
+    }
     let looked = match needs_finding(&facts(&task)?, &payload.trigger) && !is_outdated(&payload, &task) {
         true => match look(ctx, job, &task, &project, &policy, &payload.trigger).await {
             Err(LookError::Protected(paths)) => return refuse_protected(ctx, job, &task, &project, &paths).await,
@@ -127,6 +134,39 @@ async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
         .write(move |c| {
             let case = Commit { ctx: &inner, job: &job, project: &project, policy: &policy, seen, said_at };
             case.commit(c, &payload.trigger, looked.as_ref())
+        })
+        .await?)
+}
+
+/// Why news need no look any more: the task has left the stage that they were of, or somebody else's end looks.
+async fn in_vain(
+    ctx: &Arc<Context>,
+    job: &Job,
+    task: &Task,
+    payload: &AdvancePayload,
+) -> Result<Option<&'static str>, LookError> {
+    if !matches!(payload.trigger, Trigger::Look | Trigger::Forge { .. }) {
+        return Ok(None);
+    }
+    if matches!(payload.trigger, Trigger::Look) && payload.stage.is_some_and(|stage| stage != task.stage) {
+        return Ok(Some("the task has left the stage that was to be looked at"));
+    }
+    let (inner, task, own) = (Arc::clone(ctx), task.clone(), job.id);
+    let policy = inner.config.projects.by_plane(&task.project).map(|project| inner.policy(project));
+    let ahead = ctx.store.read(move |c| match &policy {
+        Some(policy) => Ok(history(c, &task, policy, own)?.end_ahead),
+        None => Ok(false),
+    });
+    Ok(ahead.await?.then_some("a job of the task is under way; its end looks"))
+}
+
+async fn end_without_a_look(ctx: &Arc<Context>, job: &Job, why: &str) -> Result<String, LookError> {
+    let (job, note) = (job.clone(), why.to_owned());
+    Ok(ctx
+        .store
+        .write(move |c| {
+            let end = JobEnd::Done { note: Some(note.clone()) };
+            if jobs::finish(c, &job, &end, now_ms())? { Ok(note.clone()) } else { Err(StoreError::LostOwnership) }
         })
         .await?)
 }
@@ -242,8 +282,19 @@ async fn look(
         .then(|| evidence.artifacts.get(&policy.names.questions).cloned())
         .flatten();
     let fingerprint = format!("{head}:{}", outcome.fingerprint());
-    let finding = Finding { gate: Some(gate), outcome, fingerprint, questions, verdict, changed };
-    Ok(Looked { finding, head, result: Some(result), heard })
+    let (checks, again_in_ms) = waited_for(evidence.ci);
+    let finding = Finding { gate: Some(gate), outcome, fingerprint, questions, verdict, changed, checks };
+    Ok(Looked { finding, head, result: Some(result), heard, again_at: again_in_ms.map(|ms| now_ms() + ms) })
+}
+
+/// The checks that are waited for, and after how many ms it is worth looking again although nothing is told.
+fn waited_for(ci: Option<CiEvidence>) -> (Vec<String>, Option<i64>) {
+    match ci {
+        Some(CiEvidence::Waiting { names, again_in_ms, .. }) => (names, again_in_ms),
+        Some(CiEvidence::Success | CiEvidence::Failure { .. } | CiEvidence::Unavailable { .. }) | None => {
+            (Vec::new(), None)
+        }
+    }
 }
 
 /// What the reviewer role wrote, where its end is looked at.
@@ -257,8 +308,8 @@ fn voided((job, task): (&Job, &Task), gone: Gone, head: CommitId, tree: CommitId
     let (gate, outcome) = (gone.gate, GateOutcome::Fail(gone.into()));
     let result = row((task.id, job.id), (gate, &outcome), &Commits { head: &head, tree, evidence: &head }, None);
     let fingerprint = format!("{head}:{}", outcome.fingerprint());
-    let finding = Finding { gate: Some(gate), outcome, fingerprint, questions: None, verdict: None, changed };
-    Looked { finding, head, result: Some(result), heard: Vec::new() }
+    let finding = Finding { gate: Some(gate), outcome, fingerprint, questions: None, verdict: None, changed, checks: Vec::new() };
+    Looked { finding, head, result: Some(result), heard: Vec::new(), again_at: None }
 }
 
 /// What the branch gained in this round, as far as the role of the stage has to change anything.
@@ -287,8 +338,18 @@ fn without_gate(head: CommitId, rejection: Option<Rejection>, changed: Changed) 
         None => (GateOutcome::Pass, Vec::new()),
     };
     let fingerprint = format!("{head}:no gate:{}", outcome.fingerprint());
-    let finding = Finding { gate: None, outcome, fingerprint, questions: None, verdict: None, changed };
-    Looked { finding, head, result: None, heard }
+    let checks = Vec::new();
+    let finding = Finding { gate: None, outcome, fingerprint, questions: None, verdict: None, changed, checks };
+    Looked { finding, head, result: None, heard, again_at: None }
+}
+
+/// Puts a look off until `at`, where the task stayed as it was `seen`.
+fn look_again(conn: &mut Conn, seen: &Task, at: i64, now: i64) -> Result<(), StoreError> {
+    let Some(task) = tasks::get(conn, seen.id)? else { return Ok(()) };
+    if task.stage != seen.stage || !matches!(task.state, TaskState::Active | TaskState::WaitingApproval) {
+        return Ok(());
+    }
+    enqueue_look_at(conn, &task, at, now)
 }
 
 /// The transaction that ends the job.
@@ -339,6 +400,9 @@ impl Commit<'_> {
                 let acted = matches!(decision, Decision::Apply(_));
                 for once in looked.iter().filter(|_| acted).flat_map(|l| &l.heard) {
                     once.take(conn, trigger.name(), now)?;
+                }
+                if let Some(at) = looked.and_then(|l| l.again_at) {
+                    look_again(conn, &task, at, now)?;
                 }
                 let end = JobEnd::Done { note: Some(note.clone()) };
                 self.ours(jobs::finish(conn, self.job, &end, now)?)?;

@@ -145,6 +145,15 @@ pub fn enqueue_advance(conn: &mut Conn, task: &Task, trigger: &Trigger, key: &st
     enqueue_of_task(conn, task, JobKind::Advance, None, &payload, key, now)
 }
 
+/// Queues a look that is not to be made before `at` (ms); one per second.
+pub(super) fn enqueue_look_at(conn: &mut Conn, task: &Task, at: i64, now: i64) -> Result<(), StoreError> {
+    let payload = AdvancePayload { trigger: Trigger::Look, stage: Some(task.stage) };
+    let key = format!("t{}:look:{}", task.id, at / 1_000);
+    let mut new = of_task(task, JobKind::Advance, None, &payload, &key)?;
+    new.available_at = Some(at);
+    jobs::enqueue(conn, &new, now).map(drop)
+}
+
 fn enqueue_of_task(
     conn: &mut Conn,
     task: &Task,
@@ -154,7 +163,18 @@ fn enqueue_of_task(
     key: &str,
     now: i64,
 ) -> Result<(), StoreError> {
-    let new = NewJob {
+    let new = of_task(task, kind, role, payload, key)?;
+    jobs::enqueue(conn, &new, now).map(drop)
+}
+
+fn of_task(
+    task: &Task,
+    kind: JobKind,
+    role: Option<Role>,
+    payload: &impl serde::Serialize,
+    key: &str,
+) -> Result<NewJob, StoreError> {
+    Ok(NewJob {
         kind,
         role,
         repo: Some(task.repo.clone()),
@@ -163,8 +183,7 @@ fn enqueue_of_task(
         dedupe_key: Some(key.to_owned()),
         order_key: Some(task_order(task.id)),
         available_at: None,
-    };
-    jobs::enqueue(conn, &new, now).map(drop)
+    })
 }
 
 /// Queues an effect; the same key again is the same effect and queues nothing.

@@ -9,6 +9,7 @@ use orch_common::domain::task::{Brief, EndedRun, History, TaskFacts};
 use orch_common::store::jobs::Job;
 use orch_common::store::runs::Run;
 use orch_common::store::tasks::Task;
+use orch_common::store::gates::{self, GateResult};
 use orch_common::store::{Conn, StoreError, jobs, runs};
 
 /// The facts of a task.
@@ -31,10 +32,11 @@ pub fn history(conn: &mut Conn, task: &Task, policy: &Policy, own_job: i64) -> R
     let mut others = jobs::unfinished_of_task(conn, task.id)?;
     others.retain(|job| job.id != own_job);
     let mut history = History {
-        busy: !others.is_empty(),
+        busy: others.iter().any(|job| !only_looks(job)),
         end_ahead: others.iter().any(has_an_end),
         agent_ahead: others.iter().any(|job| job.kind == JobKind::Agent),
         agent_running: runs::any_open(conn, task.id)?,
+        last_failure: last_failure(conn, task, policy)?,
         ..History::default()
     };
     for step in policy.pipeline.steps() {
@@ -44,6 +46,22 @@ pub fn history(conn: &mut Conn, task: &Task, policy: &Policy, own_job: i64) -> R
         }
     }
     Ok(history)
+}
+
+/// What the gate of the task's stage said last, where it did not pass.
+fn last_failure(conn: &mut Conn, task: &Task, policy: &Policy) -> Result<Option<String>, StoreError> {
+    let Some(gate) = policy.pipeline.gate(task.stage) else { return Ok(None) };
+    let last = gates::newest(conn, task.id, gate)?.filter(|last| last.outcome == "fail");
+    let words = |last: GateResult| {
+        let (commit, text) = (last.head.unwrap_or_default(), last.detail.or(last.reason).unwrap_or_default());
+        format!("{gate}, of {}: {text}", commit.get(..10).unwrap_or(&commit))
+    };
+    Ok(last.map(words))
+}
+
+/// A look on nobody's behalf: there is no work in it that somebody would have to wait for.
+fn only_looks(job: &Job) -> bool {
+    matches!(trigger_of(job), Some(Trigger::Look))
 }
 
 /// An agent's job, or the look at an agent's end.

@@ -41,6 +41,10 @@ pub(super) fn row(
         duration_ms: tests.map(|t| i64::try_from(t.duration_ms).unwrap_or(i64::MAX)),
         output_sha256: tests.and_then(|t| t.output_sha256.clone()),
         evidence: commits.evidence.to_string(),
+        detail: match outcome {
+            GateOutcome::Fail(reason) => Some(reason.detail()),
+            GateOutcome::Pass | GateOutcome::Infra(_) | GateOutcome::Waiting(_) => None,
+        },
         at: now_ms(),
     }
 }

@@ -199,6 +199,8 @@ const fn concerns_the_pull(message: &Message) -> bool {
         | Message::ReviewChanges { .. }
         | Message::ReviewVerdict { .. }
         | Message::TestsRed { .. }
+        | Message::ChecksFailed { .. }
+        | Message::ChecksWait { .. }
         | Message::NothingChanged { .. }
         | Message::Conflict { .. }
         | Message::StageAdvanced { .. }

@@ -7,7 +7,7 @@ use super::facts::{facts, history, trigger_of};
 use crate::rules::Rules;
 use orch_common::config::Project;
 use orch_common::domain::decide::{Decision, Trigger, block, decide, needs_finding};
-use orch_common::domain::job::JobKind;
+use orch_common::domain::job::{JobKind, JobStatus};
 use orch_common::domain::messages::Message;
 use orch_common::domain::task::History;
 use orch_common::store::jobs::{self, Job};
@@ -29,7 +29,7 @@ pub fn submit(
     let history = history(conn, task, &policy, job_id)?;
     if needs_finding(&facts, trigger) {
         let is_news = matches!(trigger, Trigger::Forge { .. } | Trigger::Look);
-        if is_news && looks_follow(conn, task)? {
+        if is_news && look_to_come(&jobs::unfinished_of_task(conn, task.id)?) {
             return Ok(Applied::Yes("recorded; the job under way looks at its end".into()));
         }
         // A word while an agent works, or while another word waits, is decided on at once; behind a mere look it
@@ -49,10 +49,12 @@ fn work_or_word_under_way(conn: &mut Conn, task: &Task) -> Result<bool, StoreErr
     Ok(jobs::unfinished_of_task(conn, task.id)?.iter().any(|job| job.kind == JobKind::Agent || is_word(job)))
 }
 
-/// Whether a job of the task is under way that looks at the gate on nobody's word: at an agent's end, or at news.
-fn looks_follow(conn: &mut Conn, task: &Task) -> Result<bool, StoreError> {
+/// Whether one of a task's jobs is going to look at the gate on nobody's word: at an agent's end, or at news. A look that has
+/// begun is none: it may have asked already. A word may be refused without one.
+pub fn look_to_come(unfinished: &[Job]) -> bool {
     let only_a_word = |job: &Job| matches!(trigger_of(job), Some(Trigger::Command { .. } | Trigger::Answer { .. }));
-    Ok(jobs::unfinished_of_task(conn, task.id)?.iter().any(|job| job.kind == JobKind::Agent || !only_a_word(job)))
+    let begins = |job: &Job| job.kind == JobKind::Agent || (job.status == JobStatus::Queued && !only_a_word(job));
+    unfinished.iter().any(begins)
 }
 
 /// Stops a task for a reason of money, repetition or a job that failed for good; people are told with `message`.

@@ -5,6 +5,7 @@ use super::body::{Body, missing};
 use super::{BadEvent, Parsed, RawEvent};
 use orch_common::store::heard::Heard;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Something that happened in a repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +84,9 @@ pub enum GiteaChange {
         branch: String,
         sha: String,
         done: Option<bool>,
+        /// The job of the run, where it is told of one.
+        #[serde(default)]
+        job: Option<ActionJob>,
     },
     /// `action`: `created edited deleted`.
     Comment {
@@ -91,6 +95,17 @@ pub enum GiteaChange {
         text: String,
         action: String,
     },
+}
+
+/// A job of the forge's own CI.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionJob {
+    /// Its id in the forge's API.
+    pub id: i64,
+    /// The address of its page.
+    pub page: String,
+    /// The names of the steps that failed.
+    pub failed_steps: Vec<String>,
 }
 
 /// What else tells one pull request from another that bears the same branch's name.
@@ -231,7 +246,20 @@ fn workflow(body: &Body, word: &str) -> Result<GiteaChange, BadEvent> {
         _ => None,
     };
     let branch = body.opt_text(&at("head_branch"))?.unwrap_or_default();
-    Ok(GiteaChange::Workflow { branch, sha: body.text(&at("head_sha"))?, done })
+    let job = if word == "workflow_job" { Some(job(body)?) } else { None };
+    Ok(GiteaChange::Workflow { branch, sha: body.text(&at("head_sha"))?, done, job })
+}
+
+/// The steps are there once the job has begun.
+fn job(body: &Body) -> Result<ActionJob, BadEvent> {
+    let failed = |step: &&Value| step.get("conclusion").and_then(Value::as_str) == Some("failure");
+    let name = |step: &Value| Some(step.get("name")?.as_str()?.chars().filter(|c| !c.is_control()).take(100).collect());
+    let steps = body.at("workflow_job.steps").and_then(Value::as_array);
+    Ok(ActionJob {
+        id: body.integer("workflow_job.id")?,
+        page: body.opt_text("workflow_job.html_url")?.unwrap_or_default(),
+        failed_steps: steps.into_iter().flatten().filter(failed).filter_map(name).take(20).collect(),
+    })
 }
 
 #[cfg(test)]

@@ -3,20 +3,21 @@
 use super::observed::ObservedPayload;
 use super::once::Once;
 use super::plan::{Plan, PlanError};
+use super::told::Told;
 use super::{Event, Parsed, RawEvent, gitea_rules, parse, plane_rules};
 use crate::clock::now_ms;
 use crate::context::{Context, pipeline_of};
 use crate::effects::shared;
 use crate::engine::apply::{Applied, enqueue_effect};
-use crate::engine::submit::submit;
+use crate::engine::submit::{look_to_come, submit};
 use crate::job_end;
 use orch_common::domain::decide::{ForgeEvent, Trigger};
 use orch_common::domain::effect::Effect;
+use orch_common::domain::gate::Gate;
 use orch_common::domain::job::JobEnd;
 use orch_common::domain::stage::TaskState;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::deliveries::{EventPayload, Source};
-use orch_common::store::heard::{self, Heard};
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::{Conn, StoreError, tasks};
 use std::sync::Arc;
@@ -30,16 +31,15 @@ pub async fn handle(ctx: Arc<Context>, job: Job) {
     let span = tracing::info_span!("event", job = job.id);
     async {
         shared::recall(&ctx).await;
-        let parsed = read(&job.payload);
-        // Whoever moved it, and whether or not that moves a task.
-        let heard = parsed.as_ref().ok().and_then(|parsed| word(&ctx, parsed));
+        let (parsed, delivered) = read(&job.payload);
+        let told = parsed.as_ref().ok().and_then(|parsed| Told::of(&ctx, parsed, delivered));
         match plan(&ctx, parsed).await {
             Ok(plan) => {
                 failpoint::here(Point::EventPlanned);
-                commit(&ctx, &job, plan, heard).await;
+                commit(&ctx, &job, plan, told).await;
             }
             Err(error @ PlanError::NotSeen { .. }) if job.attempts >= LOOKS => {
-                commit(&ctx, &job, Plan::ignore(error.to_string()), heard).await;
+                commit(&ctx, &job, Plan::ignore(error.to_string()), told).await;
             }
             Err(error) => job_end::failed(&ctx, &job, &error.to_string(), error.retry()).await,
         }
@@ -49,9 +49,6 @@ pub async fn handle(ctx: Arc<Context>, job: Job) {
     .await;
 }
 
-/// What the forge said of one of its branches: the repository as configured, and its words.
-type Word = (String, Heard);
-
 async fn plan(ctx: &Context, parsed: Result<Parsed<Event>, PlanError>) -> Result<Plan, PlanError> {
     match parsed? {
         Parsed::Ignored { why } => Ok(Plan::Ignore { why }),
@@ -60,17 +57,15 @@ async fn plan(ctx: &Context, parsed: Result<Parsed<Event>, PlanError>) -> Result
     }
 }
 
-fn word(ctx: &Context, parsed: &Parsed<Event>) -> Option<Word> {
-    let Parsed::Event(Event::Gitea(event)) = parsed else { return None };
-    let project = ctx.config.projects.by_repo(&format!("{}/{}", event.owner, event.repo))?;
-    Some((project.repo.clone(), event.heard()?))
+/// The event of a payload, and whether it is a delivery: else it was found by asking.
+fn read(payload: &str) -> (Result<Parsed<Event>, PlanError>, bool) {
+    match serde_json::from_str(payload) {
+        Ok(ObservedPayload { observed }) => (Ok(Parsed::Event(observed.into())), false),
+        Err(_) => (delivery(payload), true),
+    }
 }
 
-/// The event of a payload: a delivery, or what was found by asking.
-fn read(payload: &str) -> Result<Parsed<Event>, PlanError> {
-    if let Ok(ObservedPayload { observed }) = serde_json::from_str(payload) {
-        return Ok(Parsed::Event(observed.into()));
-    }
+fn delivery(payload: &str) -> Result<Parsed<Event>, PlanError> {
     let payload: EventPayload<'_> = serde_json::from_str(payload)
         .map_err(|e| PlanError::Unusable(format!("the job's payload cannot be read: {e}")))?;
     let raw = RawEvent {
@@ -85,14 +80,14 @@ fn read(payload: &str) -> Result<Parsed<Event>, PlanError> {
     parse(&raw).map_err(|e| PlanError::Unusable(format!("the delivery cannot be understood: {e}")))
 }
 
-async fn commit(ctx: &Arc<Context>, job: &Job, plan: Plan, heard: Option<Word>) {
+async fn commit(ctx: &Arc<Context>, job: &Job, plan: Plan, told: Option<Told>) {
     let (inner, own_job) = (Arc::clone(ctx), job.clone());
     let result = ctx
         .store
         .write(move |conn| {
             let now = now_ms();
-            if let Some((repo, heard)) = &heard {
-                heard::note(conn, repo, heard, now)?;
+            if let Some(told) = &told {
+                told.keep(conn, now)?;
             }
             let note = carry_out(conn, &inner, &own_job, &plan, now)?;
             if !jobs::finish(conn, &own_job, &JobEnd::Done { note: Some(note.clone()) }, now)? {
@@ -140,9 +135,10 @@ fn carry_out(conn: &mut Conn, ctx: &Context, job: &Job, plan: &Plan, now: i64) -
             Ok("answered on the pull request".into())
         }
         Plan::Trigger { task, trigger, once } => {
-            // What the forge says meanwhile is looked at when the work is over, and may then be found again.
+            // What the forge says meanwhile is looked at when the work is over. A look that has begun may have asked before it
+            // was said, so that another follows.
             let is_forges = matches!(trigger, Trigger::Forge { .. });
-            if is_forges && !jobs::unfinished_of_task(conn, task.id)?.is_empty() {
+            if is_forges && look_to_come(&jobs::unfinished_of_task(conn, task.id)?) {
                 return Ok("recorded; the job under way looks at its end".into());
             }
             if let Trigger::Forge { what } = trigger
@@ -165,7 +161,12 @@ fn not_heard_now(conn: &mut Conn, ctx: &Context, task: i64, what: &ForgeEvent) -
     let Some(project) = ctx.config.projects.by_plane(&task.project) else {
         return Ok(Some("ignored: the project is no longer registered".into()));
     };
-    let concerns = what.concerns(task.stage, pipeline_of(project).gate(task.stage));
+    let gate = pipeline_of(project).gate(task.stage);
+    // A run of the tests that is under way reads nothing that CI says.
+    if matches!(what, ForgeEvent::CiFinished) && gate != Some(Gate::CiGreen) && busy(conn, task.id)? {
+        return Ok(Some("recorded; the job under way looks at its end".into()));
+    }
+    let concerns = what.concerns(task.stage, gate);
     let may_move = matches!(task.state, TaskState::Active | TaskState::WaitingApproval);
     Ok(match (concerns, may_move, what) {
         (true, true, _) => None,
@@ -175,6 +176,10 @@ fn not_heard_now(conn: &mut Conn, ctx: &Context, task: i64, what: &ForgeEvent) -
         (false, ..) => Some(format!("ignored: nothing at '{}' waits for that", task.stage)),
         (true, false, _) => Some(format!("ignored: the task is {}", task.state)),
     })
+}
+
+fn busy(conn: &mut Conn, task: i64) -> Result<bool, StoreError> {
+    Ok(!jobs::unfinished_of_task(conn, task)?.is_empty())
 }
 
 fn take(conn: &mut Conn, once: Option<&Once>, what: &str, now: i64) -> Result<bool, StoreError> {

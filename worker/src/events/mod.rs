@@ -13,8 +13,9 @@ mod plan;
 pub mod plane;
 mod plane_rules;
 mod speakers;
+mod told;
 
-pub use gitea::{Ends, GiteaChange, GiteaEvent, ReviewKind};
+pub use gitea::{ActionJob, Ends, GiteaChange, GiteaEvent, ReviewKind};
 pub use handle::handle;
 pub use html::to_text;
 pub(crate) use observed::{Observed, ObservedPayload, order_of_item, order_of_repo};
@@ -22,6 +23,7 @@ pub(crate) use once::{Once, newest_move};
 pub use plane::{NewItem, PlaneChange, PlaneEvent, SaidInPlane};
 pub(crate) use plane_rules::kept_text;
 pub(crate) use speakers::{Speakers, Voice, people_and_teams};
+pub(crate) use told::tells_of_statuses;
 
 use orch_common::named_enum;
 

@@ -1,4 +1,4 @@
-//! Evidence that the forge has: the combined commit status, the task's own pull request and its reviews.
+//! Evidence that the forge has: the task's own pull request and its reviews.
 
 use super::Look;
 use crate::clients::ApiError;
@@ -6,18 +6,7 @@ use crate::clients::gitea::{Review, standing};
 use crate::engine::{covers, was_heard};
 use crate::events::{Speakers, Voice};
 use crate::git::GitError;
-use orch_common::domain::gate::{CiEvidence, PullEvidence, ReviewEvidence};
-
-/// The combined status of the look's commit.
-pub(super) async fn ci(look: &Look<'_>) -> CiEvidence {
-    let Some(gitea) = &look.ctx.outside.gitea else {
-        return CiEvidence::Unavailable { why: "the forge is not configured".into() };
-    };
-    match gitea.combined_status(&look.task.repo, look.head.as_str()).await {
-        Ok(status) => status.evidence(),
-        Err(error) => CiEvidence::Unavailable { why: error.to_string() },
-    }
-}
+use orch_common::domain::gate::{PullEvidence, ReviewEvidence};
 
 /// The task's own pull request, by its number; `None` = there is none yet, or no forge to have one.
 pub(super) async fn pull(look: &Look<'_>) -> Result<Option<PullEvidence>, GitError> {

@@ -1,7 +1,7 @@
 //! What one gate of one task needs to be looked at, and collecting just that.
 
 use super::run::end_interrupted;
-use super::{Cancelled, TestCommand, TestLimits, TestRun, forge, read_artifacts, run_tests};
+use super::{Cancelled, Checked, TestCommand, TestLimits, TestRun, forge, read_artifacts, run_tests};
 use crate::clock::now_ms;
 use crate::context::Context;
 use crate::git::{Checkout, GitError, Judged, SubmoduleFolder, SubmoduleRules};
@@ -36,11 +36,15 @@ impl Look<'_> {
             head: self.head.clone(),
             artifacts: self.artifacts().await?,
             tests: if self.gate == Gate::TestsLocal { Some(self.tests().await?) } else { None },
-            ci: if self.gate == Gate::CiGreen { Some(forge::ci(self).await) } else { None },
+            ci: if self.gate == Gate::CiGreen { Some(self.checked().ask().await) } else { None },
             pull: if asks_the_pull { forge::pull(self).await? } else { None },
             forge: self.ctx.outside.gitea.is_some(),
             approved: self.approved,
         })
+    }
+
+    fn checked(&self) -> Checked<'_> {
+        Checked { ctx: self.ctx, project: self.project, task: self.task, head: self.head }
     }
 
     async fn artifacts(&self) -> Result<BTreeMap<String, String>, GitError> {

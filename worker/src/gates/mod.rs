@@ -2,8 +2,10 @@
 //! observes and never judges; the verdict is `orch_common::domain::gate`'s, from this evidence alone.
 
 mod artifacts;
+mod checks;
 mod command;
 mod forge;
+mod job_log;
 mod log;
 mod look;
 mod run;
@@ -14,6 +16,8 @@ mod verdict;
 mod tests;
 
 pub use artifacts::read_artifacts;
+pub use checks::Checked;
+pub(crate) use checks::page_of;
 pub use command::TestCommand;
 pub use look::{Look, TEST_LOGS};
 pub use run::{Cancelled, TestLimits, TestRun, run_tests};

@@ -22,6 +22,10 @@ pub(super) struct Finding {
 pub(super) type About = String;
 
 impl Finding {
+    pub(super) fn new(key: impl Into<String>, at: i64, event: Observed) -> Finding {
+        Finding { key: format!("seen:{}", key.into()), at, event }
+    }
+
     fn about(&self) -> About {
         match &self.event {
             Observed::Plane(event) => event.work_item.clone(),
@@ -54,7 +58,11 @@ impl Findings {
     }
 
     pub(super) fn push(&mut self, key: impl Into<String>, at: i64, event: Observed) {
-        self.found.push(Finding { key: format!("seen:{}", key.into()), at, event });
+        self.found.push(Finding::new(key, at, event));
+    }
+
+    pub(super) fn extend(&mut self, found: Option<Finding>) {
+        self.found.extend(found);
     }
 
     /// Queues what is new and moves the position; what the new event jobs are about, one entry each.

@@ -1,9 +1,10 @@
 //! What happened in a repository since it was asked last: one list of the pull requests that changed, and of the
 //! branches of idle tasks what their gates wait for. A verdict found here is a reason to look, not evidence.
 
+use super::checks;
 use super::findings::Findings;
 use super::{OVERLAP_MS, Reconciler, RoundError, position};
-use crate::clients::gitea::{GiteaClient, Pull, Verdict, standing};
+use crate::clients::gitea::{GiteaClient, Pull, standing};
 use crate::clock::now_ms;
 use crate::context::{Context, pipeline_of};
 use crate::events::{Ends, GiteaChange, GiteaEvent, Observed, ReviewKind, Speakers};
@@ -13,7 +14,6 @@ use orch_common::domain::stage::{Stage, TaskState};
 use orch_common::store::jobs;
 use orch_common::store::tasks::{self, Task};
 use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 /// Idle tasks whose branch is asked for in one round.
@@ -135,7 +135,7 @@ impl Asking<'_> {
         for task in memory.some_of(&idle, MOST_BRANCHES) {
             self.branch(task, findings).await?;
             if pipeline_of(self.project).gate(task.stage) == Some(Gate::CiGreen) {
-                self.checks(task, findings).await?;
+                findings.extend(checks::finding(self.gitea, self.project, task).await?);
             }
             if hears_reviews(task.stage)
                 && !reviewed.contains(&task.id)
@@ -162,35 +162,17 @@ impl Asking<'_> {
         Ok(())
     }
 
-    /// What CI says of the head, once it says something final.
-    async fn checks(&self, task: &Task, findings: &mut Findings) -> Result<(), RoundError> {
-        let Some(sha) = task.head.clone() else { return Ok(()) };
-        let status = self.gitea.combined_status(&self.project.repo, &sha).await?;
-        if status.verdict == Verdict::Pending {
-            return Ok(());
-        }
-        let mut picture = DefaultHasher::new();
-        for context in &status.contexts {
-            (&context.context, &context.state).hash(&mut picture);
-        }
-        let state = if status.verdict == Verdict::Success { "success" } else { "failure" };
-        let key = format!("gitea:ci:{}:{sha}:{state}:{:x}", task.id, picture.finish());
-        let what = GiteaChange::Status { sha, state: state.to_owned(), context: "combined".to_owned() };
-        findings.push(key, now_ms(), self.event(None, what));
-        Ok(())
-    }
-
     /// `by`: who did it, where the forge says so.
     fn event(&self, by: Option<(i64, String)>, what: GiteaChange) -> Observed {
-        let (sender_id, sender_login) = by.unwrap_or_default();
-        Observed::Gitea(GiteaEvent {
-            owner: self.project.owner().to_owned(),
-            repo: self.project.repo_name().to_owned(),
-            sender_id,
-            sender_login,
-            what,
-        })
+        event(self.project, by, what)
     }
+}
+
+/// What was seen in a project's repository, as a delivery would tell it.
+pub(super) fn event(project: &Project, by: Option<(i64, String)>, what: GiteaChange) -> Observed {
+    let (sender_id, sender_login) = by.unwrap_or_default();
+    let (owner, repo) = (project.owner().to_owned(), project.repo_name().to_owned());
+    Observed::Gitea(GiteaEvent { owner, repo, sender_id, sender_login, what })
 }
 
 /// The stages at which a verdict at the forge moves a task.

@@ -49,7 +49,8 @@ fn look_at(conn: &mut Conn, ctx: &Context, task: &Task, now: i64) -> Result<bool
     let pipeline = pipeline_of(project);
     // Nobody has worked there and no job is left that would: the look says so.
     let unworked = pipeline.works_in(task.stage).is_some() && !task.worked;
-    if !unworked && nothing_new(conn, task, pipeline.gate(task.stage), now)? {
+    let silence_ms = i64::try_from(ctx.config.worker.ci_silence_s).unwrap_or(i64::MAX / 1_000).saturating_mul(1_000);
+    if !unworked && nothing_new(conn, task, pipeline.gate(task.stage), (silence_ms, now))? {
         return Ok(false);
     }
     // A job id that no job has: the look is nobody's, and one round's look is one job.
@@ -59,8 +60,18 @@ fn look_at(conn: &mut Conn, ctx: &Context, task: &Task, now: i64) -> Result<bool
 }
 
 /// There is no gate, or it was judged already.
-fn nothing_new(conn: &mut Conn, task: &Task, gate: Option<Gate>, now: i64) -> Result<bool, StoreError> {
-    gate.map_or(Ok(true), |gate| judged_already(conn, task, gate, now))
+fn nothing_new(
+    conn: &mut Conn,
+    task: &Task,
+    gate: Option<Gate>,
+    (silence_ms, now): (i64, i64),
+) -> Result<bool, StoreError> {
+    gate.map_or(Ok(true), |gate| judged_already(conn, task, gate, (silence_ms, now)))
+}
+
+/// That CI says nothing, or no more, is told by nobody.
+const fn look_again_ms(gate: Gate, silence_ms: i64) -> i64 {
+    if matches!(gate, Gate::CiGreen) && silence_ms < LOOK_AGAIN_MS { silence_ms } else { LOOK_AGAIN_MS }
 }
 
 /// What such a gate finds can change without a commit.
@@ -77,8 +88,13 @@ const fn depends_on_the_forge(gate: Gate) -> bool {
 }
 
 /// The gate was looked at on this very commit, the look said something about the work, and it still holds.
-fn judged_already(conn: &mut Conn, task: &Task, gate: Gate, now: i64) -> Result<bool, StoreError> {
-    let newest = gates::of_task(conn, task.id)?.into_iter().rev().find(|r| r.gate == gate);
-    let holds = |at: i64| !depends_on_the_forge(gate) || at > now - LOOK_AGAIN_MS;
+fn judged_already(
+    conn: &mut Conn,
+    task: &Task,
+    gate: Gate,
+    (silence_ms, now): (i64, i64),
+) -> Result<bool, StoreError> {
+    let newest = gates::newest(conn, task.id, gate)?;
+    let holds = |at: i64| !depends_on_the_forge(gate) || at > now - look_again_ms(gate, silence_ms);
     Ok(newest.is_some_and(|r| r.head == task.head && r.outcome != "infra" && holds(r.at)))
 }

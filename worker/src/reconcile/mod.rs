@@ -2,6 +2,7 @@
 //! lost delivery, so every so often (and at the start) Plane and the forge are asked what changed; each finding becomes
 //! an event job like a delivery's, handled by the same rules and, by its name, once. Nothing here decides anything.
 
+pub mod checks;
 mod findings;
 mod forge;
 mod idle;

@@ -4,11 +4,13 @@ use super::conclude::{Concluded, conclude, launch_failed, not_wanted};
 use super::prepare::{Prepared, Refused, prepare};
 use super::watch::{Watched, watch};
 use crate::agent::launch::launch_with;
+use crate::agent::run_dir::{RunDir, RunDirError};
 use crate::context::Context;
 use crate::job_end::put_back;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::jobs::Job;
 use orch_common::store::runs;
+use std::path::Path;
 use std::sync::Arc;
 use tracing::Instrument as _;
 
@@ -30,8 +32,11 @@ async fn run(ctx: &Arc<Context>, job: &Job) {
         Err(Refused::Block { message }) => return not_wanted(ctx, job, "blocked", Some(message)).await,
         Err(Refused::Failed { why }) => return launch_failed(ctx, job, None, &why).await,
     };
-    let Prepared { run, dir, spec, prompt } = prepared;
+    let Prepared { run, dir, spec, prompt, checks_log } = prepared;
     let standby = standby.await.unwrap_or_default();
+    if let Err(error) = keep_logs(&dir, checks_log.as_deref()) {
+        return launch_failed(ctx, job, Some(&run), &format!("the logs of the checks could not be kept: {error}")).await;
+    }
     let started = launch_with(&dir, &spec, prompt.as_bytes(), &ctx.starter, standby).await;
     if let Err(error) = started {
         return launch_failed(ctx, job, Some(&run), &format!("the agent could not be started: {error}")).await;
@@ -44,6 +49,13 @@ async fn run(ctx: &Arc<Context>, job: &Job) {
     failpoint::here(Point::AgentMarked);
     tracing::info!(run, "agent started");
     see_to_its_end(ctx, job, &run).await;
+}
+
+fn keep_logs(dir: &Path, logs: Option<&str>) -> Result<(), RunDirError> {
+    match logs {
+        Some(text) => RunDir::create(dir)?.write_checks_log(text),
+        None => Ok(()),
+    }
 }
 
 /// Watches a run of this job until it is over, and concludes it.

@@ -3,7 +3,7 @@
 
 use super::reread::reread;
 use super::{clear, guard, leftovers, prompt, session};
-use crate::agent::RunSpec;
+use crate::agent::{RunDir, RunSpec};
 use crate::agent::account::{Account, AccountError};
 use crate::agent::command::{self, GitIdentity, LaunchPlan, PermissionMode, Session};
 use crate::clock::now_ms;
@@ -37,6 +37,8 @@ pub(super) struct Prepared {
     pub dir: PathBuf,
     pub spec: RunSpec,
     pub prompt: String,
+    /// The logs of failed checks, for the run's folder.
+    pub checks_log: Option<String>,
 }
 
 /// Why there will be no run.
@@ -105,11 +107,16 @@ pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, R
     let dir = ctx.runs_dir.join(&run);
     let spec = spec(ctx, &work, place, &run, &session, home).await?;
     let said = reread(ctx, &mut work.task).await;
-    let prompt = prompt(&work, &session, &said);
+    let mut prompt = prompt(&work, &session, &said);
+    let checks_log = prompt::logs_of(&work.payload.brief);
+    // A user of its own does not get into the run's folder.
+    if checks_log.is_some() && ctx.tenant.is_none() {
+        prompt += &prompt::where_the_logs_are(&RunDir::at(&dir).checks_log());
+    }
     failpoint::here(Point::AgentRow);
     insert(ctx, job, &work, (&worktree, begins_on), (&run, &session)).await?;
     failpoint::here(Point::AgentRowWritten);
-    Ok(Prepared { run, dir, spec, prompt })
+    Ok(Prepared { run, dir, spec, prompt, checks_log })
 }
 
 /// The agents' home is theirs: it is looked at where that holds nobody up.

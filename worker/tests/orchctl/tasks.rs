@@ -69,6 +69,7 @@ fn show_tells_the_whole_story() {
         duration_ms: Some(65_000),
         output_sha256: Some("fedcba9876543210".repeat(4)),
         evidence: "0123456789abcdef".repeat(2),
+        detail: None,
         at: now(),
     };
     world.write(|conn| gates::record(conn, &result));

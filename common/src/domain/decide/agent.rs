@@ -3,7 +3,7 @@
 use super::rework::Rework;
 use super::{By, Case, Decision, Finding, MergePolicy, Outward, Start};
 use crate::domain::effect::StatusState;
-use crate::domain::gate::{FailReason, GateOutcome, Waiting};
+use crate::domain::gate::{FailReason, FailedCheck, GateOutcome, Waiting};
 use crate::domain::messages::Message;
 use crate::domain::stage::{Role, Stage, TaskState};
 use crate::domain::task::Brief;
@@ -153,17 +153,38 @@ impl Case<'_> {
                 Decision::Apply(Box::new(change))
             }
             Waiting::Review => self.ask_for_review(self.wait_for_others(finding, on, because)),
-            Waiting::Ci | Waiting::Merge | Waiting::PullMissing | Waiting::PullClosed | Waiting::PullMerged => {
-                self.wait_for_others(finding, on, because)
+            Waiting::Ci | Waiting::CiNone if self.told_of_ci(finding) => {
+                Decision::nothing("that the task waits for CI was said already")
             }
+            Waiting::Ci
+            | Waiting::CiNone
+            | Waiting::CiSilent
+            | Waiting::CiLate
+            | Waiting::CiCancelled
+            | Waiting::Merge
+            | Waiting::PullMissing
+            | Waiting::PullClosed
+            | Waiting::PullMerged => self.wait_for_others(finding, on, because),
         }
+    }
+
+    /// People were told of this commit that the task waits for CI, whatever CI did then.
+    fn told_of_ci(&self, finding: &Finding) -> bool {
+        let commit = finding.fingerprint.split_once(':').map(|(commit, _)| commit);
+        let told = self.task.said.as_deref().and_then(|said| said.split_once(':'));
+        told.is_some_and(|(of, what)| Some(of) == commit && what.starts_with("waiting:ci"))
     }
 
     fn wait_for_others(&self, finding: &Finding, on: Waiting, because: &str) -> Decision {
         let Some(gate) = finding.gate else { return Decision::nothing("no gate") };
         let message = match on {
             Waiting::PullMissing | Waiting::PullClosed | Waiting::PullMerged => Message::PullNotOpen { gate, pull: on },
-            Waiting::Approval | Waiting::Ci | Waiting::Review | Waiting::Merge => Message::Waiting { gate },
+            Waiting::CiSilent | Waiting::CiLate | Waiting::CiCancelled => {
+                Message::ChecksWait { wait: on, names: finding.checks.clone() }
+            }
+            Waiting::Approval | Waiting::Ci | Waiting::CiNone | Waiting::Review | Waiting::Merge => {
+                Message::Waiting { gate }
+            }
         };
         self.say_once(&finding.fingerprint, message, format!("{because}, waiting for {on}"))
     }
@@ -213,12 +234,12 @@ impl Case<'_> {
             }
             FailReason::TestsNotPassed { file, .. } => self.send_back(&tests_not_passed(reason, file)),
             FailReason::EvidenceGone { .. } => self.judge_anew(reason, false),
+            FailReason::CiFailed { checks } => self.send_back(&ci_failed(reason, checks)),
             FailReason::NotFound { file } | FailReason::NoVerdict { file, .. } if ended == Some(Role::Tester) => {
                 self.send_back(&tests_not_passed(reason, file))
             }
             FailReason::MissingFiles { .. }
             | FailReason::TestsRed { .. }
-            | FailReason::CiFailed { .. }
             | FailReason::NotFound { .. }
             | FailReason::NoVerdict { .. }
             | FailReason::NoPullAndNoReview => self.no_rule(reason),
@@ -259,7 +280,27 @@ fn tests_red(reason: &FailReason, tail: &str) -> Rework {
         brief: |n, r| Brief::TestsRed { tail: r.text.clone(), attempt: n.attempt, cap: n.cap },
         file: String::new(),
         text: tail.to_owned(),
+        checks: Vec::new(),
         told_at_cap: reason.to_string(),
+        person: false,
+    }
+}
+
+/// CI judged the work at the forge. The developer gets the ends of the logs, people the names and where to look.
+fn ci_failed(reason: &FailReason, checks: &[FailedCheck]) -> Rework {
+    let list: Vec<String> = checks.iter().map(FailedCheck::shown).collect();
+    Rework {
+        role: Role::Developer,
+        reason: reason.to_string(),
+        message: |n, r| {
+            let list = r.checks.iter().map(FailedCheck::shown).collect();
+            Message::ChecksFailed { attempt: n.attempt, cap: n.cap, list }
+        },
+        brief: |n, r| Brief::ChecksFailed { checks: r.checks.clone(), attempt: n.attempt, cap: n.cap },
+        file: String::new(),
+        text: String::new(),
+        checks: checks.to_vec(),
+        told_at_cap: format!("CI failed: {}", list.join("; ")),
         person: false,
     }
 }
@@ -276,6 +317,7 @@ fn changes_requested(reason: &FailReason, file: &str) -> Rework {
         brief: rework_brief,
         file: file.to_owned(),
         text: reason.to_string(),
+        checks: Vec::new(),
         told_at_cap: reason.to_string(),
         person: false,
     }
@@ -300,6 +342,7 @@ fn tests_not_passed(reason: &FailReason, file: &str) -> Rework {
         brief: rework_brief,
         file: file.to_owned(),
         text: reason.to_string(),
+        checks: Vec::new(),
         told_at_cap: reason.to_string(),
         person: false,
     }
@@ -314,6 +357,7 @@ fn conflict(reason: &FailReason, file: &str, text: &str) -> Rework {
         brief: |_, r| Brief::Conflict { file: r.file.clone(), excerpt: r.text.clone() },
         file: file.to_owned(),
         text: excerpt.clone(),
+        checks: Vec::new(),
         told_at_cap: excerpt,
         person: false,
     }

@@ -2,7 +2,7 @@
 
 use super::agent::EXCERPT_CHARS;
 use super::{By, Case, Decision, Outward, Start, Via};
-use crate::domain::gate::{FailReason, GateOutcome};
+use crate::domain::gate::{FailReason, Gate, GateOutcome, Waiting};
 use crate::domain::messages::Message;
 use crate::domain::stage::{Stage, TaskState};
 use crate::domain::task::Brief;
@@ -48,21 +48,20 @@ impl Case<'_> {
             return self.refuse(&Command::Approve, "there is nothing to approve yet");
         };
         match (&finding.outcome, finding.gate) {
-            (GateOutcome::Pass, _) => {
-                let at_analysis = self.task.stage == Stage::Analysis;
-                let mut decision = self.advance("a person approved", By::Person);
-                if let Decision::Apply(change) = &mut decision {
-                    change.reset_cap = true;
-                    change.approved = at_analysis;
-                    change.outward.insert(0, Outward::Comment(Message::Approved { to: change.stage }));
-                }
-                decision
-            }
+            (GateOutcome::Pass, _) => self.approved("a person approved"),
+            // Of this CI says nothing, or no more: a person may take it on themselves.
+            (
+                GateOutcome::Waiting(Waiting::CiNone | Waiting::CiSilent | Waiting::CiLate | Waiting::CiCancelled),
+                Some(Gate::CiGreen),
+            ) => self.approved("a person approved without CI"),
             (GateOutcome::Infra(why), _) => Decision::TryAgain { why: why.clone() },
             // What nobody has judged is judged first; the attempts count anew, since a person spoke.
             (GateOutcome::Fail(reason @ FailReason::EvidenceGone { .. }), _) => self.judge_anew(reason, true),
             (GateOutcome::Fail(reason), Some(gate)) => {
                 self.refuse(&Command::Approve, &format!("the gate {gate} does not pass: {reason}"))
+            }
+            (GateOutcome::Waiting(Waiting::Ci), Some(gate)) => {
+                self.refuse(&Command::Approve, &format!("the gate {gate} waits for checks that have not ended"))
             }
             (GateOutcome::Waiting(_), Some(gate)) => {
                 self.refuse(&Command::Approve, &format!("the gate {gate} still waits for something else"))
@@ -71,6 +70,17 @@ impl Case<'_> {
                 self.refuse(&Command::Approve, "the gate does not pass")
             }
         }
+    }
+
+    fn approved(&self, reason: &str) -> Decision {
+        let at_analysis = self.task.stage == Stage::Analysis;
+        let mut decision = self.advance(reason, By::Person);
+        if let Decision::Apply(change) = &mut decision {
+            change.reset_cap = true;
+            change.approved = at_analysis;
+            change.outward.insert(0, Outward::Comment(Message::Approved { to: change.stage }));
+        }
+        decision
     }
 
     fn reject(&self, command: &Command, reason: &str) -> Decision {
@@ -113,7 +123,7 @@ impl Case<'_> {
         }
         let mut change = self.word("a person asked for another try");
         change.unapproved = self.task.stage == Stage::Analysis;
-        change.start = Some(Start { role, brief: Brief::Again });
+        change.start = Some(Start { role, brief: self.again() });
         change.outward.push(Outward::Comment(Message::Retrying { role, stage: self.task.stage }));
         Decision::Apply(Box::new(change))
     }
@@ -159,14 +169,14 @@ impl Case<'_> {
                 }
                 decision
             }
-            Some(GateOutcome::Waiting(crate::domain::gate::Waiting::Approval)) if worked => {
+            Some(GateOutcome::Waiting(Waiting::Approval)) if worked => {
                 change.state = TaskState::WaitingApproval;
                 Decision::Apply(Box::new(change))
             }
             Some(GateOutcome::Pass | GateOutcome::Fail(_) | GateOutcome::Waiting(_)) | None => {
                 change.unapproved = self.task.stage == Stage::Analysis;
                 change.start =
-                    self.policy.pipeline.works_in(self.task.stage).map(|role| Start { role, brief: Brief::Again });
+                    self.policy.pipeline.works_in(self.task.stage).map(|role| Start { role, brief: self.again() });
                 Decision::Apply(Box::new(change))
             }
         }
@@ -206,6 +216,10 @@ impl Case<'_> {
         change.start = Some(Start { role, brief: Brief::Answered { text: excerpt } });
         change.outward.push(Outward::Comment(Message::AnswerTaken));
         Decision::Apply(Box::new(change))
+    }
+
+    fn again(&self) -> Brief {
+        Brief::Again { found: self.history.last_failure.clone().unwrap_or_default() }
     }
 
     /// A person spoke: the caps count anew, what was queued before gives way, a block is lifted.

@@ -150,6 +150,8 @@ pub struct Finding {
     pub verdict: Option<WrittenVerdict>,
     /// What the branch gained since the round began.
     pub changed: Changed,
+    /// The checks of CI that are waited for, by their names.
+    pub checks: Vec<String>,
 }
 
 /// The answer.

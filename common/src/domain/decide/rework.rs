@@ -2,6 +2,7 @@
 
 use super::{Case, Change, Decision, Outward, Start};
 use crate::domain::effect::StatusState;
+use crate::domain::gate::FailedCheck;
 use crate::domain::messages::Message;
 use crate::domain::stage::{Role, Stage, TaskState};
 use crate::domain::task::Brief;
@@ -17,6 +18,8 @@ pub(super) struct Rework {
     /// The file to read, the conflict's text or the tests' output.
     pub file: String,
     pub text: String,
+    /// The checks of CI that failed.
+    pub checks: Vec<FailedCheck>,
     /// What people are told instead of `message` where no further run begins.
     pub told_at_cap: String,
     /// A person wants it: the caps count anew.

@@ -79,6 +79,7 @@ fn nothing_changed(role: Role, changed: Changed, found: String) -> Rework {
         brief: |n, r| Brief::NothingChanged { found: r.text.clone(), attempt: n.attempt, cap: n.cap },
         file: String::new(),
         text: found,
+        checks: Vec::new(),
         told_at_cap,
         person: false,
     }

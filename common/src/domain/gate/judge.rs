@@ -4,6 +4,7 @@ use super::{
     ArtifactNames, CiEvidence, Evidence, FailReason, Gate, GateOutcome, PullEvidence, ReviewEvidence, TestEnd, Waiting,
     WrittenVerdict,
 };
+use crate::domain::checks::Unfinished;
 use crate::domain::front_matter;
 use std::collections::BTreeMap;
 
@@ -72,8 +73,14 @@ fn tests_local(ev: &Evidence) -> GateOutcome {
 fn ci_green(ev: &Evidence) -> GateOutcome {
     match &ev.ci {
         Some(CiEvidence::Success) => GateOutcome::Pass,
-        Some(CiEvidence::Pending) => GateOutcome::Waiting(Waiting::Ci),
-        Some(CiEvidence::Failure { detail }) => GateOutcome::Fail(FailReason::CiFailed { detail: detail.clone() }),
+        Some(CiEvidence::Waiting { on, overdue, .. }) => GateOutcome::Waiting(match (on, overdue) {
+            (Unfinished::Nothing, false) => Waiting::CiNone,
+            (Unfinished::Nothing, true) => Waiting::CiSilent,
+            (Unfinished::Running, true) => Waiting::CiLate,
+            (Unfinished::Running, false) | (Unfinished::Settling, _) => Waiting::Ci,
+            (Unfinished::Cancelled, _) => Waiting::CiCancelled,
+        }),
+        Some(CiEvidence::Failure { checks }) => GateOutcome::Fail(FailReason::CiFailed { checks: checks.clone() }),
         Some(CiEvidence::Unavailable { why }) => GateOutcome::Infra(why.clone()),
         None => GateOutcome::Infra("the forge's status was not asked for".to_owned()),
     }

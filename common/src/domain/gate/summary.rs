@@ -1,10 +1,12 @@
 //! Gate outcomes as one line for the audit trail, and as the key under which an outcome is said only once.
 
-use super::{FailReason, GateOutcome, Waiting};
+use super::{FailReason, FailedCheck, GateOutcome, Waiting};
 use std::fmt;
 
 /// Longest piece of outside text in a line, in characters.
 const PIECE_MAX: usize = 200;
+/// Longest account of a failure with the output that shows it, in characters.
+const DETAIL_MAX: usize = 16_000;
 
 impl GateOutcome {
     /// One line for the audit trail.
@@ -28,6 +30,32 @@ impl FailReason {
     /// One line for the audit trail.
     pub fn summary(&self) -> String {
         self.to_string()
+    }
+
+    /// All that is known of it, with the end of the output that shows it: for whoever tries again.
+    pub fn detail(&self) -> String {
+        let text = match self {
+            FailReason::TestsRed { tail, .. } => format!("{self}\n\n{tail}"),
+            FailReason::CiFailed { checks } => {
+                let each = checks.iter().map(|c| match &c.log {
+                    Some(log) => format!("{}\n\n{log}\n", c.shown()),
+                    None => c.shown(),
+                });
+                format!("CI failed:\n{}", each.collect::<Vec<_>>().join("\n"))
+            }
+            FailReason::Conflict { text, .. } => format!("{self}\n\n{text}"),
+            FailReason::ChangesRequested { file, reason } => format!("changes requested ({file}): {reason}"),
+            FailReason::PullRejected { reviewer, reason, person: _ } => format!("rejected by {reviewer}: {reason}"),
+            FailReason::TestsNotPassed { file, reason } => format!("tests not passed ({file}): {reason}"),
+            FailReason::MissingFiles { .. }
+            | FailReason::NotFound { .. }
+            | FailReason::NoVerdict { .. }
+            | FailReason::NoPullAndNoReview
+            | FailReason::EvidenceGone { .. } => self.to_string(),
+        };
+        let most = text.chars().count();
+        // The end of an output says more than its beginning.
+        if most <= DETAIL_MAX { text } else { text.chars().skip(most - DETAIL_MAX).collect() }
     }
 
     /// The kind and what it is about, without output that changes from run to run.
@@ -69,7 +97,10 @@ impl fmt::Display for FailReason {
             FailReason::TestsRed { exit_code, tail } => {
                 write!(f, "tests are red (exit {exit_code}): {}", line(last_line(tail)))
             }
-            FailReason::CiFailed { detail } => write!(f, "CI failed: {}", line(detail)),
+            FailReason::CiFailed { checks } => {
+                let each = checks.iter().map(|c| format!("{} ({})", line(&c.name), line(&c.says)));
+                write!(f, "CI failed: {}", line(&each.collect::<Vec<_>>().join("; ")))
+            }
             FailReason::ChangesRequested { file, reason } => write!(f, "changes requested ({file}): {}", line(reason)),
             FailReason::NotFound { file } => write!(f, "{file} not found"),
             FailReason::NoVerdict { file, detail } => write!(f, "no verdict in {file}: {}", line(detail)),
@@ -88,12 +119,25 @@ impl fmt::Display for FailReason {
     }
 }
 
+impl FailedCheck {
+    /// One line for people: its name, its words, its address.
+    pub fn shown(&self) -> String {
+        let says = if self.says.is_empty() { String::new() } else { format!(": {}", line(&self.says)) };
+        let link = self.link.as_ref().map(|link| format!(" {link}")).unwrap_or_default();
+        format!("{}{says}{link}", line(&self.name))
+    }
+}
+
 impl Waiting {
     /// The stored name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Waiting::Approval => "approval",
             Waiting::Ci => "ci",
+            Waiting::CiNone => "ci_none",
+            Waiting::CiSilent => "ci_silent",
+            Waiting::CiLate => "ci_late",
+            Waiting::CiCancelled => "ci_cancelled",
             Waiting::Review => "review",
             Waiting::Merge => "merge",
             Waiting::PullMissing => "pull_missing",
@@ -129,6 +173,21 @@ mod tests {
     use crate::domain::gate::Gate;
     use crate::domain::stage::Stage;
 
+    fn red(name: &str) -> FailedCheck {
+        FailedCheck { name: name.into(), says: "Failing after 3s".into(), link: Some("https://ci/1".into()), log: None }
+    }
+
+    #[test]
+    fn a_failure_is_told_with_its_output_and_that_with_its_end() {
+        let log = Some(format!("{}the end", "x".repeat(20_000)));
+        let reason = FailReason::CiFailed { checks: vec![red("ci / lint"), FailedCheck { log, ..red("ci / test") }] };
+        let detail = reason.detail();
+        assert!(detail.trim_end().ends_with("xthe end") && detail.chars().count() == DETAIL_MAX, "{detail}");
+        assert_eq!(red("ci / lint").shown(), "ci / lint: Failing after 3s https://ci/1");
+        let tests = FailReason::TestsRed { exit_code: 1, tail: "a\nb".into() };
+        assert_eq!(tests.detail(), "tests are red (exit 1): b\n\na\nb");
+    }
+
     #[test]
     fn every_outcome_is_one_line() {
         let text = || format!("first\r\nsecond\u{1b}[31m {}", "x".repeat(5_000));
@@ -136,7 +195,7 @@ mod tests {
             FailReason::MissingFiles { files: vec!["01-brd.md".into(), "02-trz.md".into()] },
             FailReason::Conflict { file: "10-conflict.md".into(), text: text() },
             FailReason::TestsRed { exit_code: 101, tail: text() },
-            FailReason::CiFailed { detail: text() },
+            FailReason::CiFailed { checks: vec![red(&text()), red("lint")] },
             FailReason::ChangesRequested { file: "12-review.md".into(), reason: text() },
             FailReason::NotFound { file: "12-review.md".into() },
             FailReason::NoVerdict { file: "12-review.md".into(), detail: text() },
@@ -156,6 +215,10 @@ mod tests {
             [
                 Waiting::Approval,
                 Waiting::Ci,
+                Waiting::CiNone,
+                Waiting::CiSilent,
+                Waiting::CiLate,
+                Waiting::CiCancelled,
                 Waiting::Review,
                 Waiting::Merge,
                 Waiting::PullMissing,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::checks::Unfinished;
 use proptest::prelude::*;
 
 fn evidence(files: &[(&str, &str)]) -> Evidence {
@@ -80,9 +81,21 @@ fn local_tests() {
 fn the_forges_status() {
     let said = |ci: Option<CiEvidence>| ask(Gate::CiGreen, &Evidence { ci, ..evidence(&[]) });
     assert_eq!(said(Some(CiEvidence::Success)), GateOutcome::Pass);
-    assert_eq!(said(Some(CiEvidence::Pending)), GateOutcome::Waiting(Waiting::Ci));
-    let failed = GateOutcome::Fail(FailReason::CiFailed { detail: "lint".into() });
-    assert_eq!(said(Some(CiEvidence::Failure { detail: "lint".into() })), failed);
+    for (on, overdue, waiting) in [
+        (Unfinished::Nothing, false, Waiting::CiNone),
+        (Unfinished::Nothing, true, Waiting::CiSilent),
+        (Unfinished::Running, false, Waiting::Ci),
+        (Unfinished::Running, true, Waiting::CiLate),
+        (Unfinished::Settling, true, Waiting::Ci),
+        (Unfinished::Cancelled, false, Waiting::CiCancelled),
+    ] {
+        let evidence = CiEvidence::Waiting { on, names: vec![], overdue, again_in_ms: None };
+        assert_eq!(said(Some(evidence)), GateOutcome::Waiting(waiting), "{on:?} {overdue}");
+    }
+    let checks =
+        vec![FailedCheck { name: "lint".into(), says: "Failing after 3s".into(), link: None, log: Some("x".into()) }];
+    let failed = GateOutcome::Fail(FailReason::CiFailed { checks: checks.clone() });
+    assert_eq!(said(Some(CiEvidence::Failure { checks })), failed);
     assert_eq!(said(Some(CiEvidence::Unavailable { why: "502".into() })), GateOutcome::Infra("502".into()));
     assert!(matches!(said(None), GateOutcome::Infra(_)));
 }

@@ -96,6 +96,16 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
          {% elif gate == 'pr_merged' %}Please merge the pull request.\
          {% else %}It goes on by itself when that passes.{% endif %}",
     ),
+    (
+        "checks_failed",
+        "CI is red; the developer works on it now (attempt {{ attempt }} of {{ cap }}).\n\n\
+         {% for check in list %}- {{ check }}\n{% endfor %}",
+    ),
+    (
+        "checks_wait",
+        "The task waits for CI: {{ wait }}{% if names %} ({{ names | join(', ') }}){% endif %}.\n\n\
+         Start it at the forge, or write :approved: to go on without it. The task goes on by itself when CI is green.",
+    ),
     ("pull_not_open", "The task waits at the check {{ gate }}: its pull request is {{ pull }}."),
     (
         "commands_elsewhere",

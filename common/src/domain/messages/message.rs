@@ -100,6 +100,10 @@ messages! {
     GateFailed = "gate_failed" { gate: Gate, reason: FailReason },
     /// A gate waits for someone.
     Waiting = "waiting" { gate: Gate },
+    /// Checks of CI failed; the developer's `attempt` of `cap` begins.
+    ChecksFailed = "checks_failed" { attempt: u32, cap: u32, list: Vec<String> },
+    /// CI says nothing of a commit, or no more; `names` are the checks that are waited for.
+    ChecksWait = "checks_wait" { wait: Waiting, names: Vec<String> },
     /// A gate waits for a pull request that is not open; `pull` says why.
     PullNotOpen = "pull_not_open" { gate: Gate, pull: Waiting },
     /// The answer to a command that was written on the pull request.

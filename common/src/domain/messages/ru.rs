@@ -94,6 +94,16 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
          {% elif gate == 'pr_merged' %}Влейте, пожалуйста, PR.\
          {% else %}Она продолжится сама, когда проверка пройдёт.{% endif %}",
     ),
+    (
+        "checks_failed",
+        "CI не проходит; разработчик уже занимается этим (попытка {{ attempt }} из {{ cap }}).\n\n\
+         {% for check in list %}- {{ check }}\n{% endfor %}",
+    ),
+    (
+        "checks_wait",
+        "Задача ждёт CI: {{ wait }}{% if names %} ({{ names | join(', ') }}){% endif %}.\n\n\
+         Запустите CI на сервере или напишите :approved:, чтобы продолжить без него. Когда CI пройдёт, задача продолжится сама.",
+    ),
     ("pull_not_open", "Задача ждёт проверки {{ gate }}: её PR {{ pull }}."),
     (
         "commands_elsewhere",

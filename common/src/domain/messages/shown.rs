@@ -227,7 +227,7 @@ impl Shown for Limit {
     }
 }
 
-/// How a pull request that is waited for stands, and what people can do.
+/// How what is waited for stands, and what people can do.
 impl Shown for Waiting {
     fn shown(&self, locale: Locale) -> Value {
         Value::from(match (locale, self) {
@@ -241,7 +241,13 @@ impl Shown for Waiting {
             (Locale::Ru, Waiting::PullMerged) => {
                 "уже влит, до ревью: напишите здесь :cancel: или :rejected: с тем, что нужно сделать"
             }
-            (_, Waiting::Approval | Waiting::Ci | Waiting::Review | Waiting::Merge) => self.as_str(),
+            (Locale::En, Waiting::CiSilent) => "it has said nothing of this commit",
+            (Locale::En, Waiting::CiLate) => "it has not ended for a long time",
+            (Locale::En, Waiting::CiCancelled) => "it was cancelled, which says nothing about the work",
+            (Locale::Ru, Waiting::CiSilent) => "он ничего не сообщил об этом коммите",
+            (Locale::Ru, Waiting::CiLate) => "он давно не заканчивается",
+            (Locale::Ru, Waiting::CiCancelled) => "он был отменён, что ничего не говорит о работе",
+            (_, Waiting::Approval | Waiting::Ci | Waiting::CiNone | Waiting::Review | Waiting::Merge) => self.as_str(),
         })
     }
     fn sample() -> Value {
@@ -268,7 +274,10 @@ fn in_russian(reason: &FailReason) -> String {
         FailReason::MissingFiles { files } => format!("нет файлов или они пусты: {}", files.join(", ")),
         FailReason::Conflict { file, text } => format!("противоречие ({file}): {text}"),
         FailReason::TestsRed { exit_code, .. } => format!("тесты не проходят (код {exit_code})"),
-        FailReason::CiFailed { detail } => format!("сборка CI не прошла: {detail}"),
+        FailReason::CiFailed { checks } => {
+            let each = checks.iter().map(|c| format!("{} ({})", c.name, c.says)).collect::<Vec<_>>();
+            format!("проверки CI не прошли: {}", each.join("; "))
+        }
         FailReason::ChangesRequested { file, reason } => format!("запрошены правки ({file}): {reason}"),
         FailReason::NotFound { file } => format!("файл {file} не найден"),
         FailReason::NoVerdict { file, detail } => format!("в файле {file} нет вердикта: {detail}"),

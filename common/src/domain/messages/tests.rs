@@ -58,6 +58,8 @@ fn every(text: &str) -> Vec<Message> {
         Message::Refused { command: Command::Approve, why: text.clone() },
         Message::GateFailed { gate: Gate::TestsPassed, reason },
         Message::Waiting { gate: Gate::CiGreen },
+        Message::ChecksFailed { attempt: 2, cap: 3, list: vec![text.clone()] },
+        Message::ChecksWait { wait: Waiting::CiLate, names: vec![text.clone()] },
         Message::PullNotOpen { gate: Gate::ReviewApproved, pull: Waiting::PullClosed },
         Message::CommandsElsewhere { command: Command::Approve, key: key.clone(), url: Some(text.clone()) },
         Message::Blocked { reason: text.clone() },
@@ -157,6 +159,9 @@ fn people_are_told_what_to_do_at_a_waiting_gate() {
     assert!(text(Gate::AnalysisApproved).contains(":approved:"));
     assert!(text(Gate::PrMerged).contains("merge the pull request"));
     assert!(text(Gate::CiGreen).contains("by itself"));
+    let ci = |wait| catalogue(Locale::En).render(&Message::ChecksWait { wait, names: vec![] });
+    assert!(ci(Waiting::CiSilent).contains("nothing of this commit.") && ci(Waiting::CiLate).contains("a long time."));
+    assert!(ci(Waiting::CiCancelled).contains("was cancelled") && ci(Waiting::CiLate).contains(":approved:"));
     let pull = |pull: Waiting| catalogue(Locale::En).render(&Message::PullNotOpen { gate: Gate::ReviewApproved, pull });
     assert!(pull(Waiting::PullMissing).contains("not open yet"));
     assert!(pull(Waiting::PullClosed).contains("open it again"));

@@ -156,6 +156,11 @@ pub fn get(conn: &mut Conn, id: i64) -> Result<Option<Job>, StoreError> {
     Ok(jobs::table.find(id).select(Job::as_select()).first(conn).optional()?)
 }
 
+/// The job that was queued under this key.
+pub fn by_dedupe_key(conn: &mut Conn, key: &str) -> Result<Option<Job>, StoreError> {
+    Ok(jobs::table.filter(jobs::dedupe_key.eq(key)).select(Job::as_select()).first(conn).optional()?)
+}
+
 /// All jobs of a task, oldest first.
 pub fn of_task(conn: &mut Conn, task: i64) -> Result<Vec<Job>, StoreError> {
     Ok(jobs::table.filter(jobs::task_id.eq(task)).order(jobs::id).select(Job::as_select()).load(conn)?)

@@ -164,6 +164,7 @@ fn gate_results_are_kept_in_order() {
             duration_ms: Some(1_500),
             output_sha256: Some("c".repeat(64)),
             evidence: "d".repeat(40),
+            detail: None,
             at: NOW,
         };
         gates::record(&mut conn, &new).unwrap();

@@ -27,6 +27,9 @@ pub(super) fn status_json(row: &StatusRow) -> Value {
     status["status"] = json!(row.state);
     status["description"] = json!(row.description);
     status["target_url"] = json!(row.target_url);
+    // In whole seconds, as the forge keeps them.
+    let at = jiff::Timestamp::from_second(row.at.div_euclid(1_000)).unwrap().to_string();
+    (status["created_at"], status["updated_at"]) = (json!(at), json!(at));
     if row.target_url.starts_with('/') {
         status["creator"] = Value::Null;
     }
@@ -93,7 +96,8 @@ impl World {
         status: StatusRow,
         login: &str,
     ) -> (StatusRow, crate::fakes::Delivery) {
-        let status = StatusRow { id: self.next_id(), ..status };
+        let (id, at) = (self.next_id(), self.tick());
+        let status = StatusRow { id, at, ..status };
         self.repo(repo).statuses.push(status.clone());
         let delivery = self.stated(repo, &status, login);
         let sent = self.version >= (1, 23) && !self.forgejo;

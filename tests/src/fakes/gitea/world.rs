@@ -116,6 +116,8 @@ pub struct StatusRow {
     pub description: String,
     /// As lists have it: a path without the host where the forge's own CI made it.
     pub target_url: String,
+    /// When it was said, in ms.
+    pub at: i64,
 }
 
 /// A comment on a pull request.

@@ -6,8 +6,13 @@ use crate::clients::http::Call;
 use serde_json::json;
 use std::fmt;
 
-/// What Orch wants to hear. Words a server does not know are dropped by it (`status` before 1.23, and at Forgejo).
-pub const HOOK_EVENTS: &[&str] = &["push", "create", "delete", "pull_request", "issue_comment", "status"];
+/// What Orch wants to hear. Words a server does not know are dropped by it (`status` before 1.23, `workflow_job` before 1.24, and
+/// both at Forgejo).
+pub const HOOK_EVENTS: &[&str] =
+    &["push", "create", "delete", "pull_request", "issue_comment", "status", "workflow_job"];
+
+/// Of these, what not every server knows.
+pub const NOT_EVERYWHERE: &[&str] = &["status", "workflow_job"];
 
 /// A webhook to install.
 #[derive(Clone, Copy)]

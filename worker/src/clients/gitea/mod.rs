@@ -1,6 +1,7 @@
 //! The forge's REST API: Gitea 1.22 and later, and Forgejo. Covers the differences of versions (keys of the
 //! merge form, the shapes of "no status at all"), so that nobody above has to know them.
 
+mod actions;
 mod branches;
 mod comments;
 mod hooks;
@@ -11,13 +12,14 @@ mod rights;
 mod status;
 mod types;
 
+pub use actions::LogEnd;
 pub use branches::Created;
 pub use comments::marker;
-pub use hooks::{HOOK_EVENTS, NewHook};
+pub use hooks::{HOOK_EVENTS, NOT_EVERYWHERE, NewHook};
 pub use merge::{MergeOutcome, MergeStyle, NewMerge};
 pub use pulls::{NewPull, Opened, PullFilter};
 pub use reviews::{Asked, NewReview, standing};
-pub use status::{CombinedStatus, ContextStatus, NewStatus, OWN_CONTEXT_PREFIX, Verdict};
+pub use status::{CombinedStatus, ContextStatus, NewStatus};
 pub use types::{
     Account, Branch, BranchRule, Comment, ForgeVersion, Hook, LineComment, Permissions, Pull, PullEnd, Repo, Review,
     Team,

@@ -1,22 +1,23 @@
-//! Commit statuses. The forge's own summary follows different rules by version and counts our statuses too, so
-//! the verdict is drawn here, from the newest status of each context.
+//! Commit statuses. The forge's own summary follows different rules by version and counts our statuses too, so only the newest
+//! status of each context is read here; what they mean together is [`orch_common::domain::checks`]'s.
 
 use super::{GiteaClient, MOST_PAGES, paged};
 use crate::clients::error::ApiError;
 use crate::clients::http::Call;
+use crate::clients::times::parse_millis;
+use orch_common::domain::checks::{Check, CheckState};
 use orch_common::domain::effect::StatusState;
-use orch_common::domain::gate::CiEvidence;
 use serde::Deserialize;
 use serde_json::json;
 
-/// What Orch says itself about a commit; never evidence.
-pub const OWN_CONTEXT_PREFIX: &str = "orch/";
+/// Characters of a context's name and of its words that are passed on.
+const NAME_CHARS: usize = 255;
 
 /// The newest status of one context.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ContextStatus {
     pub context: String,
-    /// `pending success error failure warning skipped`. The key differs: `status` in lists, `state` elsewhere.
+    /// `pending success error failure warning skipped`, or any other word. The key differs: `status` in lists, `state` elsewhere.
     #[serde(rename = "status", alias = "state", default)]
     pub state: String,
     #[serde(default)]
@@ -24,77 +25,33 @@ pub struct ContextStatus {
     /// For people; a path without the host where the forge's own CI set it.
     #[serde(default)]
     pub target_url: Option<String>,
+    #[serde(default)]
+    created_at: String,
+    #[serde(default)]
+    updated_at: String,
+}
+
+impl ContextStatus {
+    /// When it was said, in ms by the forge's clock; 0 = it does not say.
+    fn at(&self) -> i64 {
+        let ms = |text: &str| parse_millis(text).unwrap_or(0);
+        ms(&self.created_at).max(ms(&self.updated_at))
+    }
 }
 
 #[derive(Deserialize)]
 struct WireCombined {
     #[serde(default)]
-    state: String,
-    #[serde(default)]
     statuses: Option<Vec<ContextStatus>>,
-}
-
-/// A summary.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    Success,
-    Pending,
-    Failure,
 }
 
 /// What is known of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CombinedStatus {
-    pub verdict: Verdict,
-    /// Nobody but us has said anything: pending, but perhaps for ever (no CI is set up).
-    pub none: bool,
     /// Every context, ours included.
     pub contexts: Vec<ContextStatus>,
-}
-
-impl CombinedStatus {
-    /// Failure if any context failed; success if all are through; else pending. `state` is the forge's word, used
-    /// where it names no contexts.
-    fn judge(contexts: Vec<ContextStatus>, state: &str) -> Self {
-        let others: Vec<&str> = contexts.iter().filter(|c| !is_own(c)).map(|c| c.state.as_str()).collect();
-        let all = |ok: &[&str]| others.iter().all(|s| ok.contains(s));
-        let verdict = match () {
-            () if contexts.is_empty() => one_word(state),
-            () if others.is_empty() => Verdict::Pending,
-            () if others.iter().any(|s| one_word(s) == Verdict::Failure) => Verdict::Failure,
-            () if all(&["success", "skipped"]) => Verdict::Success,
-            () => Verdict::Pending,
-        };
-        let none = others.is_empty() && verdict == Verdict::Pending;
-        CombinedStatus { verdict, none, contexts }
-    }
-
-    /// The contexts of others that failed, with what they say.
-    pub fn failures(&self) -> String {
-        let failed = self.contexts.iter().filter(|c| !is_own(c) && one_word(&c.state) == Verdict::Failure);
-        failed.map(|c| format!("{}: {} ({})", c.context, c.state, c.description)).collect::<Vec<_>>().join("; ")
-    }
-
-    /// For a gate.
-    pub fn evidence(&self) -> CiEvidence {
-        match self.verdict {
-            Verdict::Success => CiEvidence::Success,
-            Verdict::Pending => CiEvidence::Pending,
-            Verdict::Failure => CiEvidence::Failure { detail: self.failures() },
-        }
-    }
-}
-
-fn is_own(status: &ContextStatus) -> bool {
-    status.context.starts_with(OWN_CONTEXT_PREFIX)
-}
-
-fn one_word(state: &str) -> Verdict {
-    match state {
-        "success" | "skipped" => Verdict::Success,
-        "error" | "failure" | "warning" => Verdict::Failure,
-        _ => Verdict::Pending,
-    }
+    /// The forge's clock when it answered, in ms; `None` = it does not say.
+    pub server_time: Option<i64>,
 }
 
 /// A status to set.
@@ -108,10 +65,10 @@ pub struct NewStatus<'a> {
 }
 
 impl GiteaClient {
-    /// The newest status of every context of a commit. No status at all is pending, with [`CombinedStatus::none`].
+    /// The newest status of every context of a commit.
     pub async fn combined_status(&self, repo: &str, sha: &str) -> Result<CombinedStatus, ApiError> {
         let first = Call::get(self.path(repo, &["commits", sha, "status"]));
-        let (mut contexts, mut state) = (Vec::<ContextStatus>::new(), String::new());
+        let (mut contexts, mut server_time) = (Vec::<ContextStatus>::new(), None);
         for page in 1..=MOST_PAGES {
             let answer = self.http.send(&paged(&first, page)).await?;
             let combined: WireCombined = answer.json()?;
@@ -121,15 +78,26 @@ impl GiteaClient {
                     contexts.push(status);
                 }
             }
-            if page == 1 {
-                state = combined.state;
-            }
+            server_time = server_time.or(answer.date_ms());
             // Some versions count the page, not the whole: the end is where nothing new comes.
             if contexts.len() == known || answer.total().is_some_and(|total| contexts.len() >= total) {
                 break;
             }
         }
-        Ok(CombinedStatus::judge(contexts, &state))
+        Ok(CombinedStatus { contexts, server_time })
+    }
+
+    /// These statuses as checks to be judged, with whole addresses.
+    pub fn checks(&self, status: &CombinedStatus) -> Vec<Check> {
+        let cut = |text: &str| text.chars().filter(|c| !c.is_control()).take(NAME_CHARS).collect::<String>();
+        let check = |c: &ContextStatus| Check {
+            context: cut(&c.context),
+            state: CheckState::read(&c.state, &c.description),
+            description: cut(&c.description),
+            link: c.target_url.as_deref().and_then(|link| self.http.absolute(link)),
+            at: c.at(),
+        };
+        status.contexts.iter().map(check).collect()
     }
 
     /// Adds a status. An unknown commit is a 500 at the forge, hence [`ApiError::Unavailable`].
@@ -148,44 +116,29 @@ impl GiteaClient {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn judged(contexts: &[(&str, &str)], state: &str) -> (Verdict, bool) {
-        let status = |(context, state): &(&str, &str)| ContextStatus {
-            context: (*context).into(),
-            state: (*state).into(),
-            description: String::new(),
-            target_url: None,
-        };
-        let combined = CombinedStatus::judge(contexts.iter().map(status).collect(), state);
-        (combined.verdict, combined.none)
-    }
+    use crate::clients::gitea::GiteaSettings;
 
     #[test]
-    fn the_verdict_is_the_others() {
-        use Verdict::{Failure, Pending, Success};
-        type Contexts = &'static [(&'static str, &'static str)];
-        let table: [(Contexts, &str, Verdict, bool); 10] = [
-            (&[], "", Pending, true),
-            (&[], "pending", Pending, true),
-            (&[], "failure", Failure, false),
-            (&[("orch/gate", "success")], "success", Pending, true),
-            (&[("orch/gate", "failure"), ("ci", "success")], "failure", Success, false),
-            (&[("ci", "success"), ("lint", "skipped")], "success", Success, false),
-            (&[("ci", "success"), ("lint", "pending")], "pending", Pending, false),
-            (&[("ci", "success"), ("lint", "error")], "failure", Failure, false),
-            (&[("ci", "pending"), ("lint", "failure")], "failure", Failure, false),
-            (&[("ci", "warning")], "warning", Failure, false),
-        ];
-        for (contexts, state, verdict, none) in table {
-            assert_eq!(judged(contexts, state), (verdict, none), "{contexts:?} {state}");
-        }
-    }
-
-    #[test]
-    fn a_failure_names_its_contexts() {
-        let status =
-            ContextStatus { context: "ci".into(), state: "error".into(), description: "boom".into(), target_url: None };
-        let combined = CombinedStatus::judge(vec![status], "failure");
-        assert_eq!(combined.evidence(), CiEvidence::Failure { detail: "ci: error (boom)".into() });
+    fn a_status_becomes_a_check_with_a_whole_address() {
+        let of = str::to_owned;
+        let settings = GiteaSettings { url: of("https://git.example/forge"), owner: of("acme"), token: of("t") };
+        let client = GiteaClient::new(settings).unwrap();
+        let text = r#"[
+            {"context": "ci / test (push)", "status": "failure", "description": "Has been cancelled",
+             "target_url": "/forge/acme/shop/actions/runs/5/jobs/0", "created_at": "2026-11-26T14:40:31Z"},
+            {"context": "x\u0001", "state": "splendid", "target_url": "javascript:alert(1)"},
+            {"context": "y", "status": "success", "target_url": "https://u:p@ci.example/", "updated_at": "2026-11-26T14:40:31Z"},
+            {"context": "z", "status": "success", "target_url": "//ci.example/1"}
+        ]"#;
+        let contexts: Vec<ContextStatus> = serde_json::from_str(text).unwrap();
+        let checks = client.checks(&CombinedStatus { contexts, server_time: None });
+        let link = Some(of("https://git.example/forge/acme/shop/actions/runs/5/jobs/0"));
+        let at = 1_795_704_031_000;
+        let description = of("Has been cancelled");
+        let cancelled = CheckState::Cancelled;
+        assert_eq!(checks[0], Check { context: of("ci / test (push)"), state: cancelled, description, link, at });
+        assert_eq!((checks[1].context.as_str(), checks[1].state, checks[1].at), ("x", CheckState::Unknown, 0));
+        assert!(checks[1..].iter().all(|check| check.link.is_none()), "{checks:?}");
+        assert_eq!(checks[2].at, at);
     }
 }

@@ -44,6 +44,11 @@ impl ForgeVersion {
     pub fn sends_status_events(&self) -> bool {
         !self.forgejo && self.gitea.is_some_and(|version| version >= (1, 23))
     }
+
+    /// Whether it tells by webhook of the jobs of its CI, and of the ids by which their logs are had.
+    pub fn sends_job_events(&self) -> bool {
+        !self.forgejo && self.gitea.is_some_and(|version| version >= (1, 24))
+    }
 }
 
 /// A user of the forge.
@@ -314,6 +319,7 @@ mod tests {
     fn versions_of_both_forges_are_read() {
         let table = [
             ("1.26.3", false, Some((1, 26)), true),
+            ("1.24.0", false, Some((1, 24)), true),
             ("1.22.0", false, Some((1, 22)), false),
             ("1.23.0+dev-608-gec2d1593c2", false, Some((1, 23)), true),
             ("11.0.0-dev-617-1d1e0ced3e+gitea-1.22.0", true, Some((1, 22)), false),
@@ -323,6 +329,7 @@ mod tests {
             let version = ForgeVersion::parse(raw);
             assert_eq!((version.forgejo, version.gitea), (forgejo, gitea), "{raw}");
             assert_eq!(version.sends_status_events(), status, "{raw}");
+            assert_eq!(version.sends_job_events(), status && gitea != Some((1, 23)), "{raw}");
         }
     }
 }

@@ -5,7 +5,7 @@ use super::plane::resolve;
 use super::report::Report;
 use super::{Asked, age, clock};
 use crate::clients::ApiError;
-use crate::clients::gitea::{Account, GiteaClient, HOOK_EVENTS, Hook};
+use crate::clients::gitea::{Account, GiteaClient, HOOK_EVENTS, Hook, NOT_EVERYWHERE};
 use orch_common::config::Project;
 use orch_common::domain::gate::Gate;
 use orch_common::domain::stage::Stage;
@@ -176,13 +176,13 @@ async fn hook(report: &mut Report, asked: &Asked<'_>, gitea: &GiteaClient, proje
         return report.fail(check, found, install);
     };
     let missing: Vec<&str> = HOOK_EVENTS.iter().copied().filter(|e| !hook.events.iter().any(|h| h == e)).collect();
-    let lacks_only_status = missing == ["status"];
+    let lacks_only_some = missing.iter().all(|event| NOT_EVERYWHERE.contains(event));
     match () {
         () if !hook.active => report.fail(check, format!("#{} is switched off", hook.id), "switch it on in the forge"),
         () if hook.config.content_type != "json" && hook.config.content_type != "form" => {
             report.fail(check, format!("#{} sends '{}'", hook.id, hook.config.content_type), install);
         }
-        () if !missing.is_empty() && !lacks_only_status => {
+        () if !missing.is_empty() && !lacks_only_some => {
             report.fail(check, format!("#{} does not tell of: {}", hook.id, missing.join(", ")), install);
         }
         () if further > 0 => {

@@ -2,7 +2,7 @@
 //! one, so a replacement is made first and the old one deleted after; what is delivered twice acts once.
 
 use crate::clients::ApiError;
-use crate::clients::gitea::{GiteaClient, HOOK_EVENTS, Hook, NewHook};
+use crate::clients::gitea::{GiteaClient, HOOK_EVENTS, Hook, NOT_EVERYWHERE, NewHook};
 use crate::context::build_outside;
 use crate::ctl::error::CtlError;
 use crate::ctl::screen::Screen;
@@ -55,9 +55,10 @@ async fn one(gitea: &GiteaClient, repo: &str, new: NewHook<'_>, replace: bool) -
     })
 }
 
-/// Whether nothing that matters is left out; not every server knows `status`.
+/// Whether nothing is left out that every server knows.
 fn tells_all(hook: &Hook) -> bool {
-    HOOK_EVENTS.iter().filter(|event| **event != "status").all(|event| hook.events.iter().any(|e| e == event))
+    let known = HOOK_EVENTS.iter().filter(|event| !NOT_EVERYWHERE.contains(event));
+    known.into_iter().all(|event| hook.events.iter().any(|e| e == event))
 }
 
 fn why(error: &ApiError) -> String {

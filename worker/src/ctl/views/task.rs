@@ -135,6 +135,7 @@ impl From<GateResult> for GateView {
             tree,
             output_sha256,
             evidence,
+            detail: _,
         } = result;
         let at = iso(at);
         GateView {

@@ -5,6 +5,7 @@ mod anew;
 mod asked;
 mod budget;
 mod caps;
+mod checks;
 mod forge;
 mod people;
 mod properties;
@@ -13,7 +14,7 @@ mod rounds;
 use super::*;
 use crate::domain::effect::StatusState;
 use crate::domain::failure::Denial;
-use crate::domain::gate::{FailReason, Waiting};
+use crate::domain::gate::{FailReason, FailedCheck, Waiting};
 use crate::domain::messages::Message;
 use crate::domain::names::{BranchName, WorkItemKey};
 use crate::domain::pipeline::{Pipeline, Step};
@@ -170,6 +171,7 @@ impl Given {
             questions: self.questions.clone(),
             verdict: self.verdict.clone(),
             changed: self.changed,
+            checks: vec!["build".into()],
         })
     }
 
@@ -289,6 +291,15 @@ fn changes_wanted() -> FailReason {
 
 fn report_fails() -> FailReason {
     FailReason::TestsNotPassed { file: "13-test-report.md".into(), reason: "login is broken".into() }
+}
+
+fn ci_red() -> FailReason {
+    FailReason::CiFailed { checks: failed_checks() }
+}
+
+fn failed_checks() -> Vec<FailedCheck> {
+    let link = Some("https://git.example/acme/shop/actions/runs/8/jobs/0".to_owned());
+    vec![FailedCheck { name: "build".into(), says: "Failing after 3s".into(), link, log: Some("boom".into()) }]
 }
 
 fn red() -> FailReason {

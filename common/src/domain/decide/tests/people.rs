@@ -150,7 +150,7 @@ fn retry_starts_the_role_of_the_stage_again() {
             let role = worker(stage);
             let expected = Change {
                 unapproved: stage == S::Analysis,
-                start: start(role, Brief::Again),
+                start: start(role, Brief::Again { found: String::new() }),
                 outward: vec![comment(Message::Retrying { role, stage })],
                 ..word(stage, T::Active)
             };
@@ -187,7 +187,7 @@ fn resume_goes_on_where_it_stopped() {
     let resumed = |stage, state, role: Option<Role>| {
         Want::Change(Change {
             unapproved: stage == S::Analysis && role.is_some(),
-            start: role.map(|role| Start { role, brief: Brief::Again }),
+            start: role.map(|role| Start { role, brief: Brief::Again { found: String::new() } }),
             outward: vec![comment(Message::Resumed)],
             ..word(stage, state)
         })

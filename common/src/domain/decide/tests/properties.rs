@@ -30,7 +30,9 @@ fn reasons() -> impl Strategy<Value = FailReason> {
         0 => FailReason::MissingFiles { files: vec![file] },
         1 => FailReason::Conflict { file, text },
         2 => FailReason::TestsRed { exit_code: 1, tail: text },
-        3 => FailReason::CiFailed { detail: text },
+        3 => FailReason::CiFailed {
+            checks: vec![FailedCheck { name: text, says: String::new(), link: None, log: None }],
+        },
         4 => FailReason::ChangesRequested { file, reason: text },
         5 => FailReason::NotFound { file },
         6 => FailReason::NoVerdict { file, detail: text },
@@ -45,7 +47,7 @@ fn outcomes() -> impl Strategy<Value = GateOutcome> {
         3 => Just(GateOutcome::Pass),
         4 => reasons().prop_map(GateOutcome::Fail),
         1 => Just(GateOutcome::Infra("no space".into())),
-        2 => select(vec![Waiting::Approval, Waiting::Ci, Waiting::Review, Waiting::Merge, Waiting::PullClosed])
+        2 => select(vec![Waiting::Approval, Waiting::Ci, Waiting::CiSilent, Waiting::CiCancelled, Waiting::Review, Waiting::Merge, Waiting::PullClosed])
             .prop_map(GateOutcome::Waiting),
     ]
 }
@@ -87,6 +89,7 @@ fn histories() -> impl Strategy<Value = History> {
         agent_running: under_way > 3,
         said_at,
         ended: EndedRun { asked, denied: Vec::new() },
+        last_failure: None,
     })
 }
 

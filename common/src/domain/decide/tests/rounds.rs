@@ -134,11 +134,11 @@ fn to_resume_is_no_approval() {
     for given in [paused().unworked(), paused().changed(Changed::Documents)] {
         let change = given.change();
         assert_eq!((change.stage, change.state), (S::Development, T::Active));
-        assert_eq!(change.start, start(R::Developer, Brief::Again));
+        assert_eq!(change.start, start(R::Developer, Brief::Again { found: String::new() }));
     }
     let waiting = at(S::Analysis, says(Command::Resume)).state(T::Paused).unworked();
     let change = waiting.finds(GateOutcome::Waiting(Waiting::Approval)).change();
-    assert_eq!((change.state, change.start), (T::Active, start(R::Analyst, Brief::Again)));
+    assert_eq!((change.state, change.start), (T::Active, start(R::Analyst, Brief::Again { found: String::new() })));
 }
 
 #[test]
