@@ -75,6 +75,26 @@ async fn a_job_tells_of_itself_in_the_order_of_a_quick_one() {
 }
 
 #[tokio::test]
+async fn that_a_quick_job_runs_is_told_before_that_it_waits() {
+    let (forge, head) = forge();
+    forge.quick_job(REPO, job("test", "push", &head), "success", "ok\n");
+    let order = [
+        "status pending",
+        "workflow_run requested",
+        "workflow_job in_progress",
+        "workflow_job queued",
+        "status success",
+        "workflow_job completed",
+        "workflow_run completed",
+    ];
+    assert_eq!(told(&forge), order);
+    let of_status = forge.deliveries().into_iter().rfind(|d| d.header("X-Gitea-Event-Type") == Some("status")).unwrap();
+    let body: Value = serde_json::from_str(&of_status.body).unwrap();
+    let link = format!("{}/acme/widgets/actions/runs/1/jobs/0", forge.url());
+    assert_eq!(of(&body, "/target_url"), link, "a delivery has the host");
+}
+
+#[tokio::test]
 async fn a_writer_reads_one_job_and_its_log_and_no_list() {
     let (forge, head) = forge();
     let id = forge.job_waits(REPO, job("test", "pull_request", &head));

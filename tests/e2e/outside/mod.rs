@@ -1,6 +1,7 @@
 //! The outside world's words reach a task whichever way they come - by a delivery, twice, late, in any order, or found
 //! by asking - and each acts once. And the two commands that set an installation up and look after it.
 
+mod checks;
 mod doctor;
 mod init;
 mod judged;

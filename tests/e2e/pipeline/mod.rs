@@ -1,6 +1,7 @@
 //! The walk of a work item from Plane to done, as people see it: every comment, state, status and message, each
 //! once and in its order.
 
+mod checks;
 pub mod forge;
 mod happy;
 mod human;

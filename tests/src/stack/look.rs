@@ -28,6 +28,8 @@ const KINDS: &[(&str, &str)] = &[
     ("The reviewer asks for changes", "changes wanted"),
     ("report is not a pass", "tests failed"),
     ("tests are red", "tests red"),
+    ("CI is red", "ci red"),
+    ("The task waits for CI", "ci waits"),
     ("found a conflict", "conflict"),
     ("Approved, thank you", "approved"),
     ("Rejected; the work", "rejected"),

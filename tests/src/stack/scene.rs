@@ -88,6 +88,7 @@ impl Scene {
             heartbeat_s = 1
             heartbeat_dead_s = 30
             reconcile_s = 3600
+            ci_settle_s = 0
             [agent]
             kill_grace_s = 2
             timeout_s = 300

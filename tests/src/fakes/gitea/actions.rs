@@ -126,6 +126,15 @@ fn part_of(log: &str, range: Option<&str>) -> Reply {
 }
 
 impl World {
+    /// A run of its own.
+    fn register(&mut self, repo: &str, new: NewActionJob) -> i64 {
+        let (id, run_id) = (self.next_id(), self.next_id() + 700);
+        let run_number = i64::try_from(self.repos[repo].jobs.len()).unwrap() + 1;
+        let row = JobRow { id, run_id, run_number, index: 0, new, status: "queued", conclusion: None, log: None };
+        self.repo(repo).jobs.push(row);
+        id
+    }
+
     fn job_says(&mut self, courier: &Courier, repo: &str, id: i64, (state, words): (&str, &str)) {
         let job = self.repos[repo].jobs.iter().find(|job| job.id == id).unwrap();
         let status = StatusRow {
@@ -159,13 +168,27 @@ impl FakeGitea {
     /// that it has begun may be told before that it waits.
     pub fn job_waits(&self, repo: &str, new: NewActionJob) -> i64 {
         let mut world = self.world();
-        let (id, run_id) = (world.next_id(), world.next_id() + 700);
-        let run_number = i64::try_from(world.repos[repo].jobs.len()).unwrap() + 1;
-        let row = JobRow { id, run_id, run_number, index: 0, new, status: "queued", conclusion: None, log: None };
-        world.repo(repo).jobs.push(row);
+        let id = world.register(repo, new);
         world.job_says(self.courier(), repo, id, ("pending", "Waiting to run"));
         world.tell_job(self.courier(), repo, id, "workflow_run");
         world.tell_job(self.courier(), repo, id, "workflow_job");
+        id
+    }
+
+    /// A job that is over at once: that it has begun is told before that it waits.
+    pub fn quick_job(&self, repo: &str, new: NewActionJob, conclusion: &str, log: &str) -> i64 {
+        let id = {
+            let mut world = self.world();
+            let id = world.register(repo, new);
+            world.job_says(self.courier(), repo, id, ("pending", "Waiting to run"));
+            world.tell_job(self.courier(), repo, id, "workflow_run");
+            for status in ["in_progress", "queued"] {
+                world.repo(repo).jobs.iter_mut().filter(|job| job.id == id).for_each(|job| job.status = status);
+                world.tell_job(self.courier(), repo, id, "workflow_job");
+            }
+            id
+        };
+        self.job_ends(repo, id, conclusion, log);
         id
     }
 

@@ -63,6 +63,9 @@ impl World {
         body["context"] = json!(status.context);
         body["state"] = json!(status.state);
         body["description"] = json!(status.description);
+        // A delivery has the host, where lists have a path.
+        let host = if status.target_url.starts_with('/') { self.url.as_str() } else { "" };
+        body["target_url"] = json!(format!("{host}{}", status.target_url));
         self.delivery(body, repo, login, ("status", "status"))
     }
 

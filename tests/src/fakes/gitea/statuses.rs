@@ -6,9 +6,10 @@ use super::git;
 use super::rest::{error, not_found, paged};
 use super::rights::Right;
 use super::world::{StatusRow, World};
-use crate::fakes::fixture_json;
+use crate::fakes::{fixture_json, rfc3339};
 use crate::fakes::server::{Reply, Request};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// Whether a context is meant by a rule's pattern; `*` stands for anything.
 pub(super) fn fits(pattern: &str, context: &str) -> bool {
@@ -28,8 +29,8 @@ pub(super) fn status_json(row: &StatusRow) -> Value {
     status["description"] = json!(row.description);
     status["target_url"] = json!(row.target_url);
     // In whole seconds, as the forge keeps them.
-    let at = jiff::Timestamp::from_second(row.at.div_euclid(1_000)).unwrap().to_string();
-    (status["created_at"], status["updated_at"]) = (json!(at), json!(at));
+    let at = json!(rfc3339(row.at.div_euclid(1_000) * 1_000));
+    (status["created_at"], status["updated_at"]) = (at.clone(), at);
     if row.target_url.starts_with('/') {
         status["creator"] = Value::Null;
     }
@@ -140,6 +141,12 @@ impl FakeGitea {
             ..StatusRow::default()
         };
         world.say(self.courier(), repo, status, "ci-bot").1
+    }
+
+    /// Everything that was said of commits so far was said so much earlier.
+    pub fn statuses_age(&self, repo: &str, by: Duration) {
+        let by = i64::try_from(by.as_millis()).unwrap();
+        self.world().repo(repo).statuses.iter_mut().for_each(|status| status.at -= by);
     }
 
     /// Every status of a commit, oldest first.
