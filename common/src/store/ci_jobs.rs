@@ -40,7 +40,8 @@ pub fn get(conn: &mut Conn, repo: &str, page: &str) -> Result<Option<CiJob>, Sto
 
 /// Forgets up to `most` jobs that were told of before a time (ms).
 pub(super) fn prune(conn: &mut Conn, before: i64, most: i64) -> Result<usize, StoreError> {
-    let text = "DELETE FROM ci_jobs WHERE (repo, page) IN (SELECT repo, page FROM ci_jobs WHERE at < ? ORDER BY at LIMIT ?)";
+    let text =
+        "DELETE FROM ci_jobs WHERE (repo, page) IN (SELECT repo, page FROM ci_jobs WHERE at < ? ORDER BY at LIMIT ?)";
     let query = diesel::sql_query(text);
     let query = query.bind::<diesel::sql_types::BigInt, _>(before).bind::<diesel::sql_types::BigInt, _>(most);
     Ok(query.execute(conn)?)

@@ -175,7 +175,8 @@ async fn the_log_is_that_of_the_failed_job_by_the_id_that_a_delivery_told() {
         decoys += 1;
     }
     let before = rig.gitea.deliveries().len();
-    let log: String = (0..300).map(|n| format!("2026-11-26T14:40:12.1226130Z line {n} {}\n", FakeGitea::TOKEN)).collect();
+    let log: String =
+        (0..300).map(|n| format!("2026-11-26T14:40:12.1226130Z line {n} {}\n", FakeGitea::TOKEN)).collect();
     let id = rig.gitea.quick_job(REPO, job("test", head.as_str()), "failure", &log);
     assert_ne!(id, other);
     let link = format!("{}/acme/widgets/actions/runs/{other}/jobs/0", rig.gitea.url());
@@ -231,9 +232,9 @@ async fn a_look_that_was_put_off_holds_up_no_word() {
         order_key: Some(format!("task:{}", task.id)),
         available_at: Some(super::rig::now_ms() + 600_000),
     };
-    rig.store().write(move |c| jobs::enqueue(c, &put_off, super::rig::now_ms())).await.unwrap();
     let said = rig.plane.comment(&task.work_item, "<p>:approved:</p>");
     rig.arrives(&said).await;
+    rig.store().write(move |c| jobs::enqueue(c, &put_off, super::rig::now_ms())).await.unwrap();
     let (id, name) = (task.id, rig.ctx.name.clone());
     let policy = rig.ctx.policy(rig.ctx.config.projects.iter().next().unwrap());
     let claimed = rig.store().write(move |c| jobs::claim(c, JobKind::Advance, &name, super::rig::now_ms())).await;

@@ -40,7 +40,10 @@ fn red_checks_bring_the_developer_back_with_their_links_and_the_ends_of_their_lo
     let developers = || stack.runs(&item).into_iter().filter(|r| r.role == Role::Developer).collect::<Vec<_>>();
     let prompt = stack.prompt(&developers()[1]);
     let link = format!("{}/acme/shop/actions/runs/2/jobs/0", stack.gitea().url());
-    assert!(prompt.contains(&link) && prompt.contains("line 249 of the build") && !prompt.contains("line 180 of"), "{prompt}");
+    assert!(
+        prompt.contains(&link) && prompt.contains("line 249 of the build") && !prompt.contains("line 180 of"),
+        "{prompt}"
+    );
     let logs = stack.scene.runs.join(&developers()[1].dir).join("checks.log");
     assert!(prompt.contains(&logs.to_string_lossy().into_owned()));
     let logs = std::fs::read_to_string(logs).unwrap();
@@ -85,6 +88,7 @@ fn that_ci_says_nothing_is_told_once_and_a_persons_word_goes_on_without_it() {
     stack.plane().comment(&item, "<p>:approved:</p>");
     stack.wait_task(&item, Stage::Done, TaskState::Done);
     assert_eq!(stack.agents_begun(&item, Role::Developer), 1);
+    assert!(stack.gates(&item).contains(&("ci_green".into(), "pass".into())), "the word is bound to the commit");
 }
 
 #[test]

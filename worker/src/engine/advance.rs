@@ -20,7 +20,7 @@ use orch_common::config::Project;
 use orch_common::domain::decide::{Changed, Decision, Finding, Policy, Trigger, decide, needs_finding};
 use orch_common::domain::evidence::Gone;
 use orch_common::domain::gate::{
-    CiEvidence, Evidence, FailReason, GateOutcome, Waiting, WrittenVerdict, judge, written_verdict,
+    CiEvidence, Evidence, FailReason, Gate, GateOutcome, Waiting, WrittenVerdict, judge, written_verdict,
 };
 use orch_common::domain::job::{JobEnd, Spend};
 use orch_common::domain::messages::Message;
@@ -308,7 +308,8 @@ fn voided((job, task): (&Job, &Task), gone: Gone, head: CommitId, tree: CommitId
     let (gate, outcome) = (gone.gate, GateOutcome::Fail(gone.into()));
     let result = row((task.id, job.id), (gate, &outcome), &Commits { head: &head, tree, evidence: &head }, None);
     let fingerprint = format!("{head}:{}", outcome.fingerprint());
-    let finding = Finding { gate: Some(gate), outcome, fingerprint, questions: None, verdict: None, changed, checks: Vec::new() };
+    let finding =
+        Finding { gate: Some(gate), outcome, fingerprint, questions: None, verdict: None, changed, checks: Vec::new() };
     Looked { finding, head, result: Some(result), heard: Vec::new(), again_at: None }
 }
 
@@ -341,6 +342,21 @@ fn without_gate(head: CommitId, rejection: Option<Rejection>, changed: Changed) 
     let checks = Vec::new();
     let finding = Finding { gate: None, outcome, fingerprint, questions: None, verdict: None, changed, checks };
     Looked { finding, head, result: None, heard, again_at: None }
+}
+
+/// The record of a person's word that goes on without CI: it is bound to this commit as CI's own would be.
+fn without_ci(
+    looked: &Looked,
+    trigger: &Trigger,
+    decision: &Decision,
+    stage: Stage,
+    now: i64,
+) -> Option<NewGateResult> {
+    let Decision::Apply(change) = decision else { return None };
+    let says_so = matches!(trigger, Trigger::Command { command: Command::Approve, .. }) && change.stage > stage;
+    let row = looked.result.as_ref().filter(|row| says_so && row.gate == Gate::CiGreen && row.outcome == "waiting")?;
+    let reason = Some("a person went on without CI".to_owned());
+    Some(NewGateResult { outcome: "pass", reason, at: now, ..row.clone() })
 }
 
 /// Puts a look off until `at`, where the task stayed as it was `seen`.
@@ -400,6 +416,9 @@ impl Commit<'_> {
                 let acted = matches!(decision, Decision::Apply(_));
                 for once in looked.iter().filter(|_| acted).flat_map(|l| &l.heard) {
                     once.take(conn, trigger.name(), now)?;
+                }
+                if let Some(row) = looked.and_then(|l| without_ci(l, trigger, &decision, task.stage, now)) {
+                    record(conn, &row)?;
                 }
                 if let Some(at) = looked.and_then(|l| l.again_at) {
                     look_again(conn, &task, at, now)?;

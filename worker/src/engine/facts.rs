@@ -6,10 +6,10 @@ use orch_common::domain::failure::Denial;
 use orch_common::domain::job::JobKind;
 use orch_common::domain::names::BadName;
 use orch_common::domain::task::{Brief, EndedRun, History, TaskFacts};
+use orch_common::store::gates::{self, GateResult};
 use orch_common::store::jobs::Job;
 use orch_common::store::runs::Run;
 use orch_common::store::tasks::Task;
-use orch_common::store::gates::{self, GateResult};
 use orch_common::store::{Conn, StoreError, jobs, runs};
 
 /// The facts of a task.

@@ -39,7 +39,8 @@ fn told(parsed: &Parsed<GiteaEvent>) -> String {
         GiteaChange::Pull { .. } | GiteaChange::Review { .. } => "of another repository".to_owned(),
         GiteaChange::Status { sha, state, context } => format!("status {} {state} {context}", short(sha)),
         GiteaChange::Workflow { branch, sha, done, job } => {
-            let job = job.as_ref().map(|j| format!(" job {} {} {:?}", j.id, j.page, j.failed_steps)).unwrap_or_default();
+            let job =
+                job.as_ref().map(|j| format!(" job {} {} {:?}", j.id, j.page, j.failed_steps)).unwrap_or_default();
             format!("workflow {} {} {done:?}{job}", here(branch), short(sha))
         }
         GiteaChange::Comment { number, is_pull, text, action } => {

@@ -6,6 +6,8 @@ use crate::clients::ApiError;
 use crate::clients::gitea::GiteaClient;
 use crate::clock::now_ms;
 use crate::context::Context;
+use crate::engine::covers;
+use crate::git::GitError;
 use orch_common::config::{Project, WithoutChecks};
 use orch_common::domain::checks::{Check, OWN_CONTEXT_PREFIX, Terms, Unfinished, Verdict, judge};
 use orch_common::domain::gate::{CiEvidence, FailedCheck, Gate};
@@ -47,6 +49,8 @@ enum Trouble {
     Outside(#[from] ApiError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Git(#[from] GitError),
 }
 
 impl Checked<'_> {
@@ -82,8 +86,8 @@ impl Checked<'_> {
                     Unfinished::Settling | Unfinished::Cancelled => false,
                 };
                 let silent = on == Unfinished::Nothing && overdue && names.is_empty();
-                if silent && self.project.without_checks == WithoutChecks::Pass {
-                    tracing::info!(task = %self.task.key, head = %self.head, "without checks, as the project allows");
+                if silent && (self.is_covered().await? || self.project.without_checks == WithoutChecks::Pass) {
+                    tracing::info!(task = %self.task.key, head = %self.head, "no checks of its own");
                     return Ok(CiEvidence::Success);
                 }
                 Ok(CiEvidence::Waiting { on, names, overdue, again_in_ms })
@@ -101,6 +105,17 @@ impl Checked<'_> {
         let mut contexts = rule.and_then(|rule| rule.status_check_contexts).unwrap_or_default();
         contexts.retain(|context| !context.starts_with(OWN_CONTEXT_PREFIX));
         Ok(contexts)
+    }
+
+    /// An earlier head of the task passed the gate, and this one differs from it in nothing that was judged: the forge starts no
+    /// CI for documents where the workflow names other paths, and none for what a job of its own pushed.
+    async fn is_covered(&self) -> Result<bool, Trouble> {
+        let task = self.task.id;
+        let passed = self.ctx.store.read(move |conn| gates::last_pass(conn, task, Gate::CiGreen)).await?;
+        match passed.and_then(|row| row.head) {
+            Some(head) => Ok(covers(self.ctx, self.task, &head, self.head).await?),
+            None => Ok(false),
+        }
     }
 
     async fn known(&self, now: i64) -> Result<Known, StoreError> {

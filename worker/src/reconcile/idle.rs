@@ -88,12 +88,7 @@ const fn depends_on_the_forge(gate: Gate) -> bool {
 }
 
 /// The gate was looked at on this very commit, the look said something about the work, and it still holds.
-fn judged_already(
-    conn: &mut Conn,
-    task: &Task,
-    gate: Gate,
-    (silence_ms, now): (i64, i64),
-) -> Result<bool, StoreError> {
+fn judged_already(conn: &mut Conn, task: &Task, gate: Gate, (silence_ms, now): (i64, i64)) -> Result<bool, StoreError> {
     let newest = gates::newest(conn, task.id, gate)?;
     let holds = |at: i64| !depends_on_the_forge(gate) || at > now - look_again_ms(gate, silence_ms);
     Ok(newest.is_some_and(|r| r.head == task.head && r.outcome != "infra" && holds(r.at)))

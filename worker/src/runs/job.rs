@@ -35,7 +35,8 @@ async fn run(ctx: &Arc<Context>, job: &Job) {
     let Prepared { run, dir, spec, prompt, checks_log } = prepared;
     let standby = standby.await.unwrap_or_default();
     if let Err(error) = keep_logs(&dir, checks_log.as_deref()) {
-        return launch_failed(ctx, job, Some(&run), &format!("the logs of the checks could not be kept: {error}")).await;
+        return launch_failed(ctx, job, Some(&run), &format!("the logs of the checks could not be kept: {error}"))
+            .await;
     }
     let started = launch_with(&dir, &spec, prompt.as_bytes(), &ctx.starter, standby).await;
     if let Err(error) = started {

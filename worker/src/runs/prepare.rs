@@ -3,9 +3,9 @@
 
 use super::reread::reread;
 use super::{clear, guard, leftovers, prompt, session};
-use crate::agent::{RunDir, RunSpec};
 use crate::agent::account::{Account, AccountError};
 use crate::agent::command::{self, GitIdentity, LaunchPlan, PermissionMode, Session};
+use crate::agent::{RunDir, RunSpec};
 use crate::clock::now_ms;
 use crate::context::Context;
 use crate::engine::AgentPayload;

@@ -293,8 +293,12 @@ mod tests {
         let checks = vec![check(1, &log), check(2, "b"), check(3, "c"), check(4, "not shown")];
         let brief = Brief::ChecksFailed { checks, attempt: 2, cap: 3 };
         let text = build(Role::Developer, &task("x"), &brief, &ArtifactNames::default(), None, &[], &[]);
-        assert!(text.contains("attempt 2 of 3") && text.contains("\n````checks\n- ci / test (1): Failing after 3s https"));
-        assert!(text.contains("    line 199 ```\n") && text.contains("    line 140 ```\n") && !text.contains("line 139"));
+        assert!(
+            text.contains("attempt 2 of 3") && text.contains("\n````checks\n- ci / test (1): Failing after 3s https")
+        );
+        assert!(
+            text.contains("    line 199 ```\n") && text.contains("    line 140 ```\n") && !text.contains("line 139")
+        );
         assert!(text.contains("- ci / test (4)") && !text.contains("not shown"));
         let file = logs_of(&brief).unwrap();
         assert!(file.starts_with("==> ci / test (1): Failing after 3s https://git.example/1\nline 0 ```\n"), "{file}");

@@ -7,9 +7,11 @@ use crate::domain::leftover::{LeftKind, Leftover};
 use crate::domain::stage::{Role, Stage, TaskState};
 use crate::store::accounts::{self, Account, DEFAULT_ACCOUNT};
 use crate::store::audit::{self, NewTransition};
+use crate::store::ci_jobs::{self, CiJob};
 use crate::store::cursors;
 use crate::store::gates::{self, NewGateResult};
 use crate::store::leftovers;
+use crate::store::retention;
 use crate::store::runs::{self, NewRun, RunEnd};
 use crate::store::spent::{self, Running, Spent};
 use crate::store::workers::{self, Worker};
@@ -174,6 +176,31 @@ fn gate_results_are_kept_in_order() {
     assert_eq!((found[0].gate, found[0].exit_code, found[0].duration_ms), (Gate::TestsLocal, Some(2), Some(1_500)));
     let bound_to = (found[0].head.clone(), found[0].tree.clone(), found[0].output_sha256.clone());
     assert_eq!(bound_to, (Some("a".repeat(40)), Some("b".repeat(40)), Some("c".repeat(64))));
+}
+
+#[test]
+fn jobs_of_ci_are_known_by_their_page_and_forgotten() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    let page = |n: u32| format!("/acme/shop/actions/runs/{n}/jobs/0");
+    let job = |n: u32, job: i64, steps: &str, at: i64| CiJob {
+        repo: "acme/shop".into(),
+        page: page(n),
+        job,
+        sha: "a".repeat(40),
+        steps: steps.into(),
+        at,
+    };
+    for new in [job(1, 10, "", 1), job(1, 10, "run the tests", 2), job(1, 10, "", 3), job(2, 1, "", 9)] {
+        ci_jobs::note(&mut conn, &new).unwrap();
+    }
+    let known = |conn: &mut Conn, repo: &str, n| ci_jobs::get(conn, repo, &page(n)).unwrap();
+    assert_eq!(known(&mut conn, "acme/shop", 1), Some(job(1, 10, "run the tests", 3)), "told late that it waits");
+    assert_eq!(known(&mut conn, "acme/other", 1), None);
+    ci_jobs::note(&mut conn, &job(1, 11, "", 4)).unwrap();
+    assert_eq!(known(&mut conn, "acme/shop", 1).unwrap().steps, "", "another job's steps are not its own");
+    assert_eq!(retention::prune_step(&mut conn, 0, 5, 0).unwrap().ci_jobs, 1);
+    assert_eq!((known(&mut conn, "acme/shop", 1), known(&mut conn, "acme/shop", 2).is_some()), (None, true));
 }
 
 #[test]

@@ -6,8 +6,8 @@ use super::git;
 use super::rest::{error, not_found, paged};
 use super::rights::Right;
 use super::world::{StatusRow, World};
-use crate::fakes::{fixture_json, rfc3339};
 use crate::fakes::server::{Reply, Request};
+use crate::fakes::{fixture_json, rfc3339};
 use serde_json::{Value, json};
 use std::time::Duration;
 

@@ -65,7 +65,8 @@ fn a_persons_word_goes_on_without_ci_where_ci_says_nothing() {
     assert_eq!((runs.stage, runs.start), (S::Development, None), "what runs is waited for");
     let red = ci(S::Development, says(Command::Approve)).fails(ci_red()).change();
     assert_eq!((red.stage, red.start), (S::Development, None), "red is no silence");
-    let other = at(S::Deploy, says(Command::Approve)).gate(Some(Gate::PrMerged)).finds(GateOutcome::Waiting(Waiting::CiNone));
+    let other =
+        at(S::Deploy, says(Command::Approve)).gate(Some(Gate::PrMerged)).finds(GateOutcome::Waiting(Waiting::CiNone));
     assert_eq!(other.change().stage, S::Deploy, "only its own gate");
 }
 
