@@ -4,6 +4,7 @@
 
 use crate::clock::now_ms;
 use crate::context::Context;
+use orch_common::domain::effect::Destination;
 use orch_common::domain::job::JobKind;
 use orch_common::store::jobs;
 use orch_common::store::{Conn, StoreError};
@@ -18,27 +19,64 @@ pub type Wakes = watch::Receiver<u64>;
 /// A lane sleeps at most this many polls without a look of its own; until then the looks here are its polls.
 pub const LANES_POLL: u32 = 10;
 
+/// What one lane claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    Event,
+    Advance,
+    Agent,
+    Effect(Destination),
+}
+
+impl Wanted {
+    /// All lanes'.
+    pub const ALL: [Wanted; 6] = [
+        Wanted::Event,
+        Wanted::Advance,
+        Wanted::Effect(Destination::Plane),
+        Wanted::Effect(Destination::Gitea),
+        Wanted::Effect(Destination::Telegram),
+        Wanted::Agent,
+    ];
+
+    pub const fn kind(self) -> JobKind {
+        match self {
+            Wanted::Event => JobKind::Event,
+            Wanted::Advance => JobKind::Advance,
+            Wanted::Agent => JobKind::Agent,
+            Wanted::Effect(_) => JobKind::Effect,
+        }
+    }
+
+    /// When the next of them can be claimed; `Some(t <= now)` = now.
+    pub fn next_due(self, conn: &mut Conn, now: i64) -> Result<Option<i64>, StoreError> {
+        match self {
+            Wanted::Effect(to) => jobs::next_due_to(conn, to, now),
+            Wanted::Event | Wanted::Advance | Wanted::Agent => jobs::next_due(conn, self.kind(), now),
+        }
+    }
+}
+
 /// What wakes the lanes.
 pub struct Bells {
-    kinds: [(JobKind, watch::Sender<u64>); 4],
+    lanes: [(Wanted, watch::Sender<u64>); 6],
 }
 
 impl Default for Bells {
     fn default() -> Bells {
-        let kinds = [JobKind::Event, JobKind::Advance, JobKind::Effect, JobKind::Agent];
-        Bells { kinds: kinds.map(|kind| (kind, watch::Sender::new(0))) }
+        Bells { lanes: Wanted::ALL.map(|wanted| (wanted, watch::Sender::new(0))) }
     }
 }
 
 impl Bells {
-    /// Wakes the lane of a kind.
-    pub fn of(&self, kind: JobKind) -> Wakes {
-        let bell = self.kinds.iter().find(|(of, _)| *of == kind);
+    /// Wakes a lane.
+    pub fn of(&self, wanted: Wanted) -> Wakes {
+        let bell = self.lanes.iter().find(|(of, _)| *of == wanted);
         bell.map_or_else(|| watch::Sender::new(0).subscribe(), |(_, bell)| bell.subscribe())
     }
 
-    fn ring(&self, is_due: impl Fn(JobKind) -> bool) {
-        for (_, bell) in self.kinds.iter().filter(|(kind, _)| is_due(*kind)) {
+    fn ring(&self, is_due: impl Fn(Wanted) -> bool) {
+        for (_, bell) in self.lanes.iter().filter(|(wanted, _)| is_due(*wanted)) {
             bell.send_modify(|n| *n = n.wrapping_add(1));
         }
     }
@@ -70,7 +108,7 @@ pub async fn keep_looking(ctx: Arc<Context>, bells: Arc<Bells>) {
         next = pace.until_next_look(reported.map(|at| at.elapsed()));
         match ctx.store.read(move |conn| look(conn, now)).await {
             Ok(Look { due, next_due }) => {
-                bells.ring(|kind| due.contains(&kind));
+                bells.ring(|wanted| due.contains(&wanted));
                 let until_due = next_due.map(|at| Duration::from_millis(u64::try_from(at - now).unwrap_or(0)));
                 next = until_due.map_or(next, |span| span.min(next));
             }
@@ -105,17 +143,17 @@ impl Pace {
 /// What there is to claim.
 #[derive(Debug, PartialEq)]
 struct Look {
-    /// The kinds of which a job can be claimed now.
-    due: Vec<JobKind>,
-    /// When (ms) the next one of another kind can be.
+    /// The lanes that can claim a job now.
+    due: Vec<Wanted>,
+    /// When (ms) the next one of another lane can be.
     next_due: Option<i64>,
 }
 
 fn look(conn: &mut Conn, now: i64) -> Result<Look, StoreError> {
     let (mut due, mut next_due) = (Vec::new(), None);
-    for kind in [JobKind::Event, JobKind::Advance, JobKind::Effect, JobKind::Agent] {
-        match jobs::next_due(conn, kind, now)? {
-            Some(at) if at <= now => due.push(kind),
+    for wanted in Wanted::ALL {
+        match wanted.next_due(conn, now)? {
+            Some(at) if at <= now => due.push(wanted),
             Some(at) => next_due = Some(next_due.map_or(at, |other: i64| other.min(at))),
             None => {}
         }
@@ -135,9 +173,15 @@ mod tests {
         let store = Store::open_and_migrate(&StoreOptions::new(dir.path().join("orch.db"))).unwrap();
         let look = |now| look(&mut store.connection().unwrap(), now).unwrap();
         assert_eq!(look(1), Look { due: vec![], next_due: None });
-        for (kind, available_at) in [(JobKind::Effect, None), (JobKind::Agent, Some(70)), (JobKind::Advance, Some(50))]
-        {
-            let (payload, order_key) = ("{}".to_owned(), None);
+        let (plane, gitea) = (Wanted::Effect(Destination::Plane), Wanted::Effect(Destination::Gitea));
+        let to_plane = Some("task:1:plane");
+        for (kind, order_key, available_at) in [
+            (JobKind::Effect, to_plane, None),
+            (JobKind::Agent, None, Some(70)),
+            (JobKind::Advance, None, Some(50)),
+            (JobKind::Effect, Some("task:1:gitea"), Some(60)),
+        ] {
+            let (payload, order_key) = ("{}".to_owned(), order_key.map(str::to_owned));
             let new = NewJob {
                 kind,
                 role: None,
@@ -150,15 +194,16 @@ mod tests {
             };
             store.write_now(|c| jobs::enqueue(c, &new, 1)).unwrap();
         }
-        assert_eq!(look(49), Look { due: vec![JobKind::Effect], next_due: Some(50) });
-        assert_eq!(look(50), Look { due: vec![JobKind::Advance, JobKind::Effect], next_due: Some(70) });
+        assert_eq!(look(49), Look { due: vec![plane], next_due: Some(50) });
+        assert_eq!(look(50), Look { due: vec![Wanted::Advance, plane], next_due: Some(60) });
+        assert_eq!(look(60), Look { due: vec![Wanted::Advance, plane, gitea], next_due: Some(70) });
         let bells = Bells::default();
         let rung = |wakes: &Wakes| wakes.has_changed().unwrap();
-        let lanes = [JobKind::Event, JobKind::Advance, JobKind::Effect, JobKind::Agent].map(|kind| bells.of(kind));
-        bells.ring(|kind| look(49).due.contains(&kind));
-        assert_eq!(lanes.each_ref().map(rung), [false, false, true, false]);
+        let lanes = Wanted::ALL.map(|wanted| bells.of(wanted));
+        bells.ring(|wanted| look(49).due.contains(&wanted));
+        assert_eq!(lanes.each_ref().map(rung), [false, false, true, false, false, false]);
         bells.ring(|_| true);
-        assert_eq!(lanes.each_ref().map(rung), [true; 4]);
+        assert_eq!(lanes.each_ref().map(rung), [true; 6]);
     }
 
     /// As often as configured where no commit is reported, or none any more.

@@ -8,6 +8,7 @@ use crate::clients::plane::{PlaneClient, PlaneSettings};
 use crate::clients::telegram::{TelegramClient, TelegramSettings};
 use crate::effects::send::Outside;
 use crate::git::{AuthHeader, GitError, GitSettings, Remote, Repos, Tenant};
+use crate::outage::{Outages, Scope};
 use crate::rules::Rules;
 use anyhow::Context as _;
 use orch_common::config::{Config, Project, Secret};
@@ -51,6 +52,10 @@ pub struct Context {
     pub accounts: crate::events::accounts::OwnAccounts,
     /// The jobs that this process handles now.
     pub in_flight: crate::in_flight::InFlight,
+    /// What is known to be away outside.
+    pub outages: Outages,
+    /// Places for runs of the projects' tests.
+    pub test_places: tokio::sync::Semaphore,
     /// What the worker's row says of the preflight.
     pub shown_preflight: std::sync::Mutex<Option<(bool, String)>>,
 }
@@ -108,13 +113,34 @@ impl Context {
             stopping,
             accounts,
             in_flight: crate::in_flight::InFlight::default(),
+            outages: Outages::default(),
+            test_places: tokio::sync::Semaphore::new(test_places()),
             shown_preflight: std::sync::Mutex::new(None),
         }))
     }
 
     /// Where a project's repository is cloned from and pushed to.
+    ///
+    /// # Errors
+    /// [`GitError::Unavailable`] while it is known to be away: nobody waits for a connection that others wait for.
     pub fn remote(&self, project: &Project) -> Result<Remote, GitError> {
-        remote_of(&self.config, project)
+        let away = self.git_scopes(project).iter().find_map(|scope| self.outages.words_of(scope));
+        match away {
+            Some(tail) => Err(GitError::Unavailable { tail }),
+            None => remote_of(&self.config, project),
+        }
+    }
+
+    /// What a repository's git depends on.
+    pub fn git_scopes(&self, project: &Project) -> Vec<Scope> {
+        let remote = self.config.git_remote(project);
+        let forges = remote.as_ref().is_some_and(|url| is_at_the_forge(&self.config, url.as_str()));
+        forges.then_some(Scope::Gitea).into_iter().chain([Scope::Git(project.repo.clone())]).collect()
+    }
+
+    /// What a look at a task, or the start of its agent, depends on.
+    pub fn forge_scopes(&self, project: &Project) -> Vec<Scope> {
+        vec![Scope::Gitea, Scope::Git(project.repo.clone()), Scope::Repo(project.repo.clone())]
     }
 }
 
@@ -125,8 +151,7 @@ pub fn remote_of(config: &Config, project: &Project) -> Result<Remote, GitError>
         let what = format!("an address for {}: set gitea.url, gitea.git_url or the project's remote", project.repo);
         return Err(GitError::NotFound { what });
     };
-    let own_forge = config.gitea.url.as_ref().is_some_and(|base| url.as_str().starts_with(base.as_str()));
-    let auth = match (&config.gitea.token, own_forge) {
+    let auth = match (&config.gitea.token, is_at_the_forge(config, url.as_str())) {
         (Some(token), true) => Some(AuthHeader::token(token.expose())?),
         _ => None,
     };
@@ -134,6 +159,17 @@ pub fn remote_of(config: &Config, project: &Project) -> Result<Remote, GitError>
     let local = url.as_str().starts_with('/');
     let address = if local { format!("file://{}", url.as_str()) } else { url.as_str().to_owned() };
     Remote::new(&address, auth)
+}
+
+/// Whether an address of a repository is one of the configured forge's.
+fn is_at_the_forge(config: &Config, url: &str) -> bool {
+    config.gitea.url.as_ref().is_some_and(|base| url.starts_with(base.as_str()))
+}
+
+/// Runs of tests at a time: they are the machine's work, while most else waits for others.
+fn test_places() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    (cores / 2).max(2)
 }
 
 /// The services that are configured; what is not is skipped, and said once here.
@@ -170,7 +206,10 @@ pub fn build_outside(config: &Config) -> anyhow::Result<Outside> {
         _ => None,
     };
     let mut outside = Outside::new(plane.map(Arc::new), forge(&config.gitea.token)?, telegram.map(Arc::new));
-    outside.reviewer = forge(&config.gitea.reviewer_token)?;
+    outside.reviewer = match (forge(&config.gitea.reviewer_token)?, &outside.gitea) {
+        (Some(second), Some(first)) => Arc::into_inner(second).map(|second| Arc::new(second.behind(first.gate()))),
+        (second, _) => second,
+    };
     Ok(outside)
 }
 

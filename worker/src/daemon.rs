@@ -1,15 +1,22 @@
 //! The worker's life: register, recover, run the lanes, stop. Reads like a table of contents.
 
-use crate::bells::{self, Bells};
+use crate::bells::{self, Bells, Wanted};
 use crate::context::Context;
 use crate::lanes::{Lane, OnStop};
-use crate::{advance_lane, effects, events, heartbeat, housekeeping, reconcile, recovery, runs};
+use crate::{advance_lane, effects, events, heartbeat, housekeeping, outage, reconcile, recovery, runs};
 use anyhow::Context as _;
 use orch_common::config::Config;
-use orch_common::domain::job::JobKind;
+use orch_common::domain::effect::Destination;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+/// Events at a time: they mostly wait for Plane's turns or the forge's answers.
+const EVENTS: usize = 8;
+/// Looks at a time. Most of one is waiting for the forge; runs of tests have places of their own.
+const LOOKS: usize = 16;
+/// Writes to one destination at a time.
+const WRITES: usize = 4;
 
 /// Runs a worker until `stopping` is cancelled. Agents that are at work then go on; the next worker of this name
 /// adopts them.
@@ -22,6 +29,7 @@ pub async fn run(config: Config, stopping: CancellationToken) -> anyhow::Result<
     let mut background = JoinSet::new();
     background.spawn(heartbeat::beat(Arc::clone(&ctx), me.clone()));
     background.spawn(bells::keep_looking(Arc::clone(&ctx), Arc::clone(&bells)));
+    background.spawn(outage::keep(Arc::clone(&ctx)));
     background.spawn(recovery::periodically(Arc::clone(&ctx)));
     background.spawn(reconcile::periodically(Arc::clone(&ctx)));
     background.spawn(reconcile::checks::periodically(Arc::clone(&ctx)));
@@ -37,14 +45,17 @@ pub async fn run(config: Config, stopping: CancellationToken) -> anyhow::Result<
 }
 
 async fn run_lanes(ctx: &Arc<Context>, bells: &Bells, adopted: JoinSet<()>) {
-    let lane = |kind, room, on_stop| Lane { kind, room, on_stop };
+    let lane = |wanted, room, on_stop| Lane { wanted, room, on_stop };
     let agents = usize::try_from(ctx.config.worker.max_concurrency).unwrap_or(1);
-    let (none, wakes) = (JoinSet::new, |kind| bells.of(kind));
-    let (event, advance, effect, agent) = (JobKind::Event, JobKind::Advance, JobKind::Effect, JobKind::Agent);
+    let (none, wakes) = (JoinSet::new, |wanted| bells.of(wanted));
+    let (event, advance, agent) = (Wanted::Event, Wanted::Advance, Wanted::Agent);
+    let [plane, gitea, telegram] = [Destination::Plane, Destination::Gitea, Destination::Telegram].map(Wanted::Effect);
     tokio::join!(
-        lane(event, 2, OnStop::Finish).run(Arc::clone(ctx), wakes(event), none(), events::handle),
-        lane(advance, 2, OnStop::Finish).run(Arc::clone(ctx), wakes(advance), none(), advance_lane::handle),
-        lane(effect, 4, OnStop::Finish).run(Arc::clone(ctx), wakes(effect), none(), effects::handle),
+        lane(event, EVENTS, OnStop::Finish).run(Arc::clone(ctx), wakes(event), none(), events::handle),
+        lane(advance, LOOKS, OnStop::Finish).run(Arc::clone(ctx), wakes(advance), none(), advance_lane::handle),
+        lane(plane, WRITES, OnStop::Finish).run(Arc::clone(ctx), wakes(plane), none(), effects::handle),
+        lane(gitea, WRITES, OnStop::Finish).run(Arc::clone(ctx), wakes(gitea), none(), effects::handle),
+        lane(telegram, 1, OnStop::Finish).run(Arc::clone(ctx), wakes(telegram), none(), effects::handle),
         lane(agent, agents, OnStop::Leave).run(Arc::clone(ctx), wakes(agent), adopted, runs::handle),
     );
 }

@@ -4,9 +4,9 @@ use crate::clock::now_ms;
 use crate::context::Context;
 use crate::git::GitError;
 use crate::runs::leftovers::before_removal;
-use orch_common::store::StoreError;
 use orch_common::store::retention::prune_step;
 use orch_common::store::tasks::{self, Task};
+use orch_common::store::{StoreError, outages};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +40,7 @@ async fn prune_rows(ctx: &Context) -> Result<(), StoreError> {
     loop {
         let pruned = ctx.store.write(move |c| prune_step(c, after, jobs_before, keys_before)).await?;
         if pruned.is_empty() {
+            ctx.store.write(outages::forget_ended).await?;
             return Ok(());
         }
         after = pruned.looked_upto.unwrap_or(i64::MAX);

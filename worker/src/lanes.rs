@@ -1,7 +1,8 @@
-//! Lanes: one per kind of job, so that events, advances and effects never wait behind agents. A lane claims while
-//! it has room, and sleeps until a job of its kind is due or a job of its own ends.
+//! Lanes: one per kind of job, and one per destination of effects, so that none waits behind another: events never behind agents,
+//! pull requests never behind a chat that takes a message every few seconds. A lane claims while it has room, and sleeps until
+//! one of its jobs is due or ends.
 
-use crate::bells::{LANES_POLL, Wakes};
+use crate::bells::{LANES_POLL, Wakes, Wanted};
 use crate::clock::now_ms;
 use crate::context::Context;
 use orch_common::domain::job::JobKind;
@@ -23,7 +24,7 @@ pub enum OnStop {
 
 /// One lane.
 pub struct Lane {
-    pub kind: JobKind,
+    pub wanted: Wanted,
     /// Jobs at a time.
     pub room: usize,
     pub on_stop: OnStop,
@@ -92,7 +93,7 @@ impl Lane {
                 }
                 Ok(Claim::Wait(wait)) => return wait.min(poll * LANES_POLL),
                 Err(error) => {
-                    tracing::warn!(%error, kind = %self.kind, "the queue could not be asked");
+                    tracing::warn!(%error, lane = ?self.wanted, "the queue could not be asked");
                     return poll;
                 }
             }
@@ -100,30 +101,44 @@ impl Lane {
     }
 
     async fn claim(&self, ctx: &Arc<Context>, is_due: bool) -> Result<Claim, orch_common::store::StoreError> {
-        let (kind, now) = (self.kind, now_ms());
+        let (wanted, now) = (self.wanted, now_ms());
         // A look without the writer's lock first: an idle worker never writes.
         if !is_due {
-            let due = ctx.store.read(move |c| jobs::next_due(c, kind, now)).await?;
+            let due = ctx.store.read(move |c| wanted.next_due(c, now)).await?;
             let Some(at) = due else { return Ok(Claim::Wait(Duration::MAX)) };
             if at > now {
                 return Ok(Claim::Wait(Duration::from_millis(u64::try_from(at - now).unwrap_or(0))));
             }
         }
-        let (claiming, claimed) = claim_points(kind);
+        // Nothing is claimed for a service that takes nothing now: it would keep a place, and count as running.
+        if let Wanted::Effect(to) = wanted
+            && let Some(wait) = ctx.outside.closed_for(to)
+        {
+            return Ok(Claim::Wait(wait));
+        }
+        let (claiming, claimed) = claim_points(wanted.kind());
         failpoint::here(claiming);
-        let claim = match kind {
-            JobKind::Agent => crate::runs::claim_agent(ctx).await?,
-            JobKind::Event | JobKind::Advance | JobKind::Effect => {
-                let worker = ctx.name.clone();
-                let job = ctx.store.write(move |c| jobs::claim(c, kind, &worker, now_ms())).await?;
-                job.map_or(Claim::Wait(Duration::ZERO), |job| Claim::Job(Box::new(job)))
-            }
+        let worker = ctx.name.clone();
+        let job = match wanted {
+            Wanted::Agent => return claimed_agent(ctx, claimed).await,
+            Wanted::Event => ctx.store.write(move |c| jobs::claim(c, JobKind::Event, &worker, now_ms())).await?,
+            Wanted::Advance => ctx.store.write(move |c| jobs::claim(c, JobKind::Advance, &worker, now_ms())).await?,
+            Wanted::Effect(to) => ctx.store.write(move |c| jobs::claim_to(c, to, &worker, now_ms())).await?,
         };
+        let claim = job.map_or(Claim::Wait(Duration::ZERO), |job| Claim::Job(Box::new(job)));
         if matches!(claim, Claim::Job(_)) {
             failpoint::here(claimed);
         }
         Ok(claim)
     }
+}
+
+async fn claimed_agent(ctx: &Arc<Context>, claimed: Point) -> Result<Claim, orch_common::store::StoreError> {
+    let claim = crate::runs::claim_agent(ctx).await?;
+    if matches!(claim, Claim::Job(_)) {
+        failpoint::here(claimed);
+    }
+    Ok(claim)
 }
 
 /// What a lane got.

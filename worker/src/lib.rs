@@ -21,6 +21,7 @@ mod in_flight;
 mod job_end;
 mod lanes;
 mod notify;
+pub mod outage;
 pub mod program;
 pub mod reconcile;
 mod recovery;

@@ -18,6 +18,14 @@ pub fn infra_wait(n: u32) -> u64 {
     doubled(n, INFRA_BASE_S, INFRA_MAX_S)
 }
 
+/// Seconds before the `n`-th new start of an agent whose start came to nothing for a reason that time mends; `None` = that was
+/// tried long enough, some quarter of an hour.
+pub fn launch_wait(n: u32) -> Option<u64> {
+    const TRIES: u32 = 8;
+    const MAX_S: u64 = 300;
+    (n <= TRIES).then(|| doubled(n, 2, MAX_S))
+}
+
 fn doubled(n: u32, base_s: u64, max_s: u64) -> u64 {
     2u64.checked_pow(n).and_then(|factor| factor.checked_mul(base_s)).map_or(max_s, |wait| wait.min(max_s))
 }
@@ -55,6 +63,13 @@ mod tests {
         }
         assert_eq!(infra_wait(1), 10);
         assert_eq!(infra_wait(u32::MAX), 7_200);
+    }
+
+    #[test]
+    fn a_start_is_tried_for_a_quarter_of_an_hour() {
+        let waits: Vec<u64> = (1..).map_while(launch_wait).collect();
+        assert_eq!(waits, [4, 8, 16, 32, 64, 128, 256, 300]);
+        assert_eq!([launch_wait(9), launch_wait(u32::MAX)], [None, None]);
     }
 
     proptest! {

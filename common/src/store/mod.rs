@@ -15,6 +15,7 @@ pub mod heard;
 pub mod jobs;
 pub mod leftovers;
 mod migrate;
+pub mod outages;
 pub mod payload;
 mod prepared;
 pub mod published;

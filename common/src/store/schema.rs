@@ -249,4 +249,21 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    outages (scope) {
+        scope -> Text,
+        since -> BigInt,
+        words -> Text,
+        told -> Bool,
+    }
+}
+
+diesel::table! {
+    held_jobs (job) {
+        job -> BigInt,
+        scope -> Nullable<Text>,
+        tries -> Integer,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(tasks, jobs, runs, gate_results, transitions);

@@ -128,6 +128,16 @@ impl FakePlane {
         self.server.wait_for(limit, enough)
     }
 
+    /// No request meets a fault that was planned.
+    pub fn heal(&self) {
+        self.server.heal();
+    }
+
+    /// Every request meets `fault` from now on; `None`: no longer.
+    pub fn fall_ill(&self, fault: Option<Fault>) {
+        self.server.fall_ill(fault);
+    }
+
     /// The next `times` requests, whatever they are, meet `fault`.
     pub fn fail_next(&self, times: usize, fault: Fault) {
         self.server.fail("", "", times, fault);

@@ -100,6 +100,8 @@ struct Planned {
 struct Inner {
     log: Mutex<Vec<Request>>,
     faults: Mutex<VecDeque<Planned>>,
+    /// What every request meets.
+    ill: Mutex<Option<Fault>>,
 }
 
 /// The running server; it stops when dropped.
@@ -157,6 +159,16 @@ impl Server {
         held(&self.inner.faults).push_back(planned);
     }
 
+    /// Every request meets `fault` from now on; `None`: no longer.
+    pub fn fall_ill(&self, fault: Option<Fault>) {
+        *held(&self.inner.ill) = fault;
+    }
+
+    /// Nothing that was planned goes wrong any more.
+    pub fn heal(&self) {
+        held(&self.inner.faults).clear();
+    }
+
     /// Waits until the log satisfies `enough`; `false` after `limit`.
     pub fn wait_for(&self, limit: Duration, enough: impl Fn(&[Request]) -> bool) -> bool {
         let end = Instant::now() + limit;
@@ -182,9 +194,13 @@ impl Inner {
         let mut faults = held(&self.faults);
         let fits =
             |p: &Planned| (p.method.is_empty() || p.method == request.method) && request.path.contains(&p.path_part);
-        let planned = faults.iter_mut().find(|p| p.left > 0 && fits(p))?;
-        planned.left -= 1;
-        Some(planned.fault.clone())
+        match faults.iter_mut().find(|p| p.left > 0 && fits(p)) {
+            Some(planned) => {
+                planned.left -= 1;
+                Some(planned.fault.clone())
+            }
+            None => held(&self.ill).clone(),
+        }
     }
 
     fn note(&self, mut request: Request, status: u16) {

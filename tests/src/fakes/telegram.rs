@@ -53,6 +53,21 @@ impl FakeTelegram {
         self.server.fail("", "", times, fault);
     }
 
+    /// The next `times` requests of `method` whose path contains `part` meet `fault`.
+    pub fn fail_when(&self, method: &str, part: &str, times: usize, fault: Fault) {
+        self.server.fail(method, part, times, fault);
+    }
+
+    /// No request meets a fault that was planned.
+    pub fn heal(&self) {
+        self.server.heal();
+    }
+
+    /// Every request meets `fault` from now on; `None`: no longer.
+    pub fn fall_ill(&self, fault: Option<Fault>) {
+        self.server.fall_ill(fault);
+    }
+
     /// The group has become a supergroup.
     pub fn move_chat(&self, to: i64) {
         self.state.lock().unwrap().moved_to = Some(to);

@@ -50,6 +50,8 @@ const KINDS: &[(&str, &str)] = &[
     ("keeps failing", "breaker opened"),
     ("works again", "breaker closed"),
     ("usage limit is reached", "usage limit"),
+    ("gives no answers since", "away"),
+    ("answers again", "back"),
     ("cannot run on this installation", "installation fault"),
 ];
 
@@ -222,7 +224,9 @@ impl Stack {
 
     /// The kinds of the chat's messages, in order.
     pub fn told(&self) -> Vec<Commented> {
-        self.telegram().messages().iter().map(|text| kind_of(text)).collect()
+        // Those that waited for a turn together came as one.
+        let messages = self.telegram().messages();
+        messages.iter().flat_map(|text| text.split("———")).map(|text| kind_of(text.trim())).collect()
     }
 
     /// The open or newest pull request of the task.

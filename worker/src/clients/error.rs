@@ -37,9 +37,19 @@ pub enum ApiError {
 pub const EXCERPT_CHARS: usize = 500;
 
 impl ApiError {
-    /// The same request may succeed later without anybody acting.
+    /// The same request may succeed later without anybody acting. What is not this service's answer says nothing about the
+    /// request: a proxy stands in its place, or the answer was broken off.
     pub const fn is_transient(&self) -> bool {
-        matches!(self, ApiError::RateLimited { .. } | ApiError::Unavailable { .. })
+        matches!(self, ApiError::RateLimited { .. } | ApiError::Unavailable { .. } | ApiError::Malformed { .. })
+    }
+
+    /// A refusal that a service whose account, address or repository is out of order gives to everything: whether it is
+    /// about this request shows only when the service answers others.
+    pub const fn may_be_of_everything(&self) -> bool {
+        matches!(
+            self,
+            ApiError::NotFound | ApiError::Unauthorized(_) | ApiError::Refused { status: 300..=399 | 423, .. }
+        )
     }
 
     /// Seconds the service asked us to wait.
@@ -61,10 +71,29 @@ mod tests {
             (ApiError::Unauthorized(String::new()), false, None),
             (ApiError::Conflict { existing_id: None, body: String::new() }, false, None),
             (ApiError::Refused { status: 422, body: String::new() }, false, None),
-            (ApiError::Malformed { why: String::new() }, false, None),
+            (ApiError::Malformed { why: String::new() }, true, None),
         ];
         for (error, transient, after) in table {
             assert_eq!((error.is_transient(), error.retry_after()), (transient, after), "{error}");
+        }
+    }
+
+    #[test]
+    fn some_refusals_may_be_of_everything() {
+        let refused = |status| ApiError::Refused { status, body: String::new() };
+        let table = [
+            (ApiError::NotFound, true),
+            (ApiError::Unauthorized(String::new()), true),
+            (refused(301), true),
+            (refused(307), true),
+            (refused(423), true),
+            (refused(422), false),
+            (refused(400), false),
+            (ApiError::Conflict { existing_id: None, body: String::new() }, false),
+            (ApiError::Unavailable { why: String::new() }, false),
+        ];
+        for (error, expected) in table {
+            assert_eq!(error.may_be_of_everything(), expected, "{error}");
         }
     }
 }

@@ -3,6 +3,7 @@
 
 pub use super::call::{Answer, Call};
 use super::error::{ApiError, EXCERPT_CHARS};
+use super::gate::Gate;
 use backoff::backoff::Backoff;
 use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RANGE};
@@ -19,7 +20,7 @@ const TRIES: usize = 3;
 /// A `Retry-After` beyond this is left to the queue.
 const PATIENCE_S: u64 = 2;
 /// Used where a 429 names no time.
-const DEFAULT_RETRY_AFTER_S: u64 = 60;
+const DEFAULT_RETRY_AFTER_S: u64 = 10;
 /// A longer link is not passed on, in bytes.
 const LONGEST_LINK: usize = 500;
 
@@ -66,6 +67,7 @@ pub struct Http {
     secret: String,
     trailing_slash: bool,
     timing: Timing,
+    gate: Gate,
 }
 
 impl fmt::Debug for Http {
@@ -97,7 +99,7 @@ impl Http {
             headers.insert(HeaderName::from_static(name), value);
         }
         let client = build_client(&base, headers, timing)?;
-        Ok(Http { client, base, secret: secret.to_owned(), trailing_slash: false, timing })
+        Ok(Http { client, base, secret: secret.to_owned(), trailing_slash: false, timing, gate: Gate::default() })
     }
 
     /// Every path ends in a slash (Django redirects the others, and a redirect loses the body).
@@ -106,13 +108,37 @@ impl Http {
         self
     }
 
-    /// Sends and takes only a 2xx.
+    /// Where it is said that the service is away.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// The same gate as another client's of the same service.
+    pub fn behind(mut self, gate: &Gate) -> Self {
+        self.gate = gate.clone();
+        self
+    }
+
+    /// Sends and takes only a whole 2xx.
     pub async fn send(&self, call: &Call) -> Result<Answer, ApiError> {
-        self.check(self.exchange(call).await?)
+        self.take(self.exchange(call).await?)
+    }
+
+    /// A whole 2xx passes, everything else becomes its error.
+    pub fn take(&self, answer: Answer) -> Result<Answer, ApiError> {
+        let answer = self.check(answer)?;
+        if answer.is_whole() {
+            return Ok(answer);
+        }
+        let why = format!("status {}, and no whole answer: '{}'", answer.status, self.excerpt(&answer.body));
+        Err(ApiError::Malformed { why })
     }
 
     /// Sends and gives back the answer of any status; a short outage is waited out.
     pub async fn exchange(&self, call: &Call) -> Result<Answer, ApiError> {
+        if let Some(why) = self.gate.words().filter(|_| !call.probe) {
+            return Err(ApiError::Unavailable { why });
+        }
         let url = self.url(call)?;
         let mut pauses = self.pauses();
         for _ in 1..TRIES {
@@ -137,6 +163,9 @@ impl Http {
     pub fn check(&self, answer: Answer) -> Result<Answer, ApiError> {
         let status = answer.status;
         let body = self.excerpt(&answer.body);
+        if answer.is_page() && !matches!(status, 300..=399 | 429 | 500..) {
+            return Err(ApiError::Malformed { why: format!("status {status} with a page: {body}") });
+        }
         Err(match status {
             200..=299 => return Ok(answer),
             401 | 403 => ApiError::Unauthorized(body),

@@ -4,6 +4,7 @@
 
 mod call;
 mod error;
+mod gate;
 pub mod gitea;
 mod http;
 mod pace;
@@ -12,4 +13,5 @@ pub mod telegram;
 mod times;
 
 pub use error::ApiError;
+pub use gate::Gate;
 pub use http::{Timing, plain_client};

@@ -3,9 +3,10 @@
 
 use super::error::ApiError;
 use super::times::now_millis;
+use governor::clock::Clock as _;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub struct Pace {
     /// What all workers may do together.
     quotas: Vec<Quota>,
     share: Mutex<Share>,
+    /// A turn that was taken for whoever calls next.
+    kept: AtomicBool,
     /// Milliseconds since the epoch; 0 = not limited.
     limited_until_ms: AtomicI64,
 }
@@ -34,7 +37,12 @@ impl Pace {
     pub fn new(quotas: impl IntoIterator<Item = Quota>) -> Self {
         let quotas: Vec<Quota> = quotas.into_iter().collect();
         let limits = quotas.iter().map(|quota| Arc::new(RateLimiter::direct(*quota))).collect();
-        Pace { quotas, share: Mutex::new(Share { workers: 1, limits }), limited_until_ms: AtomicI64::new(0) }
+        Pace {
+            quotas,
+            share: Mutex::new(Share { workers: 1, limits }),
+            kept: AtomicBool::new(false),
+            limited_until_ms: AtomicI64::new(0),
+        }
     }
 
     /// So many workers use what the service allows. Where that changes, the new share begins empty: what the old one
@@ -62,7 +70,10 @@ impl Pace {
         if let Some(retry_after_s) = self.seconds_left() {
             return Err(ApiError::RateLimited { retry_after_s });
         }
-        let limits = self.share.lock().unwrap_or_else(PoisonError::into_inner).limits.clone();
+        if self.kept.swap(false, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let limits = self.limits();
         let all = async {
             for limit in &limits {
                 limit.until_ready().await;
@@ -70,6 +81,29 @@ impl Pace {
         };
         let late = |_| ApiError::RateLimited { retry_after_s: LONGEST_WAIT.as_secs() };
         tokio::time::timeout(LONGEST_WAIT, all).await.map_err(late)
+    }
+
+    /// Takes a turn for the next caller, without waiting: `Some(wait)` = there is none before that time. Who starts work only
+    /// with a turn in hand keeps no place while there is none.
+    pub fn keep_turn(&self) -> Option<Duration> {
+        if let Some(seconds) = self.seconds_left() {
+            return Some(Duration::from_secs(seconds));
+        }
+        if self.kept.load(Ordering::Relaxed) {
+            return None;
+        }
+        // A turn that the first gave is lost where the next has none: the first is the one that gives them more often.
+        for limit in self.limits() {
+            if let Err(not_yet) = limit.check() {
+                return Some(not_yet.wait_time_from(limit.clock().now()));
+            }
+        }
+        self.kept.store(true, Ordering::Relaxed);
+        None
+    }
+
+    fn limits(&self) -> Vec<Arc<DefaultDirectRateLimiter>> {
+        self.share.lock().unwrap_or_else(PoisonError::into_inner).limits.clone()
     }
 
     /// The service allows no call before `until_ms` (epoch milliseconds): seen here, or by another worker.
@@ -124,6 +158,18 @@ mod tests {
         pace.note_limited(now_millis() + 5_000);
         let wait = pace.turn().await.unwrap_err().retry_after().unwrap();
         assert!((58..=60).contains(&wait), "the longer limit wins: {wait}");
+    }
+
+    #[tokio::test]
+    async fn a_turn_is_kept_for_the_next_caller_and_is_one() {
+        let pace = Pace::new([Quota::per_hour(NonZeroU32::MIN).allow_burst(NonZeroU32::MIN.saturating_add(1))]);
+        assert_eq!([pace.keep_turn(), pace.keep_turn()], [None, None], "kept once, however often it is asked for");
+        assert!(pace.turn().await.is_ok());
+        assert!(pace.turn().await.is_ok(), "the second of the burst");
+        let wait = pace.keep_turn().unwrap();
+        assert!(wait > Duration::from_secs(3000), "{wait:?}");
+        pace.note_limited(now_millis() + 7_200_000);
+        assert!(pace.keep_turn().unwrap() > Duration::from_secs(7000), "the service's own limit");
     }
 
     #[tokio::test]

@@ -1,6 +1,8 @@
 //! Telegram's `sendMessage`. The token is part of every URL, so no URL leaves this module.
 
+use super::call::RETRY_AFTER_MAX_S;
 use super::error::ApiError;
+use super::gate::Gate;
 use super::http::{Answer, Call, Http, Timing};
 use super::pace::Pace;
 use governor::Quota;
@@ -99,6 +101,12 @@ impl TelegramClient {
         Ok(TelegramClient { http, token: Token(token), chat_id, moved_to: Mutex::new(None), pace })
     }
 
+    /// For a server of one's own, which limits nobody.
+    pub fn unhurried(mut self) -> Self {
+        self.pace = Pace::new([]);
+        self
+    }
+
     /// The chat that messages go to now.
     pub fn chat_id(&self) -> String {
         self.moved_to.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_else(|| self.chat_id.clone())
@@ -122,6 +130,22 @@ impl TelegramClient {
     /// Until when Telegram takes nothing, if that is still to come.
     pub fn limited_until_ms(&self) -> Option<i64> {
         self.pace.limited_until_ms()
+    }
+
+    /// Where it is said that Telegram is away.
+    pub fn gate(&self) -> &Gate {
+        self.http.gate()
+    }
+
+    /// Takes a turn for the next message; `Some(wait)` = there is none before that time.
+    pub fn keep_turn(&self) -> Option<Duration> {
+        self.pace.keep_turn()
+    }
+
+    /// Asks whether Telegram answers this bot, also where it is known to be away.
+    pub async fn probe(&self) -> Result<(), ApiError> {
+        let call = Call::post([format!("bot{}", self.token.0).as_str(), "getMe"], json!({})).repeatable().probing();
+        self.http.send(&call).await.map(drop)
     }
 
     /// The chat has moved there, as somebody learnt before us.
@@ -197,7 +221,7 @@ impl TelegramClient {
 
     fn refusal(&self, answer: Answer, retry_after: Option<u64>) -> ApiError {
         if let Some(retry_after_s) = retry_after {
-            return ApiError::RateLimited { retry_after_s: retry_after_s.max(1) };
+            return ApiError::RateLimited { retry_after_s: retry_after_s.clamp(1, RETRY_AFTER_MAX_S) };
         }
         let why = "the answer holds neither a result nor an error".to_owned();
         self.http.check(answer).err().unwrap_or(ApiError::Malformed { why })

@@ -1,14 +1,16 @@
 //! The lane of `effect` jobs: send, and record what came of it.
 
+use super::chat;
 use super::merge_lease::MergeLease;
 use super::send::{SendError, Sent};
 use super::shared;
 use crate::clock::now_ms;
 use crate::context::Context;
-use crate::engine::apply::enqueue_advance;
+use crate::engine::apply::{enqueue_advance, enqueue_effect};
 use crate::job_end;
+use crate::outage::{Scope, troubled};
 use orch_common::domain::decide::Trigger;
-use orch_common::domain::effect::Effect;
+use orch_common::domain::effect::{Destination, Effect, PlaneTarget};
 use orch_common::domain::gate::{GateOutcome, Waiting};
 use orch_common::domain::job::JobEnd;
 use orch_common::domain::stage::TaskState;
@@ -69,6 +71,47 @@ async fn own_number(ctx: &Context, job: &Job) -> Result<Option<i64>, SendError> 
     Ok(task.and_then(|task| task.pull))
 }
 
+/// What an effect depends on.
+fn scopes(job: &Job, effect: &Effect) -> Vec<Scope> {
+    match effect.destination() {
+        Destination::Plane => vec![Scope::Plane],
+        Destination::Telegram => vec![Scope::Telegram],
+        Destination::Gitea => {
+            let second = matches!(effect, Effect::GiteaReview { .. }).then_some(Scope::Reviewer);
+            let repo = repo_of(effect).or(job.repo.as_deref()).map(|repo| Scope::Repo(repo.to_owned()));
+            [Scope::Gitea].into_iter().chain(repo).chain(second).collect()
+        }
+    }
+}
+
+fn repo_of(effect: &Effect) -> Option<&str> {
+    match effect {
+        Effect::GiteaBranch { repo, .. }
+        | Effect::GiteaPull { repo, .. }
+        | Effect::GiteaComment { repo, .. }
+        | Effect::GiteaReview { repo, .. }
+        | Effect::GiteaAsk { repo, .. }
+        | Effect::GiteaStatus { repo, .. }
+        | Effect::GiteaMerge { repo, .. } => Some(repo),
+        Effect::PlaneComment { .. }
+        | Effect::PlaneState { .. }
+        | Effect::PlaneLink { .. }
+        | Effect::Telegram { .. } => None,
+    }
+}
+
+/// Queues the link from the work item to its pull request; the same again queues nothing.
+fn link(conn: &mut Conn, job: &Job, effect: &Effect, number: i64, url: &str, now: i64) -> Result<(), StoreError> {
+    let Effect::GiteaPull { link: Some(PlaneTarget { project, work_item }), .. } = effect else { return Ok(()) };
+    if url.is_empty() {
+        return Ok(());
+    }
+    let (project, work_item, title) = (project.clone(), work_item.clone(), format!("PR #{number}"));
+    let key = format!("link:{work_item}:{url}");
+    let link = Effect::PlaneLink { project, work_item, url: url.to_owned(), title };
+    enqueue_effect(conn, job.task_id, &link, &key, now)
+}
+
 /// Notes the task's own pull request. A task that waits for it to be there is looked at.
 fn note_pull(conn: &mut Conn, job: &Job, number: i64, now: i64) -> Result<(), StoreError> {
     let Some(task) = job.task_id.map(|id| tasks::get(conn, id)).transpose()?.flatten() else { return Ok(()) };
@@ -87,31 +130,38 @@ fn note_pull(conn: &mut Conn, job: &Job, number: i64, now: i64) -> Result<(), St
 
 async fn send(ctx: &Arc<Context>, job: &Job, effect: &Effect) {
     failpoint::here(Point::EffectSend);
-    let sent = send_alone(ctx, job, effect).await;
+    let sent = match effect {
+        Effect::Telegram { text } => chat::send(ctx, job, text).await,
+        _ => send_alone(ctx, job, effect).await.map(|sent| (sent, Vec::new())),
+    };
     failpoint::here(Point::EffectSent);
+    let (sent, with_it) = match sent {
+        Ok((sent, with_it)) => (Ok(sent), with_it),
+        Err(error) => (Err(error), Vec::new()),
+    };
     let mut own = None;
     let note = match sent {
-        Ok(Sent::Pull { number, existed }) => {
-            own = Some(number);
+        Ok(Sent::Pull { number, existed, url }) => {
+            own = Some((number, url));
             format!("{}: pull request #{number}", if existed { "already there" } else { "sent" })
         }
         Ok(Sent::Done { detail }) => format!("sent: {detail}"),
         Ok(Sent::AlreadyThere { detail }) => format!("already there: {detail}"),
         Ok(Sent::Skipped { why }) => format!("skipped: {why}"),
-        Err(SendError::Transient { why, retry_after_s }) => {
-            return job_end::failed(ctx, job, &format!("{}: {why}", effect.name()), Some(retry_after_s)).await;
-        }
-        Err(SendError::Permanent { why }) => {
-            return job_end::failed(ctx, job, &format!("{}: {why}", effect.name()), None).await;
+        Err(error) => {
+            let why = format!("{}: {error}", effect.name());
+            return troubled(ctx, job, &why, error.trouble(), &scopes(job, effect)).await;
         }
     };
-    let row = job.clone();
+    let (row, sent) = (job.clone(), effect.clone());
     let end = JobEnd::Done { note: Some(note.clone()) };
     let finish = move |c: &mut Conn| {
         let now = now_ms();
-        if let Some(number) = own {
-            note_pull(c, &row, number, now)?;
+        if let Some((number, url)) = &own {
+            note_pull(c, &row, *number, now)?;
+            link(c, &row, &sent, *number, url, now)?;
         }
+        chat::finish(c, &row, &with_it, now)?;
         jobs::finish(c, &row, &end, now)
     };
     match ctx.store.write(finish).await {

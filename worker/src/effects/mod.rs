@@ -1,6 +1,7 @@
 //! Effects: the writes to Plane, the forge and Telegram that a decision listed. Sending one twice shows a person
 //! one thing. When and how often an effect is sent is the queue's business, not this module's.
 
+mod chat;
 mod lane;
 mod merge_lease;
 mod pulls;

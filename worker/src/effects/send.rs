@@ -3,13 +3,14 @@
 
 use super::pulls::{ask_for_review, comment, found_pull, own_pull, review};
 use super::text;
-use crate::clients::ApiError;
 use crate::clients::gitea::{
     Created, GiteaClient, MergeOutcome, MergeStyle, NewMerge, NewPull, NewReview, NewStatus, Pull, Repo,
 };
 use crate::clients::plane::{PlaneClient, State};
 use crate::clients::telegram::TelegramClient;
-use orch_common::domain::effect::{Effect, PlaneTarget, StateGroup, StatusState};
+use crate::clients::{ApiError, Gate};
+use crate::outage::{Scope, Trouble};
+use orch_common::domain::effect::{Destination, Effect, PlaneTarget, StateGroup, StatusState};
 use orch_common::domain::messages::{to_html, to_markdown, to_telegram_html};
 use orch_common::domain::stage::CommitId;
 use orch_common::failpoint::{self, Point};
@@ -17,6 +18,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// How often it is looked whether a service that is away may be called again.
+const AWAY_LOOK: Duration = Duration::from_millis(500);
 /// How long the ids of a project's states are believed.
 const STATES_TTL: Duration = Duration::from_secs(300);
 
@@ -38,6 +41,8 @@ pub enum Sent {
     Pull {
         number: i64,
         existed: bool,
+        /// For people.
+        url: String,
     },
 }
 
@@ -53,12 +58,19 @@ pub enum SendError {
     /// The same effect will fail again; a person must look.
     #[error("{why}")]
     Permanent { why: String },
+    /// What the service answered. Whether the same may work later depends on what it answers to others.
+    #[error(transparent)]
+    Outside(#[from] ApiError),
 }
 
-impl From<ApiError> for SendError {
-    fn from(error: ApiError) -> Self {
-        let (why, retry_after_s) = (error.to_string(), error.retry_after());
-        if error.is_transient() { SendError::Transient { why, retry_after_s } } else { SendError::Permanent { why } }
+impl SendError {
+    /// What kind of trouble it is.
+    pub(super) fn trouble(&self) -> Trouble {
+        match self {
+            SendError::Transient { retry_after_s, .. } => Trouble::Later { asked_s: *retry_after_s },
+            SendError::Permanent { .. } => Trouble::Never,
+            SendError::Outside(error) => Trouble::from(error),
+        }
     }
 }
 
@@ -105,6 +117,27 @@ impl Outside {
         telegram: Option<Arc<TelegramClient>>,
     ) -> Self {
         Outside { plane, gitea, telegram, ..Outside::default() }
+    }
+
+    /// Where it is said that a service is away; `None` = such a thing is no service, or not configured.
+    pub(crate) fn gate_of(&self, scope: &Scope) -> Option<&Gate> {
+        match scope {
+            Scope::Plane => self.plane.as_deref().map(PlaneClient::gate),
+            Scope::Gitea => self.gitea.as_deref().map(GiteaClient::gate),
+            Scope::Telegram => self.telegram.as_deref().map(TelegramClient::gate),
+            Scope::Reviewer | Scope::Repo(_) | Scope::Git(_) | Scope::Disk(_) => None,
+        }
+    }
+
+    /// How long no effect to this destination should be claimed, because it is away or limits its calls; `None` = one may.
+    /// A turn at a limited service is taken for the one that is claimed next.
+    pub(crate) fn closed_for(&self, to: Destination) -> Option<Duration> {
+        let (gate, turn) = match to {
+            Destination::Plane => (self.plane.as_deref()?.gate(), self.plane.as_deref()?.keep_turn()),
+            Destination::Telegram => (self.telegram.as_deref()?.gate(), self.telegram.as_deref()?.keep_turn()),
+            Destination::Gitea => (self.gitea.as_deref()?.gate(), None),
+        };
+        if gate.words().is_some() { Some(AWAY_LOOK) } else { turn }
     }
 
     /// So many workers live on this database and use the same tokens: each calls at its part of the allowed pace.
@@ -155,10 +188,10 @@ impl Outside {
                 let created = self.gitea()?.create_branch(repo, branch, base).await?;
                 Ok(once(created == Created::Now, format!("branch {branch}")))
             }
-            Effect::GiteaPull { repo, branch, base, title, body, link } => {
+            Effect::GiteaPull { repo, branch, base, title, body, link: _ } => {
                 let body = to_markdown(body);
                 let new = NewPull { branch, base, title, body: &body };
-                Ok(self.open_pull(self.gitea()?, repo, new, link.as_ref(), pull).await?)
+                Ok(open_pull(self.gitea()?, repo, new, pull).await?)
             }
             Effect::GiteaComment { repo, branch, key, text } => {
                 let own = own_pull(self.gitea()?, repo, branch, pull).await?;
@@ -268,28 +301,6 @@ impl Outside {
         self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn open_pull(
-        &self,
-        gitea: &GiteaClient,
-        repo: &str,
-        new: NewPull<'_>,
-        link: Option<&PlaneTarget>,
-        known: Option<i64>,
-    ) -> Result<Sent, SendError> {
-        let (number, url, existed) = match found_pull(gitea, repo, &new, known).await? {
-            Some(pull) => (pull.number, pull.html_url, true),
-            None => {
-                let opened = gitea.create_pull(repo, new).await?;
-                (opened.number, opened.html_url, opened.existed)
-            }
-        };
-        failpoint::here(Point::PullOpened);
-        if let (Some(plane), Some(target), false) = (&self.plane, link, url.is_empty()) {
-            plane.add_link(&target.project, &target.work_item, &url, &format!("PR #{number}")).await?;
-        }
-        Ok(Sent::Pull { number, existed })
-    }
-
     async fn merge(
         &self,
         gitea: &GiteaClient,
@@ -307,6 +318,22 @@ impl Outside {
         let new = NewMerge { style: style_of(&settings), head, title, message: "", delete_branch };
         outcome(gitea.merge(repo, pull.number, new).await?, detail)
     }
+}
+
+/// The task's own pull request. Its link in Plane is an effect of its own: a write goes to one service.
+async fn open_pull(gitea: &GiteaClient, repo: &str, new: NewPull<'_>, known: Option<i64>) -> Result<Sent, SendError> {
+    let (number, mut url, existed) = match found_pull(gitea, repo, &new, known).await? {
+        Some(pull) => (pull.number, pull.html_url, true),
+        None => {
+            let opened = gitea.create_pull(repo, new).await?;
+            (opened.number, opened.html_url, opened.existed)
+        }
+    };
+    failpoint::here(Point::PullOpened);
+    if url.is_empty() {
+        url = gitea.pull(repo, number).await?.map(|pull| pull.html_url).unwrap_or_default();
+    }
+    Ok(Sent::Pull { number, existed, url })
 }
 
 fn outcome(outcome: MergeOutcome, detail: String) -> Result<Sent, SendError> {

@@ -16,6 +16,7 @@ use crate::events::Once;
 use crate::gates::Look;
 use crate::git::{GitError, Round};
 use crate::job_end;
+use crate::outage::{self, Scope, Trouble, blame, troubled};
 use orch_common::config::Project;
 use orch_common::domain::decide::{Changed, Decision, Finding, Policy, Trigger, decide, needs_finding};
 use orch_common::domain::evidence::Gone;
@@ -64,6 +65,9 @@ enum LookError {
     /// Something that only a person can mend keeps the work from being published.
     #[error("{}", .0.name())]
     Stopped(Box<Message>),
+    /// The gate could not be looked at, and something outside is away.
+    #[error("{0}")]
+    Away(String),
     #[error("the worker stops")]
     Stopping,
 }
@@ -93,8 +97,25 @@ pub async fn run(ctx: &Arc<Context>, job: Job) {
         }
         Err(LookError::Stopping | LookError::Git(GitError::Cancelled)) => job_end::put_back(ctx, &job).await,
         Err(LookError::Unusable(why)) => job_end::failed(ctx, &job, &why, None).await,
+        Err(LookError::Git(error)) if error.is_infra() => {
+            let scopes = match error {
+                GitError::NoSpace => vec![Scope::Disk(ctx.host.clone())],
+                _ => scopes_of(ctx, &job),
+            };
+            troubled(ctx, &job, &error.to_string(), Trouble::Later { asked_s: None }, &scopes).await;
+        }
+        Err(LookError::Away(why)) => {
+            let scopes = scopes_of(ctx, &job);
+            troubled(ctx, &job, &why, Trouble::Later { asked_s: None }, &scopes).await;
+        }
         Err(error) => job_end::failed(ctx, &job, &error.to_string(), Some(None)).await,
     }
+}
+
+/// What a look depends on.
+fn scopes_of(ctx: &Context, job: &Job) -> Vec<Scope> {
+    let project = ctx.config.projects.by_repo(job.repo.as_deref().unwrap_or_default());
+    project.map(|project| ctx.forge_scopes(project)).unwrap_or_default()
 }
 
 async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
@@ -112,8 +133,24 @@ async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
     let looked = match needs_finding(&facts(&task)?, &payload.trigger) && !is_outdated(&payload, &task) {
         true => match look(ctx, job, &task, &project, &policy, &payload.trigger).await {
             Err(LookError::Protected(paths)) => return refuse_protected(ctx, job, &task, &project, &paths).await,
-            Err(LookError::Stopped(message)) => return stop(ctx, job, &task, &project, *message).await,
-            looked => Some(looked?),
+            Err(LookError::Stopped(message)) => {
+                // A forge that is away has no submodules either.
+                if matches!(*message, Message::SubmoduleMissing { .. })
+                    && blame(ctx, &ctx.forge_scopes(&project)).await.is_some()
+                {
+                    return Err(LookError::Away(message.name().to_owned()));
+                }
+                return stop(ctx, job, &task, &project, *message).await;
+            }
+            looked => {
+                let looked = looked?;
+                if let GateOutcome::Infra(why) = &looked.finding.outcome
+                    && blame(ctx, &ctx.forge_scopes(&project)).await.is_some()
+                {
+                    return Err(LookError::Away(why.clone()));
+                }
+                Some(looked)
+            }
         },
         false => match publish_unjudged(ctx, &task, &project, &payload.trigger).await {
             Err(LookError::Protected(paths)) => return refuse_protected(ctx, job, &task, &project, &paths).await,
@@ -428,7 +465,7 @@ impl Commit<'_> {
                 Ok(note)
             }
             Applied::TryAgain(why) => {
-                self.ours(job_end::end(conn, self.ctx, self.job, &why, Some(None), now)?)?;
+                self.ours(outage::later(conn, self.ctx, self.job, &why, now)?)?;
                 Ok(format!("the gate could not be looked at: {why}"))
             }
             Applied::LostRace => self.again(conn, "the task moved", Spend::Nothing, now),

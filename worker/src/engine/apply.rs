@@ -6,7 +6,7 @@ use super::show::{Shown, effects_of};
 use crate::rules::Rules;
 use orch_common::config::Project;
 use orch_common::domain::decide::{Change, Decision, Trigger};
-use orch_common::domain::effect::Effect;
+use orch_common::domain::effect::{Destination, Effect};
 use orch_common::domain::job::JobKind;
 use orch_common::domain::stage::{Role, Stage, TaskState};
 use orch_common::store::audit::{self, NewTransition};
@@ -196,8 +196,9 @@ pub fn enqueue_effect(
 ) -> Result<(), StoreError> {
     let destination = effect.destination();
     let order = match task {
-        Some(task) => format!("task:{task}:{destination}"),
-        None => format!("all:{destination}"),
+        // The chat is one stream: everything for it in one order, so that what waits goes out together.
+        Some(task) if destination != Destination::Telegram => format!("task:{task}:{destination}"),
+        Some(_) | None => format!("all:{destination}"),
     };
     let new = NewJob {
         kind: JobKind::Effect,

@@ -219,6 +219,8 @@ const fn concerns_the_pull(message: &Message) -> bool {
         | Message::UsageLimit { .. }
         | Message::InstallationFault { .. }
         | Message::WebhooksSilent { .. }
+        | Message::OutsideAway { .. }
+        | Message::OutsideBack { .. }
         | Message::TaskDone { .. }
         | Message::PullBody { .. }
         | Message::CommandsElsewhere { .. }

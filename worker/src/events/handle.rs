@@ -11,6 +11,7 @@ use crate::effects::shared;
 use crate::engine::apply::{Applied, enqueue_effect};
 use crate::engine::submit::{look_to_come, submit};
 use crate::job_end;
+use crate::outage::{Scope, Trouble, troubled};
 use orch_common::domain::decide::{ForgeEvent, Trigger};
 use orch_common::domain::effect::Effect;
 use orch_common::domain::gate::Gate;
@@ -40,6 +41,10 @@ pub async fn handle(ctx: Arc<Context>, job: Job) {
             }
             Err(error @ PlanError::NotSeen { .. }) if job.attempts >= LOOKS => {
                 commit(&ctx, &job, Plan::ignore(error.to_string()), told).await;
+            }
+            Err(PlanError::Outside(error)) => {
+                let scopes = [Scope::Plane, Scope::Gitea];
+                troubled(&ctx, &job, &error.to_string(), Trouble::from(&error), &scopes).await;
             }
             Err(error) => job_end::failed(&ctx, &job, &error.to_string(), error.retry()).await,
         }

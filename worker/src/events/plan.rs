@@ -44,14 +44,10 @@ pub enum PlanError {
 }
 
 impl PlanError {
-    /// Trying again later may help; with what the other side asked for, in seconds.
-    pub fn retry(&self) -> Option<Option<u64>> {
+    /// Trying again later may help, for what does not lie with a service.
+    pub const fn retry(&self) -> Option<Option<u64>> {
         match self {
-            PlanError::Outside(error) if error.is_transient() => Some(error.retry_after()),
-            // A wrong token is put right by a person; the event must not be lost meanwhile.
-            PlanError::Outside(ApiError::Unauthorized { .. }) | PlanError::Store(_) | PlanError::NotSeen { .. } => {
-                Some(None)
-            }
+            PlanError::Store(_) | PlanError::NotSeen { .. } => Some(None),
             PlanError::Outside(_) | PlanError::Unusable(_) => None,
         }
     }

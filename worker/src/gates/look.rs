@@ -69,6 +69,12 @@ impl Look<'_> {
         let (log, user) = (self.log_file()?, tenant.map(|t| (t.uid, t.gid)));
         let attendant = self.ctx.attendant.as_ref();
         let run = TestRun { command: &command, dir: &checkout.path, log: &log, limits, env: &env, user, attendant };
+        // Only the run of the tests is the machine's work; making their checkout is not worth a place.
+        let place = tokio::select! {
+            () = self.ctx.stopping.cancelled() => return Err(GitError::Cancelled),
+            place = self.ctx.test_places.acquire() => place,
+        };
+        let _place = place.map_err(|_| GitError::Cancelled)?;
         run_tests(run, &self.ctx.stopping).await.map_err(|Cancelled| GitError::Cancelled)
     }
 

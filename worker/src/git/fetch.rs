@@ -55,7 +55,12 @@ impl Repos {
     /// are gone there. The tasks' own branches are not touched.
     pub async fn fetch(&self, repo: &str, remote: &Remote, cancel: &CancellationToken) -> Result<(), GitError> {
         let place = self.place(repo)?;
+        let asked = Instant::now();
         let lock = self.lock(&place, cancel).await?;
+        // Who waited for others' fetches needs none of his own where one of them began after he came.
+        if self.memory().fetched_since(&place.mirror, asked) {
+            return Ok(());
+        }
         let began = Instant::now();
         self.fetch_soundly(&place, remote, &lock, cancel).await?;
         self.memory().fetched(&place.mirror, began);

@@ -66,6 +66,11 @@ impl Memory {
         self.with(mirror, |seen| seen.fetched.is_some_and(|began| began.elapsed() < span))
     }
 
+    /// Whether a fetch that succeeded began at this time or later.
+    pub(super) fn fetched_since(&self, mirror: &Path, at: Instant) -> bool {
+        self.with(mirror, |seen| seen.fetched.is_some_and(|began| began >= at))
+    }
+
     /// Something is wrong with the mirror, or may be.
     pub(super) fn doubt(&self, mirror: &Path) {
         self.all().remove(mirror);

@@ -23,3 +23,9 @@ pub async fn has_branch(settings: &GitSettings, remote: &Remote, branch: &str) -
     let call = Call::bare(Path::new("/")).args(["ls-remote", "--", remote.url(), &full]).network(remote, PATIENCE);
     Ok(run_ok(settings, call, &CancellationToken::new()).await?.line().ends_with(&full))
 }
+
+/// Whether the remote can be read with its credentials. Its default branch is all that is asked for; it may have none.
+pub async fn answers(settings: &GitSettings, remote: &Remote, cancel: &CancellationToken) -> Result<(), GitError> {
+    let call = Call::bare(Path::new("/")).args(["ls-remote", "--", remote.url(), "HEAD"]).network(remote, PATIENCE);
+    run_ok(settings, call, cancel).await.map(drop)
+}

@@ -64,7 +64,7 @@ impl Repos {
         &self.root
     }
 
-    pub(super) fn settings(&self) -> &GitSettings {
+    pub(crate) fn settings(&self) -> &GitSettings {
         &self.settings
     }
 

@@ -1,12 +1,15 @@
 //! One agent job from its claim to its end.
 
 use super::conclude::{Concluded, conclude, launch_failed, not_wanted};
+use super::later::later;
 use super::prepare::{Prepared, Refused, prepare};
 use super::watch::{Watched, watch};
 use crate::agent::launch::launch_with;
 use crate::agent::run_dir::{RunDir, RunDirError};
 use crate::context::Context;
 use crate::job_end::put_back;
+use crate::outage::blame;
+use orch_common::domain::messages::Message;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::jobs::Job;
 use orch_common::store::runs;
@@ -29,7 +32,12 @@ async fn run(ctx: &Arc<Context>, job: &Job) {
         Err(Refused::Stopping) => return put_back(ctx, job).await,
         Err(Refused::NotOurs) => return tracing::warn!("the job is no longer this worker's; left alone"),
         Err(Refused::NotWanted { why }) => return not_wanted(ctx, job, &why, None).await,
+        // A forge that is away has no submodules either.
+        Err(Refused::Block { message: Message::SubmoduleMissing { .. } }) if forge_is_away(ctx, job).await => {
+            return later(ctx, job, "a submodule cannot be had", false).await;
+        }
         Err(Refused::Block { message }) => return not_wanted(ctx, job, "blocked", Some(message)).await,
+        Err(Refused::Later { why, no_space }) => return later(ctx, job, &why, no_space).await,
         Err(Refused::Failed { why }) => return launch_failed(ctx, job, None, &why).await,
     };
     let Prepared { run, dir, spec, prompt, checks_log } = prepared;
@@ -57,6 +65,11 @@ fn keep_logs(dir: &Path, logs: Option<&str>) -> Result<(), RunDirError> {
         Some(text) => RunDir::create(dir)?.write_checks_log(text),
         None => Ok(()),
     }
+}
+
+async fn forge_is_away(ctx: &Arc<Context>, job: &Job) -> bool {
+    let Some(project) = ctx.config.projects.by_repo(job.repo.as_deref().unwrap_or_default()) else { return false };
+    blame(ctx, &ctx.forge_scopes(project)).await.is_some()
 }
 
 /// Watches a run of this job until it is over, and concludes it.

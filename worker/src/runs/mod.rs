@@ -12,6 +12,7 @@ mod gatekeep;
 mod give_up;
 mod guard;
 mod job;
+mod later;
 pub mod leftovers;
 mod news;
 mod prepare;
@@ -23,3 +24,10 @@ mod watch;
 pub use adopt::adopt;
 pub use gatekeep::{claim_agent, clear_fault};
 pub use job::handle;
+
+use orch_common::store::{Conn, StoreError};
+
+/// A job that was the breaker's probe goes back, and brings no news.
+pub fn probe_gone(conn: &mut Conn, job: i64, now: i64) -> Result<(), StoreError> {
+    news::Account::load(conn)?.probe_gone(job).save(conn, now)
+}

@@ -55,6 +55,12 @@ pub(super) enum Refused {
     Block {
         message: Message,
     },
+    /// What time mends: the forge, the network, a lock, the disk. Charged to nobody.
+    Later {
+        why: String,
+        /// The disk is full.
+        no_space: bool,
+    },
     Failed {
         why: String,
     },
@@ -62,7 +68,7 @@ pub(super) enum Refused {
 
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
-        Refused::Failed { why: error.to_string() }
+        Refused::Later { why: error.to_string(), no_space: false }
     }
 }
 
@@ -73,7 +79,11 @@ impl From<GitError> for Refused {
         }
         match needs_a_person(&error) {
             Some(message) => Refused::Block { message },
-            None => Refused::Failed { why: format!("the worktree could not be made: {error}") },
+            None => {
+                let no_space = matches!(error, GitError::NoSpace);
+                let why = format!("the worktree could not be made: {error}");
+                if error.is_infra() { Refused::Later { why, no_space } } else { Refused::Failed { why } }
+            }
         }
     }
 }
@@ -253,7 +263,7 @@ async fn spec(
     let report = ctx.preflight.check().await;
     let Some(program) = report.path.filter(|_| report.ok) else {
         let why = report.reason.unwrap_or_else(|| "the agent program was not found".into());
-        return Err(Refused::Failed { why });
+        return Err(Refused::Later { why, no_space: false });
     };
     let mut plan = plan(ctx, &work.project, work.payload.role, session);
     plan.home = home;

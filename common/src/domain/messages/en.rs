@@ -206,6 +206,12 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
          which is slower.\n\nLook whether its webhook is still active and reaches this server; \
          orchctl doctor helps.",
     ),
+    (
+        "outside_away",
+        "{{ what }} gives no answers since {{ since }}: {{ why | line }}\n\n\
+         {{ jobs }} job(s) wait for it. They cost nothing meanwhile, and go on by themselves within seconds of its next answer.",
+    ),
+    ("outside_back", "{{ what }} answers again; it was away since {{ since }}. What waited for it goes on now."),
     ("task_done", "{{ key }} is done: {{ title | line }}\n\nThe work is on the branch {{ branch }}."),
     (
         "pull_body",

@@ -141,6 +141,10 @@ messages! {
     InstallationFault = "installation_fault" { why: String },
     /// Deliveries of `source` stopped coming while things happened there.
     WebhooksSilent = "webhooks_silent" { source: String, since: Moment },
+    /// Something outside gives no answers; `what` names it, `jobs` wait for it.
+    OutsideAway = "outside_away" { what: String, since: Moment, why: String, jobs: u64 },
+    /// It answers again.
+    OutsideBack = "outside_back" { what: String, since: Moment },
     TaskDone = "task_done" { key: WorkItemKey, title: String, branch: BranchName },
     /// The body of a task's pull request; `url` leads to the work item.
     PullBody = "pull_body" { key: WorkItemKey, title: String, url: Option<String>, branch: BranchName },

@@ -90,6 +90,8 @@ fn every(text: &str) -> Vec<Message> {
         Message::UsageLimit { until: Moment(4_102_444_800_000) },
         Message::InstallationFault { why: text.clone() },
         Message::WebhooksSilent { source: text.clone(), since: Moment(4_102_444_800_000) },
+        Message::OutsideAway { what: text.clone(), since: Moment(4_102_444_800_000), why: text.clone(), jobs: 3 },
+        Message::OutsideBack { what: text.clone(), since: Moment(4_102_444_800_000) },
         Message::TaskDone { key: key.clone(), title: text.clone(), branch },
         Message::PullBody {
             key: key.clone(),

@@ -2,6 +2,7 @@
 
 use super::rows::Job;
 use super::turns;
+use crate::domain::effect::Destination;
 use crate::domain::job::{JobKind, JobStatus};
 use crate::store::connection::Conn;
 use crate::store::deliveries::{bundle, unbundle_oldest};
@@ -52,6 +53,15 @@ pub fn claim(conn: &mut Conn, kind: JobKind, worker: &str, now: i64) -> Result<O
         oldest = turns::oldest_ready(conn, kind)?;
     }
     match oldest {
+        Some(id) => claim_by_id(conn, id, worker, now),
+        None => Ok(None),
+    }
+}
+
+/// [`claim`] of an effect to one destination, so that none waits behind those of another.
+pub fn claim_to(conn: &mut Conn, to: Destination, worker: &str, now: i64) -> Result<Option<Job>, StoreError> {
+    promote_due(conn, JobKind::Effect, now)?;
+    match turns::oldest_ready_to(conn, to)? {
         Some(id) => claim_by_id(conn, id, worker, now),
         None => Ok(None),
     }
@@ -129,4 +139,12 @@ pub fn next_due(conn: &mut Conn, kind: JobKind, now: i64) -> Result<Option<i64>,
         return Ok(Some(now));
     }
     turns::next_wait_over(conn, kind)
+}
+
+/// [`next_due`] of an effect to one destination.
+pub fn next_due_to(conn: &mut Conn, to: Destination, now: i64) -> Result<Option<i64>, StoreError> {
+    if turns::oldest_ready_to(conn, to)?.is_some() {
+        return Ok(Some(now));
+    }
+    turns::next_wait_over_to(conn, to)
 }

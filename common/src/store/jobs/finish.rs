@@ -68,6 +68,14 @@ pub fn finish(conn: &mut Conn, job: &Job, end: &JobEnd, now: i64) -> Result<bool
     Ok(changed == 1)
 }
 
+/// Ends jobs that wait behind a job of their key, because what that one did was done for them too.
+pub fn finish_waiting(conn: &mut Conn, ids: &[i64], note: &str, now: i64) -> Result<usize, StoreError> {
+    let waiting = jobs::table.filter(jobs::id.eq_any(ids)).filter(jobs::status.eq(JobStatus::Queued));
+    Ok(diesel::update(waiting)
+        .set((jobs::status.eq(JobStatus::Done), jobs::finished_at.eq(Some(now)), jobs::note.eq(Some(note))))
+        .execute(conn)?)
+}
+
 fn cut(text: &str) -> String {
     text.chars().take(ERROR_CHARS).collect()
 }

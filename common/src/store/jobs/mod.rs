@@ -13,10 +13,10 @@ mod turns;
 mod views;
 
 pub use crate::domain::job::{JobEnd, Spend};
-pub use claim::{claim, claim_by_id, next_due};
+pub use claim::{claim, claim_by_id, claim_to, next_due, next_due_to};
 pub(in crate::store) use enqueue::count_unplaced;
 pub use enqueue::{NewJob, enqueue};
-pub use finish::finish;
+pub use finish::{finish, finish_waiting};
 pub use fused::{Turn, finish_and_claim};
 pub use operate::{CancelOutcome, cancel, cancel_queued_of_task, retry};
 pub use recover::{is_held, orphans, owned_by, requeue_lost, take_over};
@@ -24,7 +24,7 @@ pub use rows::Job;
 pub use turns::readiness;
 pub use views::{
     EventHead, JobFilter, JobHead, StatusCounts, by_dedupe_key, counts, get, newest, newest_events, of_task,
-    recent_agents, unfinished_of_task,
+    recent_agents, unfinished_of_task, waiting_behind,
 };
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Whose turn it is: what `job_turns` says. Its triggers keep it; here it is read.
 
 use super::rows::Job;
+use crate::domain::effect::Destination;
 use crate::domain::job::JobKind;
 use crate::store::connection::Conn;
 use crate::store::error::StoreError;
@@ -8,7 +9,7 @@ use crate::store::prepared::prepared;
 use crate::store::schema::jobs;
 use diesel::dsl::SqlTypeOf;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Nullable};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use std::ops::Range;
 
 /// Between the slots of two kinds.
@@ -71,6 +72,24 @@ prepared! {
     " AND due IS NOT NULL AND due <= " now: i64 as BigInt => ")"
 }
 
+// Where an effect goes is the end of its key. At most one of a key is here, so few of other destinations are passed over.
+prepared! {
+    OldestTo -> BigInt:
+    "SELECT t.slot FROM job_turns t CROSS JOIN jobs j ON j.id = t.slot - " from: i64 as BigInt =>
+    " WHERE t.slot >= " first: i64 as BigInt => " AND t.slot < " end: i64 as BigInt =>
+    " AND CASE WHEN j.order_key LIKE '%:plane' THEN 'plane' WHEN j.order_key LIKE '%:telegram' THEN 'telegram' ELSE 'gitea' END = "
+    to: str as Text => " ORDER BY t.slot LIMIT 1"
+}
+
+prepared! {
+    NextDueTo -> Nullable<BigInt>:
+    "SELECT min(t.due) FROM job_turns t INDEXED BY job_turns_later CROSS JOIN jobs j ON j.id = t.slot % 1000000000000 \
+    WHERE t.slot / 10000000000000 = " kind: i64 as BigInt =>
+    " AND t.due IS NOT NULL AND \
+    CASE WHEN j.order_key LIKE '%:plane' THEN 'plane' WHEN j.order_key LIKE '%:telegram' THEN 'telegram' ELSE 'gitea' END = "
+    to: str as Text => ""
+}
+
 prepared! {
     HasItsTurn -> Bool:
     "SELECT EXISTS (SELECT 1 FROM jobs JOIN job_turns ON job_turns.slot = jobs.slot WHERE jobs.id = " id: i64 as BigInt => ")"
@@ -96,6 +115,19 @@ pub(super) fn oldest_ready(conn: &mut Conn, kind: JobKind) -> Result<Option<i64>
     let Range { start, end } = of_ready(kind);
     let slot: Option<i64> = Slots { start: &start, end: &end, limit: &1 }.get_result(conn).optional()?;
     Ok(slot.map(job_at))
+}
+
+/// The oldest effect to a destination that may run now.
+pub(super) fn oldest_ready_to(conn: &mut Conn, to: Destination) -> Result<Option<i64>, StoreError> {
+    let Range { start: from, end } = of_ready(JobKind::Effect);
+    let slot: Option<i64> =
+        OldestTo { from: &from, first: &from, end: &end, to: to.as_str() }.get_result(conn).optional()?;
+    Ok(slot.map(job_at))
+}
+
+/// When the first effect to a destination that waits is due.
+pub(super) fn next_wait_over_to(conn: &mut Conn, to: Destination) -> Result<Option<i64>, StoreError> {
+    Ok(NextDueTo { kind: &number(JobKind::Effect), to: to.as_str() }.get_result(conn)?)
 }
 
 /// The jobs of a kind that run, oldest first.

@@ -141,6 +141,20 @@ pub fn counts(conn: &mut Conn) -> Result<BTreeMap<JobKind, StatusCounts>, StoreE
     Ok(all)
 }
 
+/// The oldest jobs that wait behind `job` of the same key, in their order.
+pub fn waiting_behind(conn: &mut Conn, job: &Job, limit: i64) -> Result<Vec<Job>, StoreError> {
+    Ok(jobs::table
+        .filter(jobs::order_key.eq(job.order_key.as_deref()))
+        .filter(jobs::order_key.is_not_null())
+        .filter(jobs::finished_at.is_null())
+        .filter(jobs::placed.is_not_null())
+        .filter(jobs::id.gt(job.id))
+        .order(jobs::id)
+        .limit(limit)
+        .select(Job::as_select())
+        .load(conn)?)
+}
+
 /// The newest agent jobs, newest first.
 pub fn recent_agents(conn: &mut Conn, limit: i64) -> Result<Vec<Job>, StoreError> {
     Ok(jobs::table

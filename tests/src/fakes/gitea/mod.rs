@@ -85,6 +85,16 @@ impl FakeGitea {
         self.server.fail(method, part, times, fault);
     }
 
+    /// No request meets a fault that was planned.
+    pub fn heal(&self) {
+        self.server.heal();
+    }
+
+    /// Every request meets `fault` from now on; `None`: no longer.
+    pub fn fall_ill(&self, fault: Option<Fault>) {
+        self.server.fall_ill(fault);
+    }
+
     /// Posts every delivery to `url` from now on.
     pub fn webhook_to(&self, url: &str) {
         self.courier.send_to(url);

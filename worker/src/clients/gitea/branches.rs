@@ -24,7 +24,7 @@ impl GiteaClient {
     pub async fn create_branch(&self, repo: &str, branch: &str, base: &str) -> Result<Created, ApiError> {
         let body = json!({ "new_branch_name": branch, "old_ref_name": base });
         let call = Call::post(self.path(repo, &["branches"]), body).repeatable();
-        match self.http.send(&call).await {
+        match self.send(&call).await {
             Ok(_) => Ok(Created::Now),
             Err(ApiError::Conflict { .. }) => Ok(Created::Before),
             Err(other) => Err(other),
@@ -33,7 +33,7 @@ impl GiteaClient {
 
     /// Deletes the branch; `false`: it was gone.
     pub async fn delete_branch(&self, repo: &str, branch: &str) -> Result<bool, ApiError> {
-        match self.http.send(&Call::new(Method::DELETE, self.branch_path(repo, branch))).await {
+        match self.send(&Call::new(Method::DELETE, self.branch_path(repo, branch))).await {
             Ok(_) => Ok(true),
             Err(ApiError::NotFound) => Ok(false),
             Err(other) => Err(other),

@@ -30,7 +30,7 @@ impl GiteaClient {
         }
         let path = self.path(repo, &["issues", &number.to_string(), "comments"]);
         let body = json!({ "body": format!("{text}\n\n{mark}") });
-        self.http.send(&Call::post(path, body)).await.map(|_| true)
+        self.send(&Call::post(path, body)).await.map(|_| true)
     }
 }
 

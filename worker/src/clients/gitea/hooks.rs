@@ -53,7 +53,7 @@ impl GiteaClient {
     /// Removes a webhook; `false`: it was gone.
     pub async fn delete_hook(&self, repo: &str, id: i64) -> Result<bool, ApiError> {
         let path = self.path(repo, &["hooks", &id.to_string()]);
-        match self.http.send(&Call::new(reqwest::Method::DELETE, path)).await {
+        match self.send(&Call::new(reqwest::Method::DELETE, path)).await {
             Ok(_) => Ok(true),
             Err(ApiError::NotFound) => Ok(false),
             Err(other) => Err(other),

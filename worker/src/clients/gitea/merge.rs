@@ -58,7 +58,7 @@ impl GiteaClient {
     /// Whether the pull request is merged.
     pub async fn is_merged(&self, repo: &str, number: i64) -> Result<bool, ApiError> {
         let path = self.path(repo, &["pulls", &number.to_string(), "merge"]);
-        match self.http.send(&Call::get(path)).await {
+        match self.send(&Call::get(path)).await {
             Ok(_) => Ok(true),
             Err(ApiError::NotFound) => Ok(false),
             Err(other) => Err(other),

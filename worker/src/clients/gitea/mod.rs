@@ -26,6 +26,7 @@ pub use types::{
 };
 
 use super::error::ApiError;
+use super::gate::Gate;
 use super::http::{Answer, Call, Http, Timing};
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -78,6 +79,44 @@ impl GiteaClient {
         Ok(GiteaClient { http, owner, me: OnceCell::new(), merge_pause: timing.first_pause * 2 })
     }
 
+    /// The second account of the same forge: where the forge is away, it is away for both.
+    pub fn behind(mut self, gate: &Gate) -> Self {
+        self.http = self.http.behind(gate);
+        self
+    }
+
+    /// Where it is said that the forge is away.
+    pub fn gate(&self) -> &Gate {
+        self.http.gate()
+    }
+
+    /// Asks whether the forge answers this account, also where it is known to be away.
+    pub async fn probe(&self) -> Result<(), ApiError> {
+        let call = Call::get(["api", "v1", "user"]).probing();
+        self.http.send(&call).await?.json::<Account>().map(drop)
+    }
+
+    /// Asks for a repository as the forge has it now, also where it is known to be away.
+    pub async fn probe_repo(&self, repo: &str) -> Result<Repo, ApiError> {
+        self.http.send(&Call::get(self.path(repo, &[])).probing()).await?.json()
+    }
+
+    /// Sends. A thing is not there only where its repository is: a forge that finds nothing at all says the same.
+    async fn send(&self, call: &Call) -> Result<Answer, ApiError> {
+        let sent = self.http.send(call).await;
+        self.believed(call, sent).await
+    }
+
+    async fn believed(&self, call: &Call, sent: Result<Answer, ApiError>) -> Result<Answer, ApiError> {
+        if matches!(sent, Err(ApiError::NotFound))
+            && let Some(place) = call.of_repository()
+            && let Err(error) = self.http.send(&place).await
+        {
+            return Err(ApiError::Unavailable { why: format!("it finds nothing, also not the repository: {error}") });
+        }
+        sent
+    }
+
     /// The owner of every repository this client names.
     pub fn owner(&self) -> &str {
         &self.owner
@@ -111,12 +150,12 @@ impl GiteaClient {
     }
 
     async fn read<T: DeserializeOwned>(&self, call: &Call) -> Result<T, ApiError> {
-        self.http.send(call).await?.json()
+        self.send(call).await?.json()
     }
 
     /// A 404 is `None`.
     async fn read_if_there<T: DeserializeOwned>(&self, call: &Call) -> Result<Option<T>, ApiError> {
-        match self.http.send(call).await {
+        match self.send(call).await {
             Ok(answer) => answer.json().map(Some),
             Err(ApiError::NotFound) => Ok(None),
             Err(other) => Err(other),
@@ -127,7 +166,7 @@ impl GiteaClient {
     async fn all_pages<T: DeserializeOwned>(&self, first: Call) -> Result<Vec<T>, ApiError> {
         let mut all: Vec<T> = Vec::new();
         for page in 1..=MOST_PAGES {
-            let answer = self.http.send(&paged(&first, page)).await?;
+            let answer = self.send(&paged(&first, page)).await?;
             let items: Option<Vec<T>> = answer.json()?;
             let items = items.unwrap_or_default();
             let size = items.len();

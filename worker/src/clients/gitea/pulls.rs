@@ -59,7 +59,7 @@ impl GiteaClient {
     async fn set_pull_state(&self, repo: &str, number: i64, state: &str) -> Result<(), ApiError> {
         let path = self.path(repo, &["pulls", &number.to_string()]);
         let call = Call::new(Method::PATCH, path).json(json!({ "state": state }));
-        self.http.send(&call).await.map(drop)
+        self.send(&call).await.map(drop)
     }
 
     /// The pull requests from `branch`, newest first.
@@ -98,12 +98,13 @@ impl GiteaClient {
     pub async fn create_pull(&self, repo: &str, new: NewPull<'_>) -> Result<Opened, ApiError> {
         let NewPull { branch, base, title, body } = new;
         let fields = json!({ "head": branch, "base": base, "title": title, "body": body });
-        let answer = self.http.exchange(&Call::post(self.path(repo, &["pulls"]), fields)).await?;
+        let call = Call::post(self.path(repo, &["pulls"]), fields);
+        let answer = self.http.exchange(&call).await?;
         let there = (answer.status == 409).then(|| number_in_conflict(&message(&self.http, &answer))).flatten();
         if let Some(number) = there {
             return Ok(Opened { number, html_url: String::new(), existed: true });
         }
-        let pull: Pull = self.http.check(answer)?.json()?;
+        let pull: Pull = self.believed(&call, self.http.take(answer)).await?.json()?;
         Ok(Opened { number: pull.number, html_url: pull.html_url, existed: false })
     }
 }

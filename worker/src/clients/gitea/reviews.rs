@@ -54,7 +54,7 @@ impl GiteaClient {
             "body": format!("{text}\n\n{mark}"),
         });
         let path = self.path(repo, &["pulls", &number.to_string(), "reviews"]);
-        self.http.send(&Call::post(path, body)).await.map(|_| true)
+        self.send(&Call::post(path, body)).await.map(|_| true)
     }
 
     /// Asks somebody for a review; the forge mails them. One who is asked already is asked again.
@@ -64,7 +64,7 @@ impl GiteaClient {
             Asked::Team(name) => json!({ "team_reviewers": [name] }),
         };
         let path = self.path(repo, &["pulls", &pull.number.to_string(), "requested_reviewers"]);
-        self.http.send(&Call::post(path, body).repeatable()).await.map(drop)
+        self.send(&Call::post(path, body).repeatable()).await.map(drop)
     }
 
     /// Who is in a team of an organisation; needs the permission *organization: read*.

@@ -24,7 +24,7 @@ impl GiteaClient {
     /// [`ApiError::Unauthorized`] with the forge's words where it may not.
     pub async fn try_commenting(&self, repo: &str) -> Result<(), ApiError> {
         let call = Call::post(self.path(repo, &["issues", NO_ISSUE, "comments"]), json!({ "body": "x" }));
-        match self.http.send(&call).await {
+        match self.send(&call).await {
             Ok(_) | Err(ApiError::NotFound) => Ok(()),
             Err(other) => Err(other),
         }

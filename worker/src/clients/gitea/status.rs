@@ -70,7 +70,7 @@ impl GiteaClient {
         let first = Call::get(self.path(repo, &["commits", sha, "status"]));
         let (mut contexts, mut server_time) = (Vec::<ContextStatus>::new(), None);
         for page in 1..=MOST_PAGES {
-            let answer = self.http.send(&paged(&first, page)).await?;
+            let answer = self.send(&paged(&first, page)).await?;
             let combined: WireCombined = answer.json()?;
             let known = contexts.len();
             for status in combined.statuses.unwrap_or_default() {
@@ -109,7 +109,7 @@ impl GiteaClient {
         }
         // Not repeatable: the forge keeps every one. Whoever got no answer reads again before it sends.
         let call = Call::post(self.path(repo, &["statuses", sha]), body);
-        self.http.send(&call).await.map(drop)
+        self.send(&call).await.map(drop)
     }
 }
 

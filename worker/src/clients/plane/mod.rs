@@ -8,11 +8,14 @@ mod types;
 pub use types::{Activity, Comment, Label, Person, Posted, Project, Reference, State, WorkItem};
 
 use super::error::ApiError;
+use super::gate::Gate;
 use super::http::{Answer, Call, Http, Timing};
 use super::pace::Pace;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// `external_source` of everything Orch writes.
 pub const EXTERNAL_SOURCE: &str = "orch";
@@ -88,14 +91,46 @@ impl PlaneClient {
         self.pace.limited_until_ms()
     }
 
+    /// Where it is said that Plane is away.
+    pub fn gate(&self) -> &Gate {
+        self.http.gate()
+    }
+
+    /// Takes a turn for the next call; `Some(wait)` = there is none before that time.
+    pub fn keep_turn(&self) -> Option<Duration> {
+        self.pace.keep_turn()
+    }
+
+    /// Asks whether Plane answers this account, also where it is known to be away.
+    pub async fn probe(&self) -> Result<(), ApiError> {
+        let answer: Value = self.pace.noting(self.http.send(&Call::get(ME).probing()).await)?.json()?;
+        match answer.get("id") {
+            Some(_) => Ok(()),
+            None => Err(ApiError::Malformed { why: "it does not say who we are".into() }),
+        }
+    }
+
+    /// A thing is not there only where the rest is: a service that finds nothing at all says the same.
+    async fn believed(&self, result: Result<Answer, ApiError>) -> Result<Answer, ApiError> {
+        if matches!(result, Err(ApiError::NotFound)) {
+            self.pace.turn().await?;
+            if let Err(error) = self.http.send(&Call::get(ME)).await {
+                return Err(ApiError::Unavailable {
+                    why: format!("it finds nothing, and answers who we are with: {error}"),
+                });
+            }
+        }
+        result
+    }
+
     /// The account of the token: whose events are our own echo.
     pub async fn me(&self) -> Result<Person, ApiError> {
-        self.send(&Call::get(["api", "v1", "users", "me"])).await?.json()
+        self.send(&Call::get(ME)).await?.json()
     }
 
     /// The server's clock, in ms since the epoch; `None` = it does not say.
     pub async fn server_time(&self) -> Result<Option<i64>, ApiError> {
-        Ok(self.send(&Call::get(["api", "v1", "users", "me"])).await?.date_ms())
+        Ok(self.send(&Call::get(ME)).await?.date_ms())
     }
 
     fn path(&self, place: &[&str], rest: &[&str]) -> Vec<String> {
@@ -105,7 +140,8 @@ impl PlaneClient {
 
     async fn send(&self, call: &Call) -> Result<Answer, ApiError> {
         self.pace.turn().await?;
-        self.pace.noting(self.http.send(call).await)
+        let sent = self.http.send(call).await;
+        self.pace.noting(self.believed(sent).await)
     }
 
     /// A call by its route. Work items have an old and a new route; a wrong id and a missing route look the same,
@@ -120,7 +156,8 @@ impl PlaneClient {
         self.pace.turn().await?;
         let answer = self.http.exchange(&call(route.path(self, NEW_ROUTE))).await?;
         if answer.status != 404 || !is_missing_route(&answer) {
-            return self.pace.noting(self.http.check(answer));
+            let taken = self.http.take(answer);
+            return self.pace.noting(self.believed(taken).await);
         }
         let answer = self.send(&call(route.path(self, OLD_ROUTE))).await?;
         self.old_routes.store(true, Ordering::Relaxed);
@@ -153,6 +190,7 @@ impl PlaneClient {
     }
 }
 
+const ME: [&str; 4] = ["api", "v1", "users", "me"];
 const NEW_ROUTE: &str = "work-items";
 const OLD_ROUTE: &str = "issues";
 

@@ -1,0 +1,2 @@
+DROP TABLE held_jobs;
+DROP TABLE outages;

@@ -1,0 +1,326 @@
+//! Kinds of writes by kinds of bad answers: of a service that answers nothing else, and of one that answers everything else.
+//! Afterwards each write is there once, and no attempt was spent.
+
+use orch_common::config::Config;
+use orch_common::domain::effect::{Effect, StateGroup, StatusState};
+use orch_common::domain::job::{JobKind, JobStatus};
+use orch_common::store::jobs::{self, Job, NewJob};
+use orch_common::store::outages;
+use orch_tests::fakes::{FakeGitea, FakePlane, FakeTelegram, Fault, Reply};
+use orch_worker::clients::Timing;
+use orch_worker::clients::gitea::{GiteaClient, GiteaSettings};
+use orch_worker::clients::plane::{PlaneClient, PlaneSettings};
+use orch_worker::clients::telegram::{TelegramClient, TelegramSettings};
+use orch_worker::context::Context;
+use orch_worker::effects::Outside;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+const REPO: &str = "widgets";
+const LONG: Duration = Duration::from_secs(60);
+
+/// A worker's inside with all three services, and what watches their outages.
+struct Rig {
+    plane: FakePlane,
+    gitea: FakeGitea,
+    telegram: FakeTelegram,
+    ctx: Arc<Context>,
+    _dir: TempDir,
+}
+
+fn now_ms() -> i64 {
+    crate::outside::rig::now_ms()
+}
+
+impl Rig {
+    fn new() -> Rig {
+        let dir = tempfile::tempdir().unwrap();
+        let (plane, gitea, telegram) = (FakePlane::start(), FakeGitea::start(), FakeTelegram::start());
+        gitea.add_plain_repo(REPO);
+        let text = format!(
+            "[database]\npath = \"{0}/orch.db\"\n[worker]\nrepos_dir = \"{0}/repos\"\nruns_dir = \"{0}/runs\"\n\
+             name = \"w\"\n[plane]\nurl = \"{1}\"\n[gitea]\nurl = \"{2}\"\nowner = \"acme\"\n",
+            dir.path().display(),
+            plane.url(),
+            gitea.url(),
+        );
+        let file = dir.path().join("orch.toml");
+        std::fs::write(&file, text).unwrap();
+        let config = Config::load(Some(&file), &BTreeMap::new()).unwrap().config;
+        let mut ctx = Context::build(config, CancellationToken::new()).unwrap();
+        Arc::get_mut(&mut ctx).unwrap().outside = outside(plane.url(), gitea.url(), telegram.url());
+        tokio::spawn(orch_worker::outage::keep(Arc::clone(&ctx)));
+        Rig { plane, gitea, telegram, ctx, _dir: dir }
+    }
+
+    fn all_fall_ill(&self, fault: Option<&Fault>) {
+        self.plane.fall_ill(fault.cloned());
+        self.gitea.fall_ill(fault.cloned());
+        self.telegram.fall_ill(fault.cloned());
+    }
+
+    async fn enqueue(&self, effect: &Effect, name: &str) -> i64 {
+        let new = NewJob {
+            kind: JobKind::Effect,
+            role: None,
+            repo: None,
+            task_id: None,
+            payload: serde_json::to_string(effect).unwrap(),
+            dedupe_key: None,
+            // Each as if it were of another task.
+            order_key: Some(format!("{name}:{}", effect.destination())),
+            available_at: None,
+        };
+        self.ctx.store.write(move |c| jobs::enqueue(c, &new, now_ms())).await.unwrap().unwrap()
+    }
+
+    /// Handles a job, due or not; the job afterwards.
+    async fn handle(&self, id: i64) -> Job {
+        let job = self.ctx.store.write(move |c| jobs::claim_by_id(c, id, "w", now_ms())).await.unwrap();
+        orch_worker::effects::handle(Arc::clone(&self.ctx), job.expect("its turn")).await;
+        self.job(id).await
+    }
+
+    async fn job(&self, id: i64) -> Job {
+        self.ctx.store.read(move |c| jobs::get(c, id)).await.unwrap().unwrap()
+    }
+
+    /// One write of each kind, all to things of this name, and the call that each is known by.
+    fn writes(&self, name: &str) -> Vec<(Effect, &'static str, &'static str)> {
+        let (repo, project) = (format!("acme/{REPO}"), FakePlane::PROJECT.to_owned());
+        let (work_item, _) = self.plane.create_item(name, "", &[]);
+        let (branch, base) = (format!("work-{name}"), "main".to_owned());
+        let sha = hex_of(name);
+        self.gitea.set_branch(REPO, &branch, &sha);
+        self.gitea.set_branch(REPO, &format!("new-{name}"), &sha);
+        self.gitea.open_pull_as("orch-bot", REPO, &branch, &base);
+        let head: orch_common::domain::stage::CommitId = sha.parse().unwrap();
+        let (key, text) = (format!("key-{name}"), format!("text of {name}"));
+        let comment = Effect::PlaneComment {
+            project: project.clone(),
+            work_item: work_item.clone(),
+            key: key.clone(),
+            text: text.clone(),
+        };
+        let state = Effect::PlaneState {
+            project: project.clone(),
+            work_item: work_item.clone(),
+            name: "In Progress".into(),
+            group: StateGroup::Started,
+        };
+        let link = Effect::PlaneLink { project, work_item, url: format!("http://x/{name}"), title: "one".into() };
+        let fresh = format!("fresh-{name}");
+        let review = Effect::GiteaReview {
+            repo: repo.clone(),
+            branch: branch.clone(),
+            head: head.clone(),
+            approved: true,
+            key: key.clone(),
+            text: text.clone(),
+        };
+        let status = Effect::GiteaStatus {
+            repo: repo.clone(),
+            head,
+            context: "orch/gate".into(),
+            state: StatusState::Success,
+            description: "d".into(),
+            target: None,
+        };
+        let pull = Effect::GiteaPull {
+            repo: repo.clone(),
+            branch: format!("new-{name}"),
+            base: base.clone(),
+            title: "t".into(),
+            body: String::new(),
+            link: None,
+        };
+        let said = Effect::GiteaComment { repo: repo.clone(), branch, key, text: text.clone() };
+        vec![
+            (comment, "POST", "/comments/"),
+            (state, "PATCH", "/work-items/"),
+            (link, "POST", "/links/"),
+            (Effect::GiteaBranch { repo, branch: fresh, base }, "POST", "/branches"),
+            (pull, "POST", "/pulls"),
+            (said, "POST", "/comments"),
+            (review, "POST", "/reviews"),
+            (status, "POST", "/statuses/"),
+            (Effect::Telegram { text }, "POST", "/sendMessage"),
+        ]
+    }
+
+    /// Everything of this name is there once.
+    fn all_is_there_once(&self, name: &str) {
+        let item = self.plane.item_named(name);
+        let view = self.plane.item(&item);
+        assert_eq!((view.comments.len(), view.links.len()), (1, 1), "{name}");
+        assert_eq!(self.plane.state_of(&item), "In Progress", "{name}");
+        assert!(self.gitea.head_of(REPO, &format!("fresh-{name}")).is_some(), "{name}");
+        let pulls = |branch: &str| self.gitea.pulls(REPO).into_iter().filter(|p| p.branch == branch).count();
+        assert_eq!(pulls(&format!("new-{name}")), 1, "{name}");
+        let number = self.gitea.pull_of(REPO, &format!("work-{name}")).unwrap().number;
+        assert_eq!(self.gitea.comments_of(REPO, number).len(), 1, "{name}");
+        assert_eq!(self.gitea.reviews_of(REPO, number).len(), 1, "{name}");
+        assert_eq!(self.gitea.statuses_of(REPO, &hex_of(name)).len(), 1, "{name}");
+        let told = self.telegram.messages().into_iter().filter(|m| m.contains(&format!("text of {name}"))).count();
+        assert_eq!(told, 1, "{name}");
+    }
+}
+
+fn outside(plane: &str, gitea: &str, telegram: &str) -> Outside {
+    let timing = Timing {
+        connect: Duration::from_secs(2),
+        total: Duration::from_secs(5),
+        first_pause: Duration::from_millis(10),
+    };
+    let of_plane =
+        PlaneSettings { url: plane.into(), workspace: FakePlane::WORKSPACE.into(), token: FakePlane::TOKEN.into() };
+    let forge = |token: &str| {
+        let settings = GiteaSettings { url: gitea.into(), owner: "acme".into(), token: token.into() };
+        GiteaClient::with_timing(settings, timing).unwrap()
+    };
+    let chat = TelegramSettings {
+        url: telegram.into(),
+        token: FakeTelegram::TOKEN.into(),
+        chat_id: FakeTelegram::CHAT.into(),
+    };
+    let first = Arc::new(forge(FakeGitea::TOKEN));
+    let mut outside = Outside::new(
+        Some(Arc::new(PlaneClient::with_timing(of_plane, timing).unwrap().with_rate(100_000))),
+        Some(Arc::clone(&first)),
+        Some(Arc::new(TelegramClient::with_timing(chat, timing).unwrap().unhurried())),
+    );
+    outside.reviewer = Some(Arc::new(forge(FakeGitea::REVIEWER_TOKEN).behind(first.gate())));
+    outside
+}
+
+/// A commit's name made of a word.
+fn hex_of(name: &str) -> String {
+    let mut hex: String = name.bytes().map(|b| format!("{b:02x}")).collect();
+    hex.extend(std::iter::repeat_n('0', 40usize.saturating_sub(hex.len())));
+    hex.truncate(40);
+    hex
+}
+
+fn page(status: u16) -> Reply {
+    let body = b"<html><h1>Bad gateway</h1></html>".to_vec();
+    Reply { status, headers: vec![("content-type", "text/html".into())], body }
+}
+
+fn text(status: u16, body: &str) -> Reply {
+    Reply { status, headers: vec![("content-type", "application/json".into())], body: body.into() }
+}
+
+/// Bad answers by a short name.
+fn bad_answers() -> Vec<(&'static str, Fault)> {
+    let answer = |status| Fault::Answer(Reply::json(status, json!({ "message": "no" })));
+    let with = |reply: Reply, name, value: &str| Fault::Answer(reply.with(name, value));
+    vec![
+        ("cut", Fault::Cut),
+        ("401", answer(401)),
+        ("403", answer(403)),
+        ("404", answer(404)),
+        ("404page", Fault::Answer(page(404))),
+        ("301", with(Reply::empty(301), "location", "http://127.0.0.1:1/")),
+        ("429after1", with(Reply::json(429, json!({})), "retry-after", "1")),
+        ("429", answer(429)),
+        ("500", answer(500)),
+        ("502page", Fault::Answer(page(502))),
+        ("200page", Fault::Answer(page(200))),
+        ("empty", Fault::Answer(text(200, ""))),
+        ("piece", Fault::Answer(text(200, r#"{"id": 7, "na"#))),
+    ]
+}
+
+fn waits_uncharged(job: &Job) -> bool {
+    job.status == JobStatus::Queued && job.error.is_some() && (job.attempts, job.transient_attempts) == (0, 0)
+}
+
+/// All three services are away for a while.
+#[tokio::test]
+async fn every_write_waits_for_its_service_and_is_there_once_afterwards() {
+    let rig = Rig::new();
+    for (name, fault) in bad_answers() {
+        let writes = rig.writes(name);
+        rig.all_fall_ill(Some(&fault));
+        let mut ids = Vec::new();
+        for (n, (effect, ..)) in writes.iter().enumerate() {
+            let id = rig.enqueue(effect, &format!("{name}{n}")).await;
+            let job = rig.handle(id).await;
+            assert!(waits_uncharged(&job), "{name}, {}: {job:?}", effect.name());
+            ids.push(id);
+        }
+        rig.all_fall_ill(None);
+        let back = Instant::now();
+        for id in ids {
+            let due = |job: &Job| job.available_at.is_none_or(|at| at <= now_ms());
+            while !due(&rig.job(id).await) {
+                assert!(back.elapsed() < LONG, "{name}: not woken");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let job = rig.handle(id).await;
+            assert_eq!((job.status, job.attempts), (JobStatus::Done, 1), "{name}: {job:?}");
+        }
+        assert!(back.elapsed() < Duration::from_secs(30), "{name}: {:?}", back.elapsed());
+        rig.all_is_there_once(name);
+        assert_eq!(rig.ctx.store.read(outages::all).await.unwrap(), [], "{name}");
+    }
+}
+
+/// Only this one call is answered so; its service answers everything else.
+#[tokio::test]
+async fn one_call_that_is_answered_badly_is_tried_again_at_no_charge() {
+    let rig = Rig::new();
+    for (name, fault) in bad_answers() {
+        for (n, (effect, method, path)) in rig.writes(name).into_iter().enumerate() {
+            // A limit is a service's, not a call's.
+            if name.starts_with("429") {
+                continue;
+            }
+            let id = rig.enqueue(&effect, &format!("{name}{n}")).await;
+            // The client tries some of it three times.
+            rig.plane.fail_when(method, path, 3, fault.clone());
+            rig.gitea.fail_when(method, path, 3, fault.clone());
+            rig.telegram.fail_when(method, path, 3, fault.clone());
+            let job = rig.handle(id).await;
+            assert!(waits_uncharged(&job), "{name}, {}: {job:?}", effect.name());
+            assert!(job.available_at.is_some_and(|at| at <= now_ms() + 3_000), "{name}: soon: {job:?}");
+            rig.plane.heal();
+            rig.gitea.heal();
+            rig.telegram.heal();
+            let job = rig.handle(id).await;
+            assert_eq!((job.status, job.attempts), (JobStatus::Done, 1), "{name}, {}: {job:?}", effect.name());
+        }
+        if !name.starts_with("429") {
+            rig.all_is_there_once(name);
+        }
+        assert_eq!(rig.ctx.store.read(outages::all).await.unwrap(), [], "{name}: nobody was away");
+    }
+}
+
+/// A 404 of one thing is an answer; it is the end of what wanted it, not of the service.
+#[tokio::test]
+async fn what_is_really_gone_is_given_up_and_holds_nobody() {
+    let rig = Rig::new();
+    let gone = Effect::PlaneLink {
+        project: FakePlane::PROJECT.into(),
+        work_item: uuid::Uuid::new_v4().to_string(),
+        url: "http://x/gone".into(),
+        title: "gone".into(),
+    };
+    let id = rig.enqueue(&gone, "gone").await;
+    let mut tries = 0;
+    let job = loop {
+        let job = rig.handle(id).await;
+        if job.status != JobStatus::Queued {
+            break job;
+        }
+        tries += 1;
+        assert!(tries < 20, "{job:?}");
+    };
+    assert_eq!((job.status, tries), (JobStatus::Failed, 6), "{job:?}");
+    assert_eq!(rig.ctx.store.read(outages::all).await.unwrap(), []);
+}
