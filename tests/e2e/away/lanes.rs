@@ -5,7 +5,7 @@ use orch_common::domain::job::JobKind;
 use orch_common::domain::stage::{Stage, TaskState};
 use orch_common::store::jobs::{self, JobFilter};
 use orch_tests::fakes::Fault;
-use orch_tests::stack::{Stack, REPO};
+use orch_tests::stack::{REPO, Stack};
 use std::time::Duration;
 
 /// Messages that wait for the chat.
@@ -47,6 +47,6 @@ fn a_slow_chat_holds_neither_pull_requests_nor_cards_and_hears_all_in_fewer_mess
     assert!(told.iter().all(|kind| !kind.starts_with('?')), "{told:?}");
     assert_eq!(told.iter().filter(|kind| *kind == "done").count(), titles.len(), "each is told: {told:?}");
     assert!(messages.len() * 2 < told.len(), "{} messages for {} words", messages.len(), told.len());
-    let done: Vec<_> = messages.iter().flat_map(|m| m.split("———")).filter(|m| m.contains("ET-1")).collect();
+    let done: Vec<_> = messages.iter().flat_map(|m| m.split("———")).filter(|m| m.contains("ET-001")).collect();
     assert!(done.last().is_some_and(|last| last.contains("is done:")), "in their order: {done:#?}");
 }

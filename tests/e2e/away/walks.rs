@@ -31,8 +31,7 @@ fn nothing_was_spent(stack: &Stack) {
 
 #[test]
 fn starts_and_looks_wait_at_no_charge_for_git_that_is_away() {
-    let mut stack =
-        Stack::builder().with_telegram().set("worker.outage_alert_s", 0).without_worker().start();
+    let mut stack = Stack::builder().with_telegram().set("worker.outage_alert_s", 0).without_worker().start();
     let (go, other) = (stack.signal("go"), stack.signal("other"));
     stack.change_play(&Play::default().role(Role::Architect, [after(&go, decides())]));
     stack.start_worker("w1");

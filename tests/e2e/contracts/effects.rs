@@ -3,6 +3,7 @@
 use super::{gitea_at, plane_at, telegram_at};
 use orch_common::domain::effect::{Effect, PlaneTarget, StateGroup, StatusState};
 use orch_tests::fakes::{FakeGitea, FakePlane, FakeTelegram, Fault};
+use orch_worker::clients::ApiError;
 use orch_worker::effects::{Outside, SendError, Sent};
 use std::sync::Arc;
 
@@ -203,7 +204,8 @@ async fn what_the_queue_must_do_is_said_by_the_error() {
         key: "k".into(),
         text: "x".into(),
     };
-    assert_eq!(s.outside.send(&missing).await, Err(SendError::Outside(ApiError::NotFound)));
+    let refused = s.outside.send(&missing).await;
+    assert!(matches!(refused, Err(SendError::Outside(ApiError::Refused { status: 400, .. }))), "{refused:?}");
     s.telegram.flood(9);
     let told = s.outside.send(&Effect::Telegram { text: "x".into() }).await;
     assert_eq!(told, Err(SendError::Outside(ApiError::RateLimited { retry_after_s: 9 })));

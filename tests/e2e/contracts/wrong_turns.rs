@@ -33,7 +33,8 @@ async fn each_wrong_turn_has_its_error() {
         ("cut", Fault::Cut, "unavailable", 3),
         ("401", answer(401, json!({ "detail": "no" })), "unauthorized", 1),
         ("403", answer(403, json!({ "detail": "no" })), "unauthorized", 1),
-        ("404", answer(404, json!({ "error": "The requested resource does not exist." })), "not found", 1),
+        // Twice: the second call asks whether anything is found at all.
+        ("404", answer(404, json!({ "error": "The requested resource does not exist." })), "not found", 2),
         ("301", Fault::Answer(moved), "refused", 1),
         ("415", answer(415, json!({})), "refused", 1),
         ("500", answer(500, json!({})), "unavailable", 1),
@@ -44,7 +45,7 @@ async fn each_wrong_turn_has_its_error() {
     for (what, fault, expected, tries) in table {
         let plane = FakePlane::start();
         let client = plane_at(plane.url());
-        plane.fail_next(3, fault);
+        plane.fail_when("", "/projects/", 3, fault);
         let error = client.project(FakePlane::PROJECT).await.unwrap_err();
         assert_eq!(kind(&error), expected, "{what}: {error}");
         assert!(!error.to_string().contains(FakePlane::TOKEN), "{what}: {error}");
@@ -52,6 +53,24 @@ async fn each_wrong_turn_has_its_error() {
             assert_eq!(plane.requests().len(), tries, "{what}");
         }
     }
+}
+
+/// A service that finds nothing at all, not even who asks, has not said that one thing is gone.
+#[tokio::test]
+async fn not_found_is_believed_of_a_service_that_finds_something() {
+    let (plane, forge) = (FakePlane::start(), FakeGitea::start());
+    forge.add_plain_repo("widgets");
+    let (planes, forges) = (plane_at(plane.url()), gitea_at(forge.url()));
+    let item = uuid::Uuid::new_v4().to_string();
+    assert_eq!(planes.work_item(FakePlane::PROJECT, &item).await.unwrap_err(), ApiError::NotFound);
+    assert_eq!(forges.pull("widgets", 7).await.unwrap(), None);
+    assert_eq!(forges.all_reviews("widgets", 7).await.unwrap_err(), ApiError::NotFound);
+    let nothing = Fault::Answer(Reply::json(404, json!({ "message": "not found" })));
+    plane.fall_ill(Some(nothing.clone()));
+    forge.fall_ill(Some(nothing));
+    assert_eq!(kind(&planes.work_item(FakePlane::PROJECT, &item).await.unwrap_err()), "unavailable");
+    assert_eq!(kind(&forges.pull("widgets", 7).await.unwrap_err()), "unavailable");
+    assert_eq!(kind(&forges.all_reviews("widgets", 7).await.unwrap_err()), "unavailable");
 }
 
 #[tokio::test]

@@ -7,6 +7,6 @@ mod init;
 mod judged;
 mod lost;
 mod replay;
-mod rig;
+pub mod rig;
 mod rows;
 mod shared;

@@ -59,33 +59,22 @@ fn a_developer_that_failed_for_good_blocks_its_task_with_the_reason() {
 }
 
 #[test]
-fn a_developer_that_could_not_begin_blocks_its_task_with_the_reason() {
-    let mut stack = Stack::builder().set("worker.reconcile_s", 1).without_worker().start();
-    let (go, other) = (stack.signal("go"), stack.signal("other"));
-    let play = Play::default().role(Role::Architect, [after(&go, decides())]);
-    stack.change_play(&play);
-    stack.start_worker("w1");
-    let item = stack.approved("Login");
-    stack.wait_at_work(&item, Role::Architect);
-    // Somebody else's agent keeps the developer waiting: until it may begin, the forge is away.
-    stack.change_play(&Play::default().role(Role::Analyst, [after(&other, analyses())]));
-    let (second, _) = stack.plane().create_item("Logout", "", &[]);
-    stack.wait("the second task", || stack.task(&second).is_some_and(|t| t.stage == Stage::Analysis));
-    stack.give("go");
-    stack.wait_at_work(&second, Role::Analyst);
-    let task = stack.wait_task(&item, Stage::Development, TaskState::Active);
-    push(&stack, &task.branch, "by-hand.txt", "kept\n");
-    stack.wait("the push to be heard", || stack.notes_of_events().iter().any(|n| n.contains("recorded")));
-    let away = stack.scene.forge.with_extension("away");
-    std::fs::rename(&stack.scene.forge, &away).unwrap();
-    stack.give("other");
-    let task = stack.wait_task(&item, Stage::Development, TaskState::Blocked);
-    assert!(task.state_reason.as_ref().is_some_and(|r| r.contains("worktree")), "{:?}", task.state_reason);
-    std::fs::rename(&away, &stack.scene.forge).unwrap();
-    stack.wait_task(&second, Stage::Analysis, TaskState::WaitingApproval);
+fn an_agent_that_could_not_begin_blocks_its_task_with_the_reason() {
+    let stack = Stack::builder().set("worker.reconcile_s", 1).start();
+    let item = stack.analysed("Login");
+    stack.settle();
+    // A run has no place for its folder: nothing that time mends.
+    let (runs, kept) = (&stack.scene.runs, stack.signal("runs-kept"));
+    std::fs::rename(runs, &kept).unwrap();
+    std::fs::write(runs, "").unwrap();
+    stack.plane().comment(&item, "<p>:approved:</p>");
+    let task = stack.wait_task(&item, Stage::Architecture, TaskState::Blocked);
+    assert!(task.state_reason.as_ref().is_some_and(|r| r.contains("could not be started")), "{:?}", task.state_reason);
+    std::fs::remove_file(runs).unwrap();
+    std::fs::rename(&kept, runs).unwrap();
     rounds(&stack);
-    is_still_at_development(&stack, &item);
-    assert_eq!(stack.agents_begun(&item, Role::Developer), 0);
+    assert_eq!(stack.task(&item).unwrap().state, TaskState::Blocked);
+    assert_eq!(stack.agents_begun(&item, Role::Architect), 0);
     stack.plane().comment(&item, "<p>:retry:</p>");
     stack.wait_task(&item, Stage::Done, TaskState::Done);
 }

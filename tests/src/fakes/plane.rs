@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 /// A Plane server.
 pub struct FakePlane {
-    server: Server,
+    pub(super) server: Server,
     pub(super) world: Arc<Mutex<World>>,
     pub(super) courier: Arc<Courier>,
 }
@@ -126,16 +126,6 @@ impl FakePlane {
 
     pub fn wait_for(&self, limit: Duration, enough: impl Fn(&[Request]) -> bool) -> bool {
         self.server.wait_for(limit, enough)
-    }
-
-    /// No request meets a fault that was planned.
-    pub fn heal(&self) {
-        self.server.heal();
-    }
-
-    /// Every request meets `fault` from now on; `None`: no longer.
-    pub fn fall_ill(&self, fault: Option<Fault>) {
-        self.server.fall_ill(fault);
     }
 
     /// The next `times` requests, whatever they are, meet `fault`.
