@@ -15,6 +15,7 @@ use orch_common::config::{Config, Project, Secret};
 use orch_common::domain::pipeline::Pipeline;
 use orch_common::domain::stage::Stage;
 use orch_common::store::accounts::DEFAULT_ACCOUNT;
+use orch_common::store::jobs::Job;
 use orch_common::store::{Store, StoreOptions};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -139,8 +140,10 @@ impl Context {
     }
 
     /// What a look at a task, or the start of its agent, depends on.
-    pub fn forge_scopes(&self, project: &Project) -> Vec<Scope> {
-        vec![Scope::Gitea, Scope::Git(project.repo.clone()), Scope::Repo(project.repo.clone())]
+    pub fn forge_scopes_of(&self, job: &Job) -> Vec<Scope> {
+        let project = self.config.projects.by_repo(job.repo.as_deref().unwrap_or_default());
+        let of = |repo: &str| vec![Scope::Gitea, Scope::Git(repo.to_owned()), Scope::Repo(repo.to_owned())];
+        project.map(|project| of(&project.repo)).unwrap_or_default()
     }
 }
 

@@ -70,7 +70,14 @@ pub fn end(conn: &mut Conn, scope: &str) -> Result<Option<(Outage, usize)>, Stor
 
 /// How many jobs wait for the end of an outage.
 pub fn waiting(conn: &mut Conn, scope: &str) -> Result<i64, StoreError> {
-    Ok(held_jobs::table.filter(held_jobs::scope.eq(scope)).count().get_result(conn)?)
+    let unfinished = job_rows::table.filter(job_rows::finished_at.is_null()).select(job_rows::id);
+    let held = held_jobs::table.filter(held_jobs::scope.eq(scope)).filter(held_jobs::job.eq_any(unfinished));
+    Ok(held.count().get_result(conn)?)
+}
+
+/// What a job was put back for, until that has answered again.
+pub fn held_for(conn: &mut Conn, job: i64) -> Result<Option<String>, StoreError> {
+    Ok(held_jobs::table.find(job).select(held_jobs::scope).first(conn).optional()?.flatten())
 }
 
 /// Puts a claimed job back until the scope answers again, at no charge; `false` = it was no longer its owner's.
@@ -155,12 +162,14 @@ mod tests {
         }
         assert_eq!(claim(&store), None, "all of them wait");
         assert_eq!(store.write_now(|c| waiting(c, "gitea")).unwrap(), 2);
+        assert_eq!(store.write_now(|c| held_for(c, first)).unwrap().as_deref(), Some("gitea"));
         let again = store.write_now(|c| note(c, "gitea", "status 502", NOW + 9)).unwrap();
         assert_eq!((again.since, again.words.as_str()), (NOW, "status 502"), "the same outage, the newest words");
 
         let (ended, woken) = store.write_now(|c| end(c, "gitea")).unwrap().unwrap();
         assert_eq!((ended.scope.as_str(), ended.told, woken), ("gitea", false, 2));
         assert_eq!(store.write_now(|c| end(c, "gitea")).unwrap(), None, "it ends once");
+        assert_eq!(store.write_now(|c| held_for(c, first)).unwrap(), None);
         let woken: Vec<Job> = std::iter::from_fn(|| claim(&store)).collect();
         assert_eq!(woken.iter().map(|j| (j.id, j.attempts)).collect::<Vec<_>>(), [(first, 1), (second, 1)]);
         assert_ne!(other, first, "that of the other service still waits");

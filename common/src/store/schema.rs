@@ -266,4 +266,4 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(tasks, jobs, runs, gate_results, transitions);
+diesel::allow_tables_to_appear_in_same_query!(tasks, jobs, runs, gate_results, transitions, held_jobs);

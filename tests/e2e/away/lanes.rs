@@ -2,7 +2,7 @@
 
 use orch_common::domain::effect::Destination;
 use orch_common::domain::job::JobKind;
-use orch_common::domain::stage::{Stage, TaskState};
+use orch_common::domain::stage::{Role, Stage, TaskState};
 use orch_common::store::jobs::{self, JobFilter};
 use orch_tests::fakes::Fault;
 use orch_tests::stack::{REPO, Stack};
@@ -17,6 +17,38 @@ fn waiting_for_the_chat(stack: &Stack) -> usize {
         job.order_key.is_some_and(|key| key.ends_with(Destination::Telegram.as_str()))
     };
     heads.into_iter().filter(|j| j.finished_at.is_none() && is_to_chat(j.id)).count()
+}
+
+/// Two looks run the tests of their projects; a third and fourth are not worth the machine's time yet. Nobody else waits.
+#[test]
+fn looks_that_wait_for_places_at_the_tests_hold_no_other_look() {
+    let stack = Stack::builder().set("worker.max_concurrency", 4).start();
+    let titles = ["Login", "Logout", "Basket", "Search"];
+    let items: Vec<String> = titles.iter().map(|title| stack.plane().create_item(title, "", &[]).0).collect();
+    stack.give("hold-tests");
+    for item in &items {
+        stack.wait_task(item, Stage::Analysis, TaskState::WaitingApproval);
+        stack.plane().comment(item, "<p>:approved:</p>");
+    }
+    for item in &items {
+        stack.wait("the developer's end", || {
+            stack.task(item).is_some_and(|t| t.stage == Stage::Development)
+                && stack.run_trail(item).iter().any(|(role, outcome)| *role == Role::Developer && outcome == "success")
+        });
+    }
+    stack.wait("two runs of the tests", || begun(&stack) >= 2);
+    let another = stack.analysed("Another");
+    assert!(items.iter().all(|item| stack.task(item).is_some_and(|t| t.stage == Stage::Development)));
+    std::fs::remove_file(stack.signal("hold-tests")).unwrap();
+    for item in &items {
+        stack.wait_task(item, Stage::Done, TaskState::Done);
+    }
+    assert_eq!(stack.task(&another).unwrap().stage, Stage::Analysis);
+}
+
+/// Runs of the project's tests so far.
+fn begun(stack: &Stack) -> usize {
+    std::fs::read_to_string(stack.signal("tests-begun")).unwrap_or_default().lines().count()
 }
 
 #[test]

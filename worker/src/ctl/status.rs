@@ -4,7 +4,7 @@ use super::AsJson;
 use super::agents;
 use super::desk::Desk;
 use super::error::Done;
-use super::moment::{ago, span};
+use super::moment::{ago, iso, span};
 use super::screen::Screen;
 use super::table::Table;
 use super::views::{AccountView, TaskView, WorkerView};
@@ -14,6 +14,7 @@ use orch_common::domain::job::{JobKind, JobStatus};
 use orch_common::domain::usage::{cost_text, plain_usd};
 use orch_common::store::accounts::{self, Account};
 use orch_common::store::jobs::{self, StatusCounts};
+use orch_common::store::outages::{self, Outage};
 use orch_common::store::spent::{self, Spent};
 use orch_common::store::tasks::{self, Task};
 use orch_common::store::workers::{self, Worker};
@@ -26,6 +27,8 @@ struct Snapshot {
     workers: Vec<Worker>,
     account: Account,
     counts: BTreeMap<JobKind, StatusCounts>,
+    /// What gives no answers, with the number of jobs that wait for it.
+    away: Vec<(Outage, i64)>,
     /// Neither done nor cancelled, with what they cost.
     tasks: Vec<(Task, Spent)>,
     /// Of all runs that began today (UTC).
@@ -37,8 +40,19 @@ struct View {
     workers: Vec<WorkerView>,
     agents: AccountView,
     counts_by_kind: BTreeMap<JobKind, StatusCounts>,
+    away: Vec<AwayView>,
     active_tasks: Vec<TaskView>,
     today: TodayView,
+}
+
+/// A service, or a repository at the forge, that gives no answers.
+#[derive(Serialize)]
+struct AwayView {
+    what: String,
+    since: String,
+    /// What was answered last.
+    why: String,
+    waiting_jobs: i64,
 }
 
 /// What the runs of a day cost.
@@ -68,9 +82,27 @@ pub fn run(desk: &Desk, screen: &mut Screen<'_>, AsJson { json }: AsJson) -> Don
     screen.field("today (UTC)", format!("{}, {} tokens", spent_text(today), today.tokens))?;
     screen.heading("Jobs")?;
     screen.table(&count_table(&snapshot.counts), "none")?;
+    if !snapshot.away.is_empty() {
+        screen.heading("Away")?;
+        screen.table(&away_table(&snapshot.away, desk.now), "nothing")?;
+    }
     screen.heading("Open tasks")?;
     screen.table(&task_table(&snapshot.tasks, desk.now), "none")?;
     Ok(())
+}
+
+fn away_table(away: &[(Outage, i64)], now: i64) -> Table {
+    let mut table = Table::new(&["WHAT", "SINCE", "JOBS", "LAST ANSWER"]);
+    for (outage, jobs) in away {
+        let why = super::text::cut(&outage.words, 120);
+        table.row([outage.scope.clone(), ago(outage.since, now), jobs.to_string(), why]);
+    }
+    table
+}
+
+fn away(conn: &mut Conn) -> Result<Vec<(Outage, i64)>, StoreError> {
+    let all = outages::all(conn)?;
+    all.into_iter().map(|outage| outages::waiting(conn, &outage.scope).map(|jobs| (outage, jobs))).collect()
 }
 
 fn look(conn: &mut Conn, now: i64) -> Result<Snapshot, StoreError> {
@@ -79,6 +111,7 @@ fn look(conn: &mut Conn, now: i64) -> Result<Snapshot, StoreError> {
         workers: workers::all(conn)?,
         account: accounts::get(conn, ACCOUNT)?,
         counts: jobs::counts(conn)?,
+        away: away(conn)?,
         tasks: with_cost(conn, open)?,
         today: spent::since(conn, midnight(now), None)?,
     })
@@ -95,11 +128,18 @@ pub fn with_cost(conn: &mut Conn, tasks: Vec<Task>) -> Result<Vec<(Task, Spent)>
 }
 
 fn view(snapshot: Snapshot, now: i64, dead_after: i64) -> View {
-    let Snapshot { workers, account, counts, tasks, today } = snapshot;
+    let Snapshot { workers, account, counts, away, tasks, today } = snapshot;
+    let away = away.into_iter().map(|(outage, waiting_jobs)| AwayView {
+        what: outage.scope,
+        since: iso(outage.since),
+        why: outage.words,
+        waiting_jobs,
+    });
     View {
         workers: workers.into_iter().map(|worker| WorkerView::of(worker, now, dead_after)).collect(),
         agents: AccountView::of(account, now),
         counts_by_kind: counts,
+        away: away.collect(),
         active_tasks: tasks.into_iter().map(|(task, spent)| TaskView::of(task, spent)).collect(),
         today: TodayView {
             cost_usd: plain_usd(today.usd),

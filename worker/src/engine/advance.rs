@@ -97,25 +97,25 @@ pub async fn run(ctx: &Arc<Context>, job: Job) {
         }
         Err(LookError::Stopping | LookError::Git(GitError::Cancelled)) => job_end::put_back(ctx, &job).await,
         Err(LookError::Unusable(why)) => job_end::failed(ctx, &job, &why, None).await,
-        Err(LookError::Git(error)) if error.is_infra() => {
-            let scopes = match error {
-                GitError::NoSpace => vec![Scope::Disk(ctx.host.clone())],
-                _ => scopes_of(ctx, &job),
-            };
-            troubled(ctx, &job, &error.to_string(), Trouble::Later { asked_s: None }, &scopes).await;
+        Err(LookError::Away(why)) => waits(ctx, &job, &why, ctx.forge_scopes_of(&job)).await,
+        Err(LookError::Git(error @ GitError::NoSpace)) => {
+            waits(ctx, &job, &error.to_string(), vec![Scope::Disk(ctx.host.clone())]).await;
         }
-        Err(LookError::Away(why)) => {
-            let scopes = scopes_of(ctx, &job);
-            troubled(ctx, &job, &why, Trouble::Later { asked_s: None }, &scopes).await;
+        Err(LookError::Git(error)) if error.is_infra() => {
+            waits(ctx, &job, &error.to_string(), ctx.forge_scopes_of(&job)).await;
+        }
+        // A repository that takes nothing from us any more is not this work's trouble.
+        Err(LookError::Git(error @ GitError::Declined { .. }))
+            if blame(ctx, &ctx.forge_scopes_of(&job)).await.is_some() =>
+        {
+            waits(ctx, &job, &error.to_string(), ctx.forge_scopes_of(&job)).await;
         }
         Err(error) => job_end::failed(ctx, &job, &error.to_string(), Some(None)).await,
     }
 }
 
-/// What a look depends on.
-fn scopes_of(ctx: &Context, job: &Job) -> Vec<Scope> {
-    let project = ctx.config.projects.by_repo(job.repo.as_deref().unwrap_or_default());
-    project.map(|project| ctx.forge_scopes(project)).unwrap_or_default()
+async fn waits(ctx: &Arc<Context>, job: &Job, why: &str, scopes: Vec<Scope>) {
+    troubled(ctx, job, why, Trouble::Later { asked_s: None }, &scopes).await;
 }
 
 async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
@@ -136,7 +136,7 @@ async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
             Err(LookError::Stopped(message)) => {
                 // A forge that is away has no submodules either.
                 if matches!(*message, Message::SubmoduleMissing { .. })
-                    && blame(ctx, &ctx.forge_scopes(&project)).await.is_some()
+                    && blame(ctx, &ctx.forge_scopes_of(job)).await.is_some()
                 {
                     return Err(LookError::Away(message.name().to_owned()));
                 }
@@ -145,7 +145,7 @@ async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
             looked => {
                 let looked = looked?;
                 if let GateOutcome::Infra(why) = &looked.finding.outcome
-                    && blame(ctx, &ctx.forge_scopes(&project)).await.is_some()
+                    && blame(ctx, &ctx.forge_scopes_of(job)).await.is_some()
                 {
                     return Err(LookError::Away(why.clone()));
                 }

@@ -8,7 +8,7 @@ mod trouble;
 
 pub use keeper::keep;
 pub(crate) use trouble::hold;
-pub use trouble::{Trouble, later, troubled};
+pub use trouble::{Trouble, later, troubled, waits_on};
 
 use crate::clock::now_ms;
 use crate::context::Context;
@@ -107,6 +107,11 @@ struct Away {
 impl Outages {
     fn all(&self) -> MutexGuard<'_, BTreeMap<Scope, Away>> {
         self.away.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nothing is away.
+    pub fn is_empty(&self) -> bool {
+        self.all().is_empty()
     }
 
     /// Why something is not asked for anything now; `None` = it is.

@@ -58,6 +58,28 @@ pub async fn troubled(ctx: &Arc<Context>, job: &Job, error: &str, trouble: Troub
     }
 }
 
+/// Whether a job that looks by itself, as one does that nobody has woken, was put back: what it waits for is still away, and
+/// its work until there may be hours of tests.
+pub async fn waits_on(ctx: &Arc<Context>, job: &Job) -> bool {
+    if ctx.outages.is_empty() {
+        return false;
+    }
+    let id = job.id;
+    let held = ctx.store.read(move |c| outages::held_for(c, id)).await.ok().flatten();
+    let Some((scope, words)) = held.and_then(|name| {
+        let scope = Scope::named(&name)?;
+        ctx.outages.words_of(&scope).map(|words| (scope, words))
+    }) else {
+        return false;
+    };
+    let row = job.clone();
+    let put_back = ctx.store.write(move |c| hold(c, &row, &scope, &words, now_ms())).await;
+    if let Err(error) = &put_back {
+        tracing::error!(%error, "the job could not be put back; recovery will find it");
+    }
+    true
+}
+
 fn end(
     conn: &mut Conn,
     ctx: &Context,

@@ -8,7 +8,7 @@ use crate::agent::launch::launch_with;
 use crate::agent::run_dir::{RunDir, RunDirError};
 use crate::context::Context;
 use crate::job_end::put_back;
-use crate::outage::blame;
+use crate::outage::{blame, waits_on};
 use orch_common::domain::messages::Message;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::jobs::Job;
@@ -24,6 +24,9 @@ pub async fn handle(ctx: Arc<Context>, job: Job) {
 }
 
 async fn run(ctx: &Arc<Context>, job: &Job) {
+    if waits_on(ctx, job).await {
+        return;
+    }
     // It comes up while the run is prepared; without a run it ends.
     let starter = ctx.starter.clone();
     let standby = tokio::task::spawn_blocking(move || starter.stand_by());
@@ -33,7 +36,9 @@ async fn run(ctx: &Arc<Context>, job: &Job) {
         Err(Refused::NotOurs) => return tracing::warn!("the job is no longer this worker's; left alone"),
         Err(Refused::NotWanted { why }) => return not_wanted(ctx, job, &why, None).await,
         // A forge that is away has no submodules either.
-        Err(Refused::Block { message: Message::SubmoduleMissing { .. } }) if forge_is_away(ctx, job).await => {
+        Err(Refused::Block { message: Message::SubmoduleMissing { .. } })
+            if blame(ctx, &ctx.forge_scopes_of(job)).await.is_some() =>
+        {
             return later(ctx, job, "a submodule cannot be had", false).await;
         }
         Err(Refused::Block { message }) => return not_wanted(ctx, job, "blocked", Some(message)).await,
@@ -65,11 +70,6 @@ fn keep_logs(dir: &Path, logs: Option<&str>) -> Result<(), RunDirError> {
         Some(text) => RunDir::create(dir)?.write_checks_log(text),
         None => Ok(()),
     }
-}
-
-async fn forge_is_away(ctx: &Arc<Context>, job: &Job) -> bool {
-    let Some(project) = ctx.config.projects.by_repo(job.repo.as_deref().unwrap_or_default()) else { return false };
-    blame(ctx, &ctx.forge_scopes(project)).await.is_some()
 }
 
 /// Watches a run of this job until it is over, and concludes it.

@@ -26,10 +26,7 @@ enum Told {
 pub(super) async fn later(ctx: &Arc<Context>, job: &Job, why: &str, no_space: bool) {
     let scopes = match no_space {
         true => vec![Scope::Disk(ctx.host.clone())],
-        false => {
-            let project = ctx.config.projects.by_repo(job.repo.as_deref().unwrap_or_default());
-            project.map(|project| ctx.forge_scopes(project)).unwrap_or_default()
-        }
+        false => ctx.forge_scopes_of(job),
     };
     let away = blame(ctx, &scopes).await;
     let (row, reason) = (job.clone(), why.to_owned());

@@ -112,6 +112,13 @@ fn claiming_looks_at_the_claimable_alone() {
     uses(&scratch, &["SEARCH job_turns USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"], |c| {
         jobs::next_due(c, JobKind::Effect, NOW).unwrap();
     });
+    let to_forge = crate::domain::effect::Destination::Gitea;
+    uses(&scratch, &["SEARCH t USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"], |c| {
+        jobs::claim_to(c, to_forge, "w", NOW).unwrap().unwrap();
+    });
+    uses(&scratch, &["SEARCH t USING INDEX job_turns_later (<expr>=? AND due>?)"], |c| {
+        assert_eq!(jobs::next_due_to(c, to_forge, NOW).unwrap(), None, "all are claimed");
+    });
     uses(&scratch, &["job_turns_later (<expr>=? AND due>?)"], |c| {
         while jobs::claim(c, JobKind::Agent, "w", NOW).unwrap().is_some() {}
         assert_eq!(jobs::next_due(c, JobKind::Agent, NOW).unwrap(), Some(NOW + 5));

@@ -55,6 +55,24 @@ fn heard(branch: &str, head: Option<&str>) -> Heard {
     Heard { branch: branch.into(), head: head.map(|head| head.parse().unwrap()) }
 }
 
+/// Looks at many tasks of one repository come at once, and its lock lets one fetch at a time.
+#[tokio::test]
+async fn who_waited_for_a_fetch_that_began_after_he_came_needs_none_of_his_own() {
+    let c = Counted::new();
+    c.w.repos.ensure_mirror(REPO, &c.w.remote, &c.w.cancel).await.unwrap();
+    c.calls();
+    let fetch = || c.w.repos.fetch(REPO, &c.w.remote, &c.w.cancel);
+    let all = tokio::join!(fetch(), fetch(), fetch(), fetch(), fetch());
+    assert!([all.0, all.1, all.2, all.3, all.4].into_iter().all(|one| one.is_ok()));
+    let fetches = |calls: Vec<String>| calls.iter().filter(|call| *call == "fetch").count();
+    assert!((1..=2).contains(&fetches(c.calls())), "five were asked for");
+    c.w.person_pushes("main", "new.txt", "new");
+    fetch().await.unwrap();
+    assert_eq!(fetches(c.calls()), 1, "who comes later fetches");
+    let seen = git(&c.w.mirror(), &["rev-parse", "refs/remotes/origin/main"]);
+    assert_eq!(seen, c.w.on_forge("refs/heads/main"));
+}
+
 #[tokio::test]
 async fn a_second_start_within_the_window_fetches_nothing_and_calls_nothing() {
     let c = Counted::new();

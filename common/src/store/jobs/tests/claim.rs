@@ -1,9 +1,10 @@
 //! Who is claimed, and in which order.
 
 use super::*;
+use crate::domain::effect::Destination;
 use crate::domain::job::{JobEnd, JobKind, JobStatus, Spend};
 use crate::store::Conn;
-use crate::store::jobs::{NewJob, claim, claim_by_id, next_due};
+use crate::store::jobs::{NewJob, claim, claim_by_id, claim_to, next_due, next_due_to};
 use proptest::prelude::*;
 
 fn take(conn: &mut Conn, kind: JobKind, now: i64) -> Option<i64> {
@@ -51,6 +52,53 @@ fn kinds_do_not_mix() {
         assert_eq!(take(&mut conn, *kind, NOW), Some(id));
         assert_eq!(take(&mut conn, *kind, NOW), None);
     }
+}
+
+/// However many wait for the chat, the forge's next one is found, and each destination knows when its own is due.
+#[test]
+fn effects_are_claimed_by_where_they_go() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    let to = |key: &str| NewJob { order_key: Some(key.into()), ..plain(JobKind::Effect) };
+    let chat: Vec<i64> = (0..3).map(|n| add(&mut conn, &to(&format!("all{n}:telegram")))).collect();
+    let forge = add(&mut conn, &to("task:1:gitea"));
+    let behind = add(&mut conn, &to("task:1:gitea"));
+    let card = add(&mut conn, &NewJob { available_at: Some(NOW + 7), ..to("task:1:plane") });
+    let due = |conn: &mut Conn, at| {
+        [Destination::Plane, Destination::Gitea, Destination::Telegram].map(|to| next_due_to(conn, to, at).unwrap())
+    };
+    assert_eq!(due(&mut conn, NOW), [Some(NOW + 7), Some(NOW), Some(NOW)]);
+    let take = |conn: &mut Conn, to, at| claim_to(conn, to, "w", at).unwrap();
+    let first = take(&mut conn, Destination::Gitea, NOW).unwrap();
+    assert_eq!(first.id, forge);
+    assert_eq!(take(&mut conn, Destination::Gitea, NOW), None, "its key is busy");
+    jobs::finish(&mut conn, &first, &JobEnd::Done { note: None }, NOW).unwrap();
+    assert_eq!(take(&mut conn, Destination::Gitea, NOW).map(|j| j.id), Some(behind));
+    assert_eq!(take(&mut conn, Destination::Plane, NOW), None);
+    assert_eq!(take(&mut conn, Destination::Plane, NOW + 7).map(|j| j.id), Some(card));
+    let told: Vec<i64> = std::iter::from_fn(|| take(&mut conn, Destination::Telegram, NOW).map(|j| j.id)).collect();
+    assert_eq!(told, chat, "in their order");
+    assert_eq!(due(&mut conn, NOW + 9), [None; 3]);
+}
+
+/// What was done for a job behind a running one is its end too; the next of the key has its turn afterwards.
+#[test]
+fn jobs_that_wait_behind_one_can_end_with_it() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    let new = NewJob { order_key: Some("all:telegram".into()), ..plain(JobKind::Effect) };
+    let ids: Vec<i64> = (0..4).map(|_| add(&mut conn, &new)).collect();
+    let first = claim_to(&mut conn, Destination::Telegram, "w", NOW).unwrap().unwrap();
+    let behind: Vec<i64> = jobs::waiting_behind(&mut conn, &first, 2).unwrap().into_iter().map(|j| j.id).collect();
+    assert_eq!(behind, ids[1..3]);
+    assert_eq!(jobs::finish_waiting(&mut conn, &behind, "sent together", NOW).unwrap(), 2);
+    assert_eq!(claim_to(&mut conn, Destination::Telegram, "w", NOW).unwrap(), None, "the first still runs");
+    jobs::finish(&mut conn, &first, &JobEnd::Done { note: None }, NOW).unwrap();
+    assert_eq!(claim_to(&mut conn, Destination::Telegram, "w", NOW).unwrap().map(|j| j.id), Some(ids[3]));
+    let ended = job(&mut conn, ids[1]);
+    assert_eq!((ended.status, ended.attempts, ended.note.as_deref()), (JobStatus::Done, 0, Some("sent together")));
+    let counts = jobs::counts(&mut conn).unwrap();
+    assert_eq!((counts[&JobKind::Effect]["done"], counts[&JobKind::Effect]["running"]), (3, 1));
 }
 
 #[test]
