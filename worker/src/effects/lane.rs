@@ -130,9 +130,10 @@ fn note_pull(conn: &mut Conn, job: &Job, number: i64, now: i64) -> Result<(), St
 
 async fn send(ctx: &Arc<Context>, job: &Job, effect: &Effect) {
     failpoint::here(Point::EffectSend);
-    let sent = match effect {
-        Effect::Telegram { text } => chat::send(ctx, job, text).await,
-        _ => send_alone(ctx, job, effect).await.map(|sent| (sent, Vec::new())),
+    let sent = if let Effect::Telegram { text } = effect {
+        chat::send(ctx, job, text).await
+    } else {
+        send_alone(ctx, job, effect).await.map(|sent| (sent, Vec::new()))
     };
     failpoint::here(Point::EffectSent);
     let (sent, with_it) = match sent {

@@ -34,6 +34,7 @@ pub async fn handle(ctx: Arc<Context>, job: Job) {
         shared::recall(&ctx).await;
         let (parsed, delivered) = read(&job.payload);
         let told = parsed.as_ref().ok().and_then(|parsed| Told::of(&ctx, parsed, delivered));
+        let asks = parsed.as_ref().map(scopes).unwrap_or_default();
         match plan(&ctx, parsed).await {
             Ok(plan) => {
                 failpoint::here(Point::EventPlanned);
@@ -43,8 +44,7 @@ pub async fn handle(ctx: Arc<Context>, job: Job) {
                 commit(&ctx, &job, Plan::ignore(error.to_string()), told).await;
             }
             Err(PlanError::Outside(error)) => {
-                let scopes = [Scope::Plane, Scope::Gitea];
-                troubled(&ctx, &job, &error.to_string(), Trouble::from(&error), &scopes).await;
+                troubled(&ctx, &job, &error.to_string(), Trouble::from(&error), &asks).await;
             }
             Err(error) => job_end::failed(&ctx, &job, &error.to_string(), error.retry()).await,
         }
@@ -52,6 +52,17 @@ pub async fn handle(ctx: Arc<Context>, job: Job) {
     }
     .instrument(span)
     .await;
+}
+
+/// What an event asks before it leads to anything: the service that it came from.
+fn scopes(parsed: &Parsed<Event>) -> Vec<Scope> {
+    match parsed {
+        Parsed::Event(Event::Plane(_)) => vec![Scope::Plane],
+        Parsed::Event(Event::Gitea(event)) => {
+            vec![Scope::Gitea, Scope::Repo(format!("{}/{}", event.owner, event.repo)), Scope::Reviewer]
+        }
+        Parsed::Ignored { .. } => Vec::new(),
+    }
 }
 
 async fn plan(ctx: &Context, parsed: Result<Parsed<Event>, PlanError>) -> Result<Plan, PlanError> {
