@@ -111,15 +111,19 @@ impl Answer {
         asked.map(|seconds: u64| seconds.min(RETRY_AFTER_MAX_S))
     }
 
+    /// A log of CI, whatever stands in it.
+    fn is_text(&self) -> bool {
+        self.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"))
+    }
+
     /// Whether this is a page for people, as proxies and error handlers give them; none of the services answers so.
     pub(super) fn is_page(&self) -> bool {
-        self.body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'<')
+        !self.is_text() && self.body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'<')
     }
 
     /// Whether the body is what a service answers that has done what it was asked for.
     pub(super) fn is_whole(&self) -> bool {
-        let text = self.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
-        self.status == 204 || text || serde_json::from_slice::<serde::de::IgnoredAny>(&self.body).is_ok()
+        self.status == 204 || self.is_text() || serde_json::from_slice::<serde::de::IgnoredAny>(&self.body).is_ok()
     }
 }
 
@@ -168,5 +172,6 @@ mod tests {
         assert!(answer(502, &[], " \n<!DOCTYPE html>").is_page());
         assert!(!answer(404, &[], r#"{"message": "<b>"}"#).is_page());
         assert!(!answer(404, &[], "").is_page());
+        assert!(!answer(200, &[("content-type", "text/plain")], "<- a log").is_page());
     }
 }

@@ -14,6 +14,7 @@ fn passed(task_id: i64, gate: Gate, outcome: &'static str, head: &str) -> NewGat
         gate,
         outcome,
         reason: None,
+        detail: None,
         head: head.into(),
         tree: "t".into(),
         command: None,
