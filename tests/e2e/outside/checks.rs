@@ -147,7 +147,7 @@ async fn silence_and_late_checks_are_overdue_and_a_project_may_go_on_without_any
             exit_code: None,
             duration_ms: None,
             output_sha256: None,
-            evidence: String::new(),
+            evidence: head.to_string(),
             detail: None,
             at: super::rig::now_ms() - 601_000,
         };
