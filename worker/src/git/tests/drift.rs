@@ -151,7 +151,9 @@ async fn a_merged_base_and_a_shortened_branch_are_no_longer_what_was_judged() {
     write(&task.tree.path, REVIEW, "---\nverdict: APPROVED\n---\n");
     let reviewed = task.publish().await;
     task.w.person(&["fetch", "--quiet", "origin"]);
-    task.w.person(&["push", "--quiet", "--force", "origin", &format!("{judged}:refs/heads/{BRANCH}")]);
+    task.w.person(&["checkout", "--quiet", "-B", BRANCH, judged.as_str()]);
+    task.w.person(&["commit", "--quiet", "--allow-empty", "-m", "without the review"]);
+    task.w.person(&["push", "--quiet", "--force", "origin", BRANCH]);
     let (joined, head) = task.joins().await;
     assert!(matches!(joined, Refreshed::Replaced { .. }), "{joined:?}");
     let same = task.w.repos.joined_for_nothing(REPO, &joined, &task.w.cancel).await.unwrap();
