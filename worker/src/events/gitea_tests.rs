@@ -82,7 +82,10 @@ const TABLE: &[(&str, &str)] = &[
     ("workflow_run_in_progress.json", "orch-bot workflow here 3a5b None"),
     ("workflow_run_completed_success.json", "orch-bot workflow here 3a5b Some(true)"),
     ("workflow_run_completed_failure.json", "orch-bot workflow here 3a5b Some(false)"),
-    ("workflow_job_completed_success.json", "orch-bot workflow here 3a5b Some(true)"),
+    (
+        "workflow_job_completed_success.json",
+        "orch-bot workflow here 3a5b Some(true) job 31 http://git.example.test:3000/acme/widgets/actions/runs/9/jobs/0 []",
+    ),
 ];
 
 fn headers() -> serde_json::Value {

@@ -188,7 +188,7 @@ mod tests {
         ] {
             assert!(call(acts).needs_attendant(), "{acts:?}");
         }
-        let tenant = Tenant { uid: 1, gid: 1, home: "/home/agent".into() };
+        let tenant = Tenant { uid: 1, gid: 1, home: "/nowhere".into() };
         assert!(call(&["rev-parse", "HEAD"]).owned_by(&tenant).needs_attendant(), "another user's process");
         let talks = call(&["rev-list", "HEAD"]).env("GIT_ALLOW_PROTOCOL", "https");
         assert!(talks.needs_attendant(), "a transport is a program");

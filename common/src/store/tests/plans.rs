@@ -116,7 +116,7 @@ fn claiming_looks_at_the_claimable_alone() {
     uses(&scratch, &["SEARCH t USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"], |c| {
         jobs::claim_to(c, to_forge, "w", NOW).unwrap().unwrap();
     });
-    uses(&scratch, &["SEARCH t USING INDEX job_turns_later (<expr>=? AND due>?)"], |c| {
+    uses(&scratch, &["SEARCH t USING COVERING INDEX job_turns_later (<expr>=? AND due>?)"], |c| {
         assert_eq!(jobs::next_due_to(c, to_forge, NOW).unwrap(), None, "all are claimed");
     });
     uses(&scratch, &["job_turns_later (<expr>=? AND due>?)"], |c| {
