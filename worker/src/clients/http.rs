@@ -19,6 +19,8 @@ const LARGEST_BODY: usize = 16 * 1024 * 1024;
 const TRIES: usize = 3;
 /// A `Retry-After` beyond this is left to the queue.
 const PATIENCE_S: u64 = 2;
+/// What the text of a redirect begins with, before its address.
+pub(super) const REDIRECTED: &str = "redirected to";
 /// Used where a 429 names no time.
 const DEFAULT_RETRY_AFTER_S: u64 = 10;
 /// A longer link is not passed on, in bytes.
@@ -175,7 +177,7 @@ impl Http {
                 ApiError::RateLimited { retry_after_s: answer.retry_after_s().unwrap_or(DEFAULT_RETRY_AFTER_S).max(1) }
             }
             300..=399 => {
-                ApiError::Refused { status, body: "redirected: the configured URL is not the final one".into() }
+                ApiError::Refused { status, body: format!("{REDIRECTED} {}", self.excerpt(answer.location())) }
             }
             400..=499 => ApiError::Refused { status, body },
             _ => ApiError::Unavailable { why: format!("status {status}: {body}") },

@@ -3,6 +3,7 @@
 //! Nothing here decides anything about a task, reads the database, or logs a token or a body.
 
 mod call;
+pub mod causes;
 mod error;
 mod gate;
 pub mod gitea;
