@@ -151,3 +151,39 @@ fn no_secret_is_ever_logged() {
         assert!(!log.contains(secret));
     }
 }
+
+#[test]
+fn each_refusal_of_a_senders_program_is_counted_by_its_reason() {
+    let api = Setup::new().start();
+    let good = push("x");
+    let signed = |header: &str, value: &str| {
+        let mut request = good.clone();
+        request.headers.retain(|(name, _)| name != "X-Gitea-Signature");
+        request.header(header, value)
+    };
+    api.send(&signed("X-Gitea-Signature", "")).assert_problem(401);
+    api.send(&signed("X-Gitea-Signature", &sign("another secret", &good.body))).assert_problem(401);
+    api.send(&signed("X-Gitea-Signature", &sign("another secret", &good.body))).assert_problem(401);
+    api.send(&gitea("push", "x", b"nope".to_vec())).assert_problem(400);
+    let other = br#"{"repository":{"full_name":"acme/unknown"}}"#.to_vec();
+    assert_eq!(api.send(&gitea("push", "y", other)).outcome().0, "ignored");
+    let mut stream = connect(api.address).unwrap();
+    stream.write_all(&good.head(&format!("Content-Length: {}\r\n", LIMIT + 1))).unwrap();
+    read_one(&mut stream).unwrap().unwrap().assert_problem(413);
+    // Strangers knock at every door.
+    api.send(&Request::new("POST", "/webhook/gitea").body(b"{}".to_vec())).assert_problem(401);
+    let of = |reason: &str| {
+        api.number(&format!(
+            "SELECT coalesce(sum(count), 0) AS n FROM refusals WHERE source = 'gitea' AND reason = '{reason}'"
+        ))
+    };
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while api.number("SELECT coalesce(sum(count), 0) AS n FROM refusals") < 6 {
+        assert!(std::time::Instant::now() < deadline, "they were not written");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let rows = [("unsigned", 1), ("wrong_signature", 2), ("unreadable", 1), ("unknown", 1), ("too_large", 1)];
+    for (reason, count) in rows {
+        assert_eq!(of(reason), count, "{reason}");
+    }
+}

@@ -28,6 +28,7 @@ pub use types::{
 use super::error::ApiError;
 use super::gate::Gate;
 use super::http::{Answer, Call, Http, Timing};
+use super::network::Network;
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::time::Duration;
@@ -70,6 +71,15 @@ impl GiteaClient {
     /// [`ApiError::Refused`] with status 0 where the settings cannot be used.
     pub fn new(settings: GiteaSettings) -> Result<Self, ApiError> {
         Self::with_timing(settings, Timing::default())
+    }
+
+    /// Reached as the installation says.
+    ///
+    /// # Errors
+    /// As [`GiteaClient::new`].
+    pub fn through(mut self, network: &Network) -> Result<Self, ApiError> {
+        self.http = self.http.through(network)?;
+        Ok(self)
     }
 
     /// As [`GiteaClient::new`], with other time limits.
