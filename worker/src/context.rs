@@ -235,6 +235,16 @@ pub fn build_outside_within(config: &Config, timing: Timing) -> anyhow::Result<O
     Ok(outside)
 }
 
+/// The forge as anybody sees it, without a token.
+///
+/// # Errors
+/// Where its address cannot be used.
+pub fn stranger_at_forge(config: &Config, timing: Timing) -> anyhow::Result<Option<GiteaClient>> {
+    let Some(url) = &config.gitea.url else { return Ok(None) };
+    let settings = GiteaSettings { url: url.as_str().to_owned(), owner: String::new(), token: String::new() };
+    Ok(Some(GiteaClient::with_timing(settings, timing)?.through(&Network::of(&config.network)?)?))
+}
+
 /// The pipeline a project runs, with its shortcuts applied. The configuration has checked it.
 pub fn pipeline_of(project: &Project) -> Pipeline {
     let configured = project.pipeline.as_ref().and_then(|steps| Pipeline::new(steps.clone()).ok());

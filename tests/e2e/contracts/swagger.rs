@@ -57,8 +57,13 @@ async fn use_everything(forge: &FakeGitea, client: &GiteaClient) {
     }
     client.close_pull(REPO, number).await.unwrap();
     client.reopen_pull(REPO, number).await.unwrap();
-    client.try_writing(REPO, "main").await.unwrap();
-    client.try_commenting(REPO).await.unwrap();
+    client.may_write(REPO, "main").await.unwrap();
+    client.may_comment(REPO).await.unwrap();
+    client.scopes().await.unwrap();
+    client.person("hugo").await.unwrap().unwrap();
+    client.reviewers_of(REPO).await.unwrap();
+    client.protections(REPO).await.unwrap();
+    client.has_workflows(REPO, "main").await.unwrap();
     client.is_merged(REPO, number).await.unwrap();
     let head = head.parse().unwrap();
     let merge = NewMerge { style: MergeStyle::Squash, head: &head, title: "t", message: "m", delete_branch: false };
@@ -66,6 +71,7 @@ async fn use_everything(forge: &FakeGitea, client: &GiteaClient) {
     let hook =
         client.create_hook(REPO, NewHook { url: "http://127.0.0.1:8500/webhook/gitea", secret: "s" }).await.unwrap();
     client.hooks(REPO).await.unwrap();
+    client.test_hook(REPO, hook.id).await.unwrap();
     client.delete_hook(REPO, hook.id).await.unwrap();
     client.delete_branch(REPO, BRANCH).await.unwrap();
 }

@@ -197,6 +197,12 @@ pub fn diagnose_git(asked: &Asked<'_>, error: &GitError) -> Option<Diagnosis> {
     Some(Diagnosis::of(asked, cause, &words::last_line(text)))
 }
 
+/// The scopes that a refusal says a token has.
+pub fn scopes_of(body: &str) -> Option<Vec<String>> {
+    let Some(Cause::ScopeMissing { given, .. }) = words::scope(&words::message(body)) else { return None };
+    given
+}
+
 /// A 404 has no words that count.
 fn of_nothing(asked: &Asked<'_>) -> Cause {
     match (asked.what, asked.service) {
