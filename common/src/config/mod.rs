@@ -21,7 +21,7 @@ mod source;
 mod tests;
 mod value;
 
-pub use address::{BaseUrl, GitRemote, SubmoduleHost};
+pub use address::{BadAddress, BaseUrl, GitRemote, SubmoduleHost};
 pub use declare::{Section, SettingDoc};
 pub use effective::RunLimits;
 pub use error::{ConfigError, Origin, Problem};

@@ -1,7 +1,8 @@
 //! What is refused, and how.
 
-use super::api::{GITEA_SECRET, PLANE_SECRET, Setup, gitea, plane, push, sign, work_item};
+use super::api::{Api, GITEA_SECRET, PLANE_SECRET, Setup, gitea, plane, push, sign, work_item};
 use super::http::{Answer, Request, connect, exchange, read_one};
+use orch_common::store::refusals::{self, Reason};
 use std::io::Write;
 
 const LIMIT: usize = 25 * 1024 * 1024;
@@ -172,18 +173,16 @@ fn each_refusal_of_a_senders_program_is_counted_by_its_reason() {
     read_one(&mut stream).unwrap().unwrap().assert_problem(413);
     // Strangers knock at every door.
     api.send(&Request::new("POST", "/webhook/gitea").body(b"{}".to_vec())).assert_problem(401);
-    let of = |reason: &str| {
-        api.number(&format!(
-            "SELECT coalesce(sum(count), 0) AS n FROM refusals WHERE source = 'gitea' AND reason = '{reason}'"
-        ))
-    };
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while api.number("SELECT coalesce(sum(count), 0) AS n FROM refusals") < 6 {
-        assert!(std::time::Instant::now() < deadline, "they were not written");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    let rows = [("unsigned", 1), ("wrong_signature", 2), ("unreadable", 1), ("unknown", 1), ("too_large", 1)];
-    for (reason, count) in rows {
-        assert_eq!(of(reason), count, "{reason}");
-    }
+    let counted = |api: &Api| refusals::all(&mut api.store.connection().unwrap()).unwrap();
+    api.until("all are written", |api| counted(api).iter().map(|r| r.count).sum::<i64>() >= 6);
+    let mut found: Vec<(Reason, i64)> = counted(&api).iter().map(|r| (r.reason, r.count)).collect();
+    found.sort_by_key(|(reason, _)| reason.as_str());
+    let expected = [
+        (Reason::TooLarge, 1),
+        (Reason::Unknown, 1),
+        (Reason::Unreadable, 1),
+        (Reason::Unsigned, 1),
+        (Reason::WrongSignature, 2),
+    ];
+    assert_eq!(found, expected);
 }

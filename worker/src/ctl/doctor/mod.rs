@@ -19,6 +19,8 @@ use crate::context::{build_outside_within, git_settings, stranger_at_forge};
 use crate::effects::Outside;
 use crate::git::GitSettings;
 use clap::Args;
+pub use deliveries::wrong_secret;
+pub use gitea::{NEEDED as NEEDED_SCOPES, sample_branch};
 use here::Known;
 use orch_common::config::{Config, Loaded};
 use report::{Line, Report, Sheet};

@@ -22,7 +22,7 @@ use orch_common::store::deliveries::Source;
 use std::time::Instant;
 
 /// What the bot's token needs.
-const NEEDED: [&str; 3] = ["write:repository", "write:issue", "read:user"];
+pub const NEEDED: [&str; 3] = ["write:repository", "write:issue", "read:user"];
 /// What the second account's token needs.
 const NEEDED_BY_REVIEWER: [&str; 2] = ["write:repository", "read:user"];
 /// To see who is in a team.
@@ -140,7 +140,7 @@ fn waits_for_reviews(project: &Project) -> bool {
 }
 
 /// What a task's branch of the project is called, for instance.
-fn sample_branch(project: &Project) -> String {
+pub fn sample_branch(project: &Project) -> String {
     let key = format!("{}-001", project.id_prefix).parse();
     key.map_or_else(|_| "feature/X-001-x".to_owned(), |key| BranchName::for_task(&key, "x").as_str().to_owned())
 }
