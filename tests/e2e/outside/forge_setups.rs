@@ -5,7 +5,7 @@ use super::place::{OURS, Place, line};
 use orch_common::store::Conn;
 use orch_common::store::deliveries::{self, NewDelivery, Source};
 use orch_common::store::refusals::{self, Reason, Refused};
-use orch_tests::fakes::{BranchRule, FakeGitea, Fault, Reply, Right};
+use orch_tests::fakes::{BranchRule, FakeGitea, Fault, Reply, Right, Server};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -516,14 +516,14 @@ fn a_dead_webhook_is_found_and_what_came_is_the_proof() {
         ),
         (
             "nothing came, of the inside",
-            inside("http://10.0.0.7:8500").knowing(|_| ()).forge(|f| f.set_updated("widgets", now() + 60_000)),
+            inside("http://10.0.0.7:8500").knowing(|_| ()).forge(|f| f.set_updated("widgets", now() + 120_000)),
             HOOK,
             "warn",
             ["nothing came", "ALLOWED_HOST_LIST = external,10.0.0.7"],
         ),
         (
             "nothing came",
-            good().knowing(|_| ()).forge(|f| f.set_updated("widgets", now() + 60_000)),
+            good().knowing(|_| ()).forge(|f| f.set_updated("widgets", now() + 120_000)),
             HOOK,
             "warn",
             ["nothing came", "Recent deliveries"],
@@ -552,4 +552,33 @@ fn a_slow_forge_is_named_in_time_and_holds_no_other_check_up() {
     assert!(said.contains("did not answer in time"), "{said}");
     assert_eq!(line(&lines, "plane.token").0, "ok");
     assert_eq!(line(&lines, "telegram.chat").0, "ok");
+}
+
+#[test]
+fn a_test_delivery_is_waited_for_and_is_the_one_sure_proof() {
+    type Receives = fn(&mut Conn);
+    let table: [(&str, Receives, &str, &str); 3] = [
+        ("taken", |c| came(c, now()), "ok", "its test delivery came"),
+        (
+            "refused",
+            |c| refused(c, Reason::WrongSignature, now()),
+            "FAIL",
+            "was refused -> `orchctl init --hooks-only --replace-hooks`",
+        ),
+        ("lost", |_| (), "FAIL", "did not come within 8 s"),
+    ];
+    for (what, receives, expected, words) in table {
+        let mut place = good().knowing(|_| ());
+        place.more = &["--deliver"];
+        let store = place.store();
+        let intake = Server::start(move |_| {
+            receives(&mut store.connection().unwrap());
+            Reply::empty(200)
+        });
+        place.gitea.webhook_to(&format!("{}/webhook/gitea", intake.url));
+        let (lines, code) = place.examine();
+        let (level, said) = line(&lines, HOOK);
+        assert_eq!((level, code), (expected, i32::from(expected == "FAIL")), "{what}: {lines:#?}");
+        assert!(said.contains(words), "{what}: {said}");
+    }
 }

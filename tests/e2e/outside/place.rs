@@ -73,9 +73,13 @@ impl Place {
 
     /// With a database in which these things have come.
     pub(super) fn knowing(self, change: impl FnOnce(&mut Conn)) -> Place {
-        let store = Store::open_and_migrate(&StoreOptions::new(self.dir.path().join("orch.db"))).unwrap();
-        change(&mut store.connection().unwrap());
+        change(&mut self.store().connection().unwrap());
         self
+    }
+
+    /// The database, made where there was none.
+    pub(super) fn store(&self) -> Store {
+        Store::open_and_migrate(&StoreOptions::new(self.dir.path().join("orch.db"))).unwrap()
     }
 
     /// The checks by name, and the exit code.

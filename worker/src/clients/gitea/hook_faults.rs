@@ -1,7 +1,9 @@
 //! A webhook compared as a whole with what Orch needs. An address alone proves little: the forge calls a webhook of another type, of
 //! other branches or of other events delivered all the same. Pure.
 
-use super::{ForgeVersion, HOOK_EVENTS, Hook};
+use super::{ForgeVersion, HOOK_EVENTS};
+use crate::clients::times;
+use serde::Deserialize;
 use std::fmt;
 use url::Url;
 
@@ -18,6 +20,35 @@ const REVIEWS: [&[&str]; 2] = [
 const COMMENTS: &str = "pull_request_comment";
 /// Without these something is seen later, or without its details.
 const COMFORT: &[&str] = &["workflow_job"];
+
+/// A webhook of a repository. The secret is never shown by the server.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Hook {
+    pub id: i64,
+    /// Whose language it speaks: `gitea`, `slack`, ...
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    #[serde(default)]
+    pub branch_filter: String,
+    /// In milliseconds since the epoch. (It is "updated" by each delivery, too.)
+    #[serde(default, deserialize_with = "times::millis")]
+    pub created_at: i64,
+    #[serde(default)]
+    pub active: bool,
+    /// In no order; the word `pull_request` comes back as all of its parts.
+    #[serde(default)]
+    pub events: Vec<String>,
+    pub config: HookConfig,
+}
+
+/// Where a webhook goes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct HookConfig {
+    #[serde(default)]
+    pub url: String,
+    #[serde(default)]
+    pub content_type: String,
+}
 
 /// What is wrong with a webhook that leads to us.
 #[derive(Debug, Clone, PartialEq, Eq)]

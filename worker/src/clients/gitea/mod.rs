@@ -16,7 +16,7 @@ mod types;
 pub use actions::LogEnd;
 pub use branches::Created;
 pub use comments::marker;
-pub use hook_faults::{HookFault, glob};
+pub use hook_faults::{Hook, HookFault, glob};
 pub use hooks::{HOOK_EVENTS, NewHook};
 pub use merge::{MergeOutcome, MergeStyle, NewMerge};
 pub use pulls::{NewPull, Opened, PullFilter};
@@ -24,8 +24,7 @@ pub use reviews::{Asked, NewReview, standing};
 pub use rights::{Protection, Scopes};
 pub use status::{CombinedStatus, ContextStatus, NewStatus};
 pub use types::{
-    Account, Branch, BranchRule, Comment, ForgeVersion, Hook, LineComment, Permissions, Pull, PullEnd, Repo, Review,
-    Team,
+    Account, Branch, BranchRule, Comment, ForgeVersion, LineComment, Permissions, Pull, PullEnd, Repo, Review, Team,
 };
 
 use super::error::ApiError;

@@ -358,35 +358,6 @@ pub struct Comment {
     pub created_at: i64,
 }
 
-/// A webhook of a repository. The secret is never shown by the server.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Hook {
-    pub id: i64,
-    /// Whose language it speaks: `gitea`, `slack`, ...
-    #[serde(rename = "type", default)]
-    pub kind: String,
-    #[serde(default)]
-    pub branch_filter: String,
-    /// When it was made or changed, in milliseconds since the epoch.
-    #[serde(default, deserialize_with = "times::millis")]
-    pub updated_at: i64,
-    #[serde(default)]
-    pub active: bool,
-    /// In no order; the word `pull_request` comes back as all of its parts.
-    #[serde(default)]
-    pub events: Vec<String>,
-    pub config: HookConfig,
-}
-
-/// Where a webhook goes.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct HookConfig {
-    #[serde(default)]
-    pub url: String,
-    #[serde(default)]
-    pub content_type: String,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use url::Url;
 
 const INSTALL: &str = "`orchctl init --hooks-only` mends it";
-/// The times of a repository and of its webhook are whole seconds, and one act may touch both.
-const SAME_ACT_MS: i64 = 10_000;
+/// A set-up takes its time, and what it changes in the repository is not told by webhook.
+const SAME_ACT_MS: i64 = 60_000;
 /// The forge itself gives a delivery up after 5 s.
 const ARRIVES: Duration = Duration::from_secs(8);
 
@@ -92,7 +92,7 @@ async fn arrives(
     if let Some(at) = asked.known.heard_about(&project.repo) {
         return report.ok(check, format!("{leads}; its last delivery came {}", age(asked.now, at)));
     }
-    let something_happened = repo.updated_at > hook.updated_at + SAME_ACT_MS && hook.updated_at > 0;
+    let something_happened = repo.updated_at > hook.created_at + SAME_ACT_MS && hook.created_at > 0;
     match known.proof {
         Proof::Refused => report.ok(check, format!("{leads}; its deliveries come, and are refused")),
         Proof::Heard(_) | Proof::Nothing if asked.known.readable && something_happened => {
