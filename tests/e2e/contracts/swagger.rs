@@ -57,9 +57,6 @@ async fn use_everything(forge: &FakeGitea, client: &GiteaClient) {
     }
     client.close_pull(REPO, number).await.unwrap();
     client.reopen_pull(REPO, number).await.unwrap();
-    client.may_write(REPO, "main").await.unwrap();
-    client.may_comment(REPO).await.unwrap();
-    client.scopes().await.unwrap();
     client.person("hugo").await.unwrap().unwrap();
     client.reviewers_of(REPO).await.unwrap();
     client.protections(REPO).await.unwrap();

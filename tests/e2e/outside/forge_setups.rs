@@ -303,7 +303,7 @@ fn a_token_that_does_not_work_is_told_apart_from_a_forge_that_does_not() {
             good().forge(|f| f.fail_when("GET", "/version", 9, page(502))),
             "gitea",
             "FAIL",
-            ["a page, 'welcome'", "log of the forge"],
+            ["a page, 'Welcome'", "log of the forge"],
         ),
         (
             "renamed",

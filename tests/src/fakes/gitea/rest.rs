@@ -41,10 +41,14 @@ pub(super) fn handle(world: &mut World, courier: &Courier, request: &Request) ->
     }
     match segments.as_slice() {
         ["api", "v1", "user"] => Reply::json(200, account(&login)),
-        ["api", "v1", "users", name] => match world.right(name) > Right::Stranger || *name == "stranger" {
-            true => Reply::json(200, world.shown(name)),
-            false => not_found(),
-        },
+        ["api", "v1", "users", name] => {
+            // Without regard to case.
+            let mut all = world.rights.keys().map(String::as_str).chain(["stranger"]);
+            match all.find(|login| login.eq_ignore_ascii_case(name)) {
+                Some(login) => Reply::json(200, world.shown(login)),
+                None => not_found(),
+            }
+        }
         ["api", "v1", "admin", ..] => error(403, "user should be the site admin"),
         ["api", "v1", "orgs", FakeGitea::OWNER, "teams"] if world.right(&login) < Right::Write => {
             error(403, "Must be an organization member")
