@@ -73,13 +73,14 @@ async fn use_everything(forge: &FakeGitea, client: &GiteaClient) {
     client.delete_branch(REPO, BRANCH).await.unwrap();
 }
 
-/// The operation of a request: the template's segments fit, and a trailing `{branch}` takes the rest.
+/// The operation of a request: the template's segments fit, and a trailing `{branch}` or `{filepath}` takes the rest.
 fn operation<'a>(swagger: &'a Value, request: &Request) -> Option<&'a Value> {
     let path = request.path.strip_prefix(swagger["basePath"].as_str()?)?;
     let parts: Vec<&str> = path.split('/').collect();
     let fits = |template: &str| {
         let wanted: Vec<&str> = template.split('/').collect();
-        let takes_rest = template.ends_with("{branch}") && parts.len() >= wanted.len();
+        let takes_rest =
+            ["{branch}", "{filepath}"].iter().any(|end| template.ends_with(end)) && parts.len() >= wanted.len();
         (parts.len() == wanted.len() || takes_rest)
             && wanted.iter().zip(&parts).all(|(want, part)| want.starts_with('{') || want == part)
     };
