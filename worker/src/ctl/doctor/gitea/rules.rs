@@ -3,9 +3,10 @@
 use super::{Forge, forge, sample_branch, waits_for_reviews};
 use crate::clients::ApiError;
 use crate::clients::causes::{Cause, Diagnosis, What, diagnose};
-use crate::clients::gitea::{Branch, OWN_CONTEXT_PREFIX, Repo};
+use crate::clients::gitea::{Branch, Repo};
 use crate::ctl::doctor::report::Report;
 use orch_common::config::Project;
+use orch_common::domain::checks::OWN_CONTEXT_PREFIX;
 use orch_common::domain::decide::MergePolicy;
 
 /// So many pull requests are asked whether their checks are known.
