@@ -6,6 +6,7 @@ use crate::agent::{Starter, seclusion};
 use crate::clients::gitea::{GiteaClient, GiteaSettings};
 use crate::clients::plane::{PlaneClient, PlaneSettings};
 use crate::clients::telegram::{TelegramClient, TelegramSettings};
+use crate::clients::{Network, Timing};
 use crate::effects::send::Outside;
 use crate::git::{AuthHeader, GitError, GitSettings, Remote, Repos, Tenant};
 use crate::outage::{Outages, Scope};
@@ -81,7 +82,7 @@ impl Context {
         let runs_dir = absolute_folder(&config.worker.runs_dir)?;
         let program = own_program()?;
         let attendant = attendant(&program);
-        let settings = GitSettings { attendant: attendant.clone(), ..GitSettings::default() };
+        let settings = GitSettings { attendant: attendant.clone(), ..git_settings(&config)? };
         let repos = Repos::open(&config.worker.repos_dir, settings)?;
         let tenant = config.agent.user.as_deref().map(|user| seclusion::tenant(user, config.agent.home.as_deref()));
         let tenant = tenant.transpose()?.flatten();
@@ -175,11 +176,22 @@ fn test_places() -> usize {
     (cores / 2).max(2)
 }
 
+/// What git is told of the installation.
+pub fn git_settings(config: &Config) -> anyhow::Result<GitSettings> {
+    Ok(GitSettings { env: Network::of(&config.network)?.git_env(), ..GitSettings::default() })
+}
+
 /// The services that are configured; what is not is skipped, and said once here.
 pub fn build_outside(config: &Config) -> anyhow::Result<Outside> {
     for missing in config.missing_for_worker() {
         tracing::warn!(setting = missing, "not set: what needs it is skipped");
     }
+    build_outside_within(config, Timing::default())
+}
+
+/// The services that are configured, asked with other time limits.
+pub fn build_outside_within(config: &Config, timing: Timing) -> anyhow::Result<Outside> {
+    let network = Network::of(&config.network)?;
     let plane = match (&config.plane.url, &config.plane.workspace, &config.plane.api_token) {
         (Some(url), Some(workspace), Some(token)) => {
             let settings = PlaneSettings {
@@ -187,25 +199,32 @@ pub fn build_outside(config: &Config) -> anyhow::Result<Outside> {
                 workspace: workspace.clone(),
                 token: token.expose().to_owned(),
             };
-            Some(PlaneClient::new(settings)?.with_rate(config.plane.calls_per_minute))
+            let client = PlaneClient::with_timing(settings, timing)?.through(&network)?;
+            Some(client.with_rate(config.plane.calls_per_minute))
         }
         _ => None,
     };
     let forge = |token: &Option<Secret>| match (&config.gitea.url, token) {
-        (Some(url), Some(token)) => GiteaClient::new(GiteaSettings {
-            url: url.as_str().to_owned(),
-            owner: config.gitea.owner.clone().unwrap_or_default(),
-            token: token.expose().to_owned(),
-        })
-        .map(|client| Some(Arc::new(client))),
+        (Some(url), Some(token)) => {
+            let settings = GiteaSettings {
+                url: url.as_str().to_owned(),
+                owner: config.gitea.owner.clone().unwrap_or_default(),
+                token: token.expose().to_owned(),
+            };
+            let client = GiteaClient::with_timing(settings, timing).and_then(|client| client.through(&network));
+            client.map(|client| Some(Arc::new(client)))
+        }
         _ => Ok(None),
     };
     let telegram = match (&config.telegram.bot_token, &config.telegram.chat_id) {
-        (Some(token), Some(chat)) => Some(TelegramClient::new(TelegramSettings {
-            url: config.telegram.api_url.as_str().to_owned(),
-            token: token.expose().to_owned(),
-            chat_id: chat.clone(),
-        })?),
+        (Some(token), Some(chat)) => {
+            let settings = TelegramSettings {
+                url: config.telegram.api_url.as_str().to_owned(),
+                token: token.expose().to_owned(),
+                chat_id: chat.clone(),
+            };
+            Some(TelegramClient::with_timing(settings, timing)?.through(&network)?)
+        }
         _ => None,
     };
     let mut outside = Outside::new(plane.map(Arc::new), forge(&config.gitea.token)?, telegram.map(Arc::new));
@@ -214,6 +233,16 @@ pub fn build_outside(config: &Config) -> anyhow::Result<Outside> {
         (second, _) => second,
     };
     Ok(outside)
+}
+
+/// The forge as anybody sees it, without a token.
+///
+/// # Errors
+/// Where its address cannot be used.
+pub fn stranger_at_forge(config: &Config, timing: Timing) -> anyhow::Result<Option<GiteaClient>> {
+    let Some(url) = &config.gitea.url else { return Ok(None) };
+    let settings = GiteaSettings { url: url.as_str().to_owned(), owner: String::new(), token: String::new() };
+    Ok(Some(GiteaClient::with_timing(settings, timing)?.through(&Network::of(&config.network)?)?))
 }
 
 /// The pipeline a project runs, with its shortcuts applied. The configuration has checked it.

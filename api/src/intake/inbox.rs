@@ -26,6 +26,8 @@ struct Waiting {
     items: VecDeque<Item>,
     /// The writer sleeps until so many are there.
     wanted: usize,
+    /// The writer has something else to look at.
+    nudged: bool,
     closed: bool,
 }
 
@@ -64,6 +66,12 @@ impl Inbox {
         Ok(())
     }
 
+    /// Wakes the writer for something else than a delivery.
+    pub(super) fn nudge(&self) {
+        self.lock().nudged = true;
+        self.enough.notify_one();
+    }
+
     /// Nothing is put in any more.
     pub(super) fn close(&self) {
         self.lock().closed = true;
@@ -91,12 +99,12 @@ impl Outlet {
         self.0.lock().items.len()
     }
 
-    /// Waits until `many` are there, at most so long (`None` = for ever).
+    /// Waits until `many` are there or somebody nudges, at most so long (`None` = for ever).
     pub(super) fn wait(&self, many: usize, at_most: Option<Duration>) -> Found {
         let until = at_most.map(|span| Instant::now() + span);
         let mut waiting = self.0.lock();
         loop {
-            if waiting.items.len() >= many || waiting.closed {
+            if waiting.items.len() >= many || waiting.closed || waiting.nudged {
                 break;
             }
             waiting.wanted = many;
@@ -107,7 +115,7 @@ impl Outlet {
                 Some(left) => self.0.enough.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0,
             };
         }
-        waiting.wanted = 0;
+        (waiting.wanted, waiting.nudged) = (0, false);
         match (waiting.items.is_empty(), waiting.closed) {
             (false, _) => Found::Some,
             (true, false) => Found::Nothing,

@@ -6,6 +6,7 @@ mod courier;
 mod crowd;
 mod inbox;
 mod phase;
+mod refusals;
 mod writer;
 
 pub use checkpoint::AT_THE_LATEST as CHECKPOINT_PAGES;
@@ -16,7 +17,9 @@ use crate::limits::Held;
 use courier::Courier;
 use inbox::{Inbox, Outlet, Refused};
 use orch_common::store::StoreOptions;
-use orch_common::store::deliveries::{Intake as Committed, NewDelivery};
+use orch_common::store::deliveries::{Intake as Committed, NewDelivery, Source};
+use orch_common::store::refusals::Reason;
+use refusals::Refusals;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -56,6 +59,7 @@ struct Item {
 pub struct Intake {
     inbox: Arc<Inbox>,
     standing: Arc<Standing>,
+    refusals: Arc<Refusals>,
 }
 
 /// The writer's thread, for the one who stops it.
@@ -72,14 +76,16 @@ impl Intake {
         let inbox = Arc::new(Inbox::new(QUEUE_DEPTH));
         let standing = Arc::new(Standing::default());
         let gone = CancellationToken::new();
-        let (theirs, guard) = (Arc::clone(&standing), gone.clone().drop_guard());
+        let refusals = Arc::new(Refusals::default());
+        let (theirs, counted) = (Arc::clone(&standing), Arc::clone(&refusals));
+        let guard = gone.clone().drop_guard();
         let outlet = Outlet::of(&inbox);
         let thread = std::thread::Builder::new().name("intake".into()).spawn(move || {
             // However the thread ends, whoever watches hears of it, and nobody waits for it any more.
             let _guard = guard;
-            writer::work(&outlet, &options, &theirs);
+            writer::work(&outlet, &options, &theirs, &counted);
         })?;
-        Ok((Intake { inbox: Arc::clone(&inbox), standing }, Writer { inbox, thread, gone }))
+        Ok((Intake { inbox: Arc::clone(&inbox), standing, refusals }, Writer { inbox, thread, gone }))
     }
 
     /// Hands a delivery over and waits for its commit, at most `patience`. A sender that was told to come back
@@ -98,6 +104,13 @@ impl Intake {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(IntakeError::Unavailable("the writer gave it back")),
             Err(_) => Err(IntakeError::Unavailable("the database did not commit in time")),
+        }
+    }
+
+    /// Counts a request that was not taken.
+    pub fn refused(&self, source: Source, reason: Reason) {
+        if self.refusals.note(source, reason, crate::clock::now_ms()) {
+            self.inbox.nudge();
         }
     }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::limits::Memory;
 use diesel::connection::SimpleConnection;
 use orch_common::store::deliveries::Source;
-use orch_common::store::{Durability, Store, jobs};
+use orch_common::store::{Durability, Store, jobs, refusals};
 use std::sync::mpsc;
 use std::time::Instant;
 use tempfile::TempDir;
@@ -202,4 +202,20 @@ async fn until_the_schema_is_current_nothing_is_taken() {
     until(|| intake.standing().phase() == Phase::Ready).await;
     assert!(matches!(intake.commit(delivery("a"), Memory::default().hold(), PATIENCE).await, Ok(Committed::Queued(_))));
     assert!(tokio::task::spawn_blocking(|| writer.stop()).await.unwrap());
+}
+
+#[tokio::test]
+async fn refusals_reach_the_database_also_where_no_delivery_comes() {
+    let setup = ready().await;
+    let counted = |store: &Store| {
+        let all = refusals::all(&mut store.connection().unwrap()).unwrap();
+        all.iter().map(|r| r.count).sum::<i64>()
+    };
+    setup.intake.refused(Source::Gitea, Reason::WrongSignature);
+    until(|| counted(&setup.store) == 1).await;
+    // The next ones wait for their turn, and the writer's end loses none.
+    (0..50).for_each(|_| setup.intake.refused(Source::Gitea, Reason::WrongSignature));
+    let Setup { intake: _, writer, store, _dir } = setup;
+    assert!(tokio::task::spawn_blocking(move || writer.stop()).await.unwrap());
+    assert_eq!(counted(&store), 51);
 }

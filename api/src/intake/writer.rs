@@ -8,11 +8,12 @@ use super::courier::Bags;
 use super::crowd::Crowd;
 use super::inbox::{Found, Outlet};
 use super::phase::{Phase, Standing};
+use super::refusals::Refusals;
 use super::{IntakeError, Item, Outcome};
 use crate::clock::now_ms;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::deliveries::{Intake as Committed, Recent, any_bundled, unbundle_oldest};
-use orch_common::store::{Store, StoreError, StoreOptions};
+use orch_common::store::{Store, StoreError, StoreOptions, refusals};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -45,9 +46,9 @@ const LINGER: Duration = Duration::from_micros(500);
 const QUIET: Duration = Duration::from_millis(5);
 
 /// Runs until told to stop.
-pub(super) fn work(outlet: &Outlet, options: &StoreOptions, standing: &Standing) {
+pub(super) fn work(outlet: &Outlet, options: &StoreOptions, standing: &Standing, refusals: &Refusals) {
     while let Some(mut database) = become_ready(outlet, options, standing) {
-        if serve(outlet, &mut database, standing).is_stop() {
+        if serve(outlet, &mut database, standing, refusals).is_stop() {
             return;
         }
         standing.enter(Phase::Opening);
@@ -90,6 +91,15 @@ impl Database {
                 Some(LOOK_AGAIN)
             }
         };
+    }
+
+    /// Writes down what was refused; where that fails it is counted on.
+    fn note(&self, refusals: &Refusals) {
+        let new = refusals.take();
+        if let Err(error) = self.store.write_now(|conn| refusals::add(conn, &new)) {
+            tracing::debug!(%error, "what was refused is counted, and not written yet");
+            refusals.give_back(new);
+        }
     }
 
     /// Another file, or none, is at its path by now: what is committed here is committed to nowhere.
@@ -146,15 +156,24 @@ fn become_ready(outlet: &Outlet, options: &StoreOptions, standing: &Standing) ->
 }
 
 /// Commits batch after batch.
-fn serve(outlet: &Outlet, database: &mut Database, standing: &Standing) -> End {
+fn serve(outlet: &Outlet, database: &mut Database, standing: &Standing, refusals: &Refusals) -> End {
     let mut usual = Duration::ZERO;
     let mut crowd = Crowd::default();
     loop {
         if let Some(enough) = crowd.worth_waiting_for() {
             outlet.wait(enough, Some(LINGER));
         }
-        match outlet.wait(1, database.left) {
-            Found::End => return End::Stop,
+        let due = refusals.due_in();
+        if due == Some(Duration::ZERO) {
+            database.note(refusals);
+            continue;
+        }
+        match outlet.wait(1, database.left.into_iter().chain(due).min()) {
+            Found::End => {
+                database.note(refusals);
+                return End::Stop;
+            }
+            Found::Nothing if database.left.is_none() => {}
             Found::Nothing => database.tidy(),
             Found::Some => {
                 let batch = outlet.take(if usual < QUICK { SMALL_BATCH } else { BATCH }, BATCH_BYTES);

@@ -22,6 +22,7 @@ impl Sender for Gitea {
         SignatureHeader::bare("x-forgejo-signature"),
         SignatureHeader::bare("x-gogs-signature"),
     ];
+    const MARKS: &'static [&'static str] = &["x-gitea-event", "x-forgejo-event", "x-gogs-event"];
     const PATIENCE: Duration = Duration::from_secs(4);
     const SENDS_AGAIN_ONLY_IF_CUT: bool = false;
 

@@ -15,6 +15,7 @@ pub struct Plane;
 impl Sender for Plane {
     const SOURCE: Source = Source::Plane;
     const SIGNATURES: &'static [SignatureHeader] = &[SignatureHeader::bare("x-plane-signature")];
+    const MARKS: &'static [&'static str] = &["x-plane-event"];
     const PATIENCE: Duration = Duration::from_secs(25);
     const SENDS_AGAIN_ONLY_IF_CUT: bool = true;
 

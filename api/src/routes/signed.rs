@@ -14,6 +14,7 @@ use actix_web::dev::Payload;
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::StreamExt;
+use orch_common::store::refusals::Reason;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -43,25 +44,35 @@ impl<S: Sender> FromRequest for Signed<S> {
 async fn verified<S: Sender>(request: &HttpRequest, payload: Payload) -> Result<Signed<S>, Problem> {
     let Some(app) = request.app_data::<web::Data<App>>() else { return Err(Problem::not_found()) };
     let Some(key) = S::key(&app.settings) else {
+        note::<S>(app, request, Reason::NoSecret);
         return Err(unavailable::<S>(request, "this webhook's secret is not set"));
     };
     let declared = declared_length(request);
     if declared > BODY_BYTES {
+        note::<S>(app, request, Reason::TooLarge);
         return Err(Problem::too_large(BODY_BYTES));
     }
     let claims = signature::claims(request.headers(), S::SIGNATURES);
     if claims.is_empty() {
+        note::<S>(app, request, Reason::Unsigned);
         return Err(unsigned::<S>(app, request));
     }
     let mut held = app.memory.hold();
     let body = match tokio::time::timeout(BODY_PACE, collect(payload, declared, &mut held)).await {
         Ok(Ok(body)) => body,
-        Ok(Err(Unread::TooLarge)) => return Err(Problem::too_large(BODY_BYTES)),
-        Ok(Err(Unread::NoRoom)) => return Err(unavailable::<S>(request, "too many large bodies at a time")),
+        Ok(Err(Unread::TooLarge)) => {
+            note::<S>(app, request, Reason::TooLarge);
+            return Err(Problem::too_large(BODY_BYTES));
+        }
+        Ok(Err(Unread::NoRoom)) => {
+            note::<S>(app, request, Reason::Busy);
+            return Err(unavailable::<S>(request, "too many large bodies at a time"));
+        }
         Ok(Err(Unread::Broken)) => return Err(Problem::bad_request("the body ended early")),
         Err(_) => return Err(Problem::too_slow()),
     };
     let Some(part) = S::signed_part(request.headers(), &body).filter(|part| key.verify(part, &claims)) else {
+        note::<S>(app, request, Reason::WrongSignature);
         return Err(unsigned::<S>(app, request));
     };
     let text = match part {
@@ -99,6 +110,13 @@ async fn collect(mut payload: Payload, declared: usize, held: &mut Held) -> Resu
 fn declared_length(request: &HttpRequest) -> usize {
     let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     length.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+}
+
+/// Counts a refusal of what the sender's program sent; strangers, who knock at every door, are not counted.
+fn note<S: Sender>(app: &App, request: &HttpRequest, reason: Reason) {
+    if S::MARKS.iter().any(|mark| request.headers().contains_key(*mark)) {
+        app.intake.refused(S::SOURCE, reason);
+    }
 }
 
 fn unsigned<S: Sender>(app: &App, request: &HttpRequest) -> Problem {

@@ -12,6 +12,7 @@ use crate::wire::{Malformed, Verdict};
 use actix_web::http::header::HeaderMap;
 use actix_web::{HttpRequest, HttpResponse, Route, web};
 use orch_common::store::deliveries::{Intake as Committed, Source};
+use orch_common::store::refusals::Reason;
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub trait Sender: Sized + 'static {
     const SOURCE: Source;
     /// The headers that may carry its signature.
     const SIGNATURES: &'static [SignatureHeader];
+    /// A header that its program sends with every delivery, and that strangers have no reason to send.
+    const MARKS: &'static [&'static str];
     /// How long it waits for an answer, less some time for the way.
     const PATIENCE: Duration;
     /// It takes every answer for "delivered"; only a cut connection makes it send again.
@@ -51,10 +54,16 @@ async fn receive<S: Sender>(
     let Signed { text, held, .. } = signed;
     let verdict = S::read(&app.settings, request.headers(), text).map_err(|error| {
         tracing::warn!(source = %S::SOURCE, %error, "a signed webhook could not be read");
+        app.intake.refused(S::SOURCE, Reason::Unreadable);
         Problem::bad_request(error.to_string())
     })?;
     let new = match verdict {
         Verdict::Enqueue(new) => *new,
+        Verdict::Unknown(reason) => {
+            tracing::info!(source = %S::SOURCE, reason, "a webhook was ignored");
+            app.intake.refused(S::SOURCE, Reason::Unknown);
+            return Ok(answer(r#"{"status":"ignored"}"#.to_owned()));
+        }
         Verdict::Ignored(reason) => {
             tracing::info!(source = %S::SOURCE, reason, "a webhook was ignored");
             return Ok(answer(r#"{"status":"ignored"}"#.to_owned()));
@@ -69,7 +78,10 @@ async fn receive<S: Sender>(
             tracing::info!(source = %S::SOURCE, job, "a webhook came again");
             Ok(answer(format!(r#"{{"status":"duplicate","job_id":{job}}}"#)))
         }
-        Err(IntakeError::Unavailable(why)) => Err(unavailable::<S>(&request, why)),
+        Err(IntakeError::Unavailable(why)) => {
+            app.intake.refused(S::SOURCE, Reason::Busy);
+            Err(unavailable::<S>(&request, why))
+        }
         Err(IntakeError::Rejected) => Err(Problem::rejected()),
     }
 }

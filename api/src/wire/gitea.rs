@@ -32,7 +32,7 @@ pub fn read(known_repos: &HashSet<String>, headers: &HeaderMap, text: String) ->
         return Ok(Verdict::Ignored(format!("the event {name:?} names no repository")));
     };
     if !known_repos.contains(&repo.to_lowercase()) {
-        return Ok(Verdict::Ignored(format!("no [[projects]] entry has the repository {repo:?}")));
+        return Ok(Verdict::Unknown(format!("no [[projects]] entry has the repository {repo:?}")));
     }
     let delivery = header(headers, DELIVERY);
     let head = Head { source: Source::Gitea, event, event_type, delivery: delivery.clone() };

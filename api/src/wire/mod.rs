@@ -19,6 +19,8 @@ const NAME_BYTES: usize = 200;
 pub enum Verdict {
     /// Nobody would handle it, with the reason for the log.
     Ignored(String),
+    /// It is about something that no project names, with the words for the log.
+    Unknown(String),
     /// To be committed.
     Enqueue(Box<NewDelivery>),
 }

@@ -36,7 +36,7 @@ pub fn read(known_projects: &HashSet<String>, headers: &HeaderMap, text: String)
     let Data { id, project, project_id, issue } = data.unwrap_or_default();
     let project = project.or(project_id).map(|id| id.to_lowercase());
     if let Some(unknown) = project.as_deref().filter(|id| !known_projects.contains(*id)) {
-        return Ok(Verdict::Ignored(format!("no [[projects]] entry has the Plane project {unknown:?}")));
+        return Ok(Verdict::Unknown(format!("no [[projects]] entry has the Plane project {unknown:?}")));
     }
     // In version 2 a comment's data is its work item.
     let work_item = if event == "issue_comment" { issue } else { id };

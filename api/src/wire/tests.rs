@@ -34,13 +34,13 @@ fn gitea(pairs: &[(&str, &str)], text: &str) -> Verdict {
 fn enqueued(verdict: Verdict) -> NewDelivery {
     match verdict {
         Verdict::Enqueue(new) => *new,
-        Verdict::Ignored(reason) => panic!("ignored: {reason}"),
+        Verdict::Ignored(reason) | Verdict::Unknown(reason) => panic!("ignored: {reason}"),
     }
 }
 
 fn ignored(verdict: Verdict) -> String {
     match verdict {
-        Verdict::Ignored(reason) => reason,
+        Verdict::Ignored(reason) | Verdict::Unknown(reason) => reason,
         Verdict::Enqueue(new) => panic!("enqueued: {new:?}"),
     }
 }

@@ -5,7 +5,7 @@ use super::error::{ConfigError, Origin, Problem};
 use super::prices;
 use super::registry::Projects;
 use super::running::{AgentConfig, BudgetConfig, ResilienceConfig, RetentionConfig, WorkerConfig};
-use super::services::{ApiConfig, DatabaseConfig, GiteaConfig, PlaneConfig, TelegramConfig};
+use super::services::{ApiConfig, DatabaseConfig, GiteaConfig, NetworkConfig, PlaneConfig, TelegramConfig};
 use super::source::Source;
 use crate::domain::price::PriceTable;
 use serde::Serialize;
@@ -19,6 +19,7 @@ pub const SECTIONS: &[Section] = &[
     PlaneConfig::SECTION,
     GiteaConfig::SECTION,
     TelegramConfig::SECTION,
+    NetworkConfig::SECTION,
     WorkerConfig::SECTION,
     AgentConfig::SECTION,
     ResilienceConfig::SECTION,
@@ -50,6 +51,7 @@ pub struct Config {
     pub plane: PlaneConfig,
     pub gitea: GiteaConfig,
     pub telegram: TelegramConfig,
+    pub network: NetworkConfig,
     pub worker: WorkerConfig,
     pub agent: AgentConfig,
     pub resilience: ResilienceConfig,
@@ -110,6 +112,7 @@ impl Config {
             plane: PlaneConfig::read(source),
             gitea,
             telegram: TelegramConfig::read(source),
+            network: NetworkConfig::read(source),
             worker: WorkerConfig::read(source),
             agent: AgentConfig::read(source),
             resilience: ResilienceConfig::read(source),

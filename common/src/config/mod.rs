@@ -21,7 +21,7 @@ mod source;
 mod tests;
 mod value;
 
-pub use address::{BaseUrl, GitRemote, SubmoduleHost};
+pub use address::{BadAddress, BaseUrl, GitRemote, SubmoduleHost};
 pub use declare::{Section, SettingDoc};
 pub use effective::RunLimits;
 pub use error::{ConfigError, Origin, Problem};
@@ -30,4 +30,4 @@ pub use projects::{CommandLine, Limits, Project, ProjectBudget, StartRule, State
 pub use registry::Projects;
 pub use running::{AgentConfig, BudgetConfig, Locale, PermissionMode, ResilienceConfig, RetentionConfig, WorkerConfig};
 pub use secret::Secret;
-pub use services::{ApiConfig, DatabaseConfig, GiteaConfig, PlaneConfig, TelegramConfig};
+pub use services::{ApiConfig, DatabaseConfig, GiteaConfig, NetworkConfig, PlaneConfig, TelegramConfig};

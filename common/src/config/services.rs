@@ -58,6 +58,17 @@ settings! {
         git_url: Option<GitRemote> = "none", "ORCH_GITEA_GIT_URL", (GitRemote::ALLOWED);
     }
 
+    /// How Plane, the forge and Telegram are reached, by their APIs and by git.
+    pub struct NetworkConfig["network"] {
+        /// Certificates (PEM) of authorities that are trusted besides the system's, such as an own one that signed the forge's.
+        ca_file: Option<PathBuf> = "none", "ORCH_NETWORK_CA_FILE", ("a file path");
+        /// The proxy for everything but this machine; without it, what HTTPS_PROXY, HTTP_PROXY and NO_PROXY say.
+        proxy: Option<BaseUrl> = "none", "ORCH_NETWORK_PROXY", (BaseUrl::ALLOWED);
+        /// Hosts that are reached without it: names (with all names below them), addresses and networks.
+        no_proxy: Vec<String> = "", "ORCH_NETWORK_NO_PROXY",
+            ("a list of hosts", |hosts| hosts.iter().all(|host| !host.contains([' ', ','])));
+    }
+
     /// Who is told. Without a token and a chat, messages are only logged.
     pub struct TelegramConfig["telegram"] {
         /// The bot's token.

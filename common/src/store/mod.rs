@@ -19,6 +19,7 @@ pub mod outages;
 pub mod payload;
 mod prepared;
 pub mod published;
+pub mod refusals;
 pub mod retention;
 pub mod runs;
 pub mod schema;

@@ -240,6 +240,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    refusals (source, reason) {
+        source -> Text,
+        reason -> Text,
+        count -> BigInt,
+        first_at -> BigInt,
+        last_at -> BigInt,
+    }
+}
+
+diesel::table! {
     cursors (name) {
         name -> Text,
         value -> Text,

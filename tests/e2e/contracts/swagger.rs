@@ -57,8 +57,10 @@ async fn use_everything(forge: &FakeGitea, client: &GiteaClient) {
     }
     client.close_pull(REPO, number).await.unwrap();
     client.reopen_pull(REPO, number).await.unwrap();
-    client.try_writing(REPO, "main").await.unwrap();
-    client.try_commenting(REPO).await.unwrap();
+    client.person("hugo").await.unwrap().unwrap();
+    client.reviewers_of(REPO).await.unwrap();
+    client.protections(REPO).await.unwrap();
+    client.has_workflows(REPO, "main").await.unwrap();
     client.is_merged(REPO, number).await.unwrap();
     let head = head.parse().unwrap();
     let merge = NewMerge { style: MergeStyle::Squash, head: &head, title: "t", message: "m", delete_branch: false };
@@ -66,17 +68,19 @@ async fn use_everything(forge: &FakeGitea, client: &GiteaClient) {
     let hook =
         client.create_hook(REPO, NewHook { url: "http://127.0.0.1:8500/webhook/gitea", secret: "s" }).await.unwrap();
     client.hooks(REPO).await.unwrap();
+    client.test_hook(REPO, hook.id).await.unwrap();
     client.delete_hook(REPO, hook.id).await.unwrap();
     client.delete_branch(REPO, BRANCH).await.unwrap();
 }
 
-/// The operation of a request: the template's segments fit, and a trailing `{branch}` takes the rest.
+/// The operation of a request: the template's segments fit, and a trailing `{branch}` or `{filepath}` takes the rest.
 fn operation<'a>(swagger: &'a Value, request: &Request) -> Option<&'a Value> {
     let path = request.path.strip_prefix(swagger["basePath"].as_str()?)?;
     let parts: Vec<&str> = path.split('/').collect();
     let fits = |template: &str| {
         let wanted: Vec<&str> = template.split('/').collect();
-        let takes_rest = template.ends_with("{branch}") && parts.len() >= wanted.len();
+        let takes_rest =
+            ["{branch}", "{filepath}"].iter().any(|end| template.ends_with(end)) && parts.len() >= wanted.len();
         (parts.len() == wanted.len() || takes_rest)
             && wanted.iter().zip(&parts).all(|(want, part)| want.starts_with('{') || want == part)
     };

@@ -1,7 +1,8 @@
 //! What is refused, and how.
 
-use super::api::{GITEA_SECRET, PLANE_SECRET, Setup, gitea, plane, push, sign, work_item};
+use super::api::{Api, GITEA_SECRET, PLANE_SECRET, Setup, gitea, plane, push, sign, work_item};
 use super::http::{Answer, Request, connect, exchange, read_one};
+use orch_common::store::refusals::{self, Reason};
 use std::io::Write;
 
 const LIMIT: usize = 25 * 1024 * 1024;
@@ -150,4 +151,38 @@ fn no_secret_is_ever_logged() {
     for secret in [GITEA_SECRET, PLANE_SECRET, "the-read-token"] {
         assert!(!log.contains(secret));
     }
+}
+
+#[test]
+fn each_refusal_of_a_senders_program_is_counted_by_its_reason() {
+    let api = Setup::new().start();
+    let good = push("x");
+    let signed = |header: &str, value: &str| {
+        let mut request = good.clone();
+        request.headers.retain(|(name, _)| name != "X-Gitea-Signature");
+        request.header(header, value)
+    };
+    api.send(&signed("X-Gitea-Signature", "")).assert_problem(401);
+    api.send(&signed("X-Gitea-Signature", &sign("another secret", &good.body))).assert_problem(401);
+    api.send(&signed("X-Gitea-Signature", &sign("another secret", &good.body))).assert_problem(401);
+    api.send(&gitea("push", "x", b"nope".to_vec())).assert_problem(400);
+    let other = br#"{"repository":{"full_name":"acme/unknown"}}"#.to_vec();
+    assert_eq!(api.send(&gitea("push", "y", other)).outcome().0, "ignored");
+    let mut stream = connect(api.address).unwrap();
+    stream.write_all(&good.head(&format!("Content-Length: {}\r\n", LIMIT + 1))).unwrap();
+    read_one(&mut stream).unwrap().unwrap().assert_problem(413);
+    // Strangers knock at every door.
+    api.send(&Request::new("POST", "/webhook/gitea").body(b"{}".to_vec())).assert_problem(401);
+    let counted = |api: &Api| refusals::all(&mut api.store.connection().unwrap()).unwrap();
+    api.until("all are written", |api| counted(api).iter().map(|r| r.count).sum::<i64>() >= 6);
+    let mut found: Vec<(Reason, i64)> = counted(&api).iter().map(|r| (r.reason, r.count)).collect();
+    found.sort_by_key(|(reason, _)| reason.as_str());
+    let expected = [
+        (Reason::TooLarge, 1),
+        (Reason::Unknown, 1),
+        (Reason::Unreadable, 1),
+        (Reason::Unsigned, 1),
+        (Reason::WrongSignature, 2),
+    ];
+    assert_eq!(found, expected);
 }

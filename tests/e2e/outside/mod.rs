@@ -3,9 +3,12 @@
 
 mod checks;
 mod doctor;
+mod forge_setups;
 mod init;
 mod judged;
 mod lost;
+mod network;
+mod place;
 mod replay;
 pub mod rig;
 mod rows;

@@ -2,7 +2,7 @@
 
 use super::error::ApiError;
 use reqwest::Method;
-use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -93,6 +93,11 @@ impl Answer {
     /// `X-Total-Count`, the number of items over all pages.
     pub fn total(&self) -> Option<usize> {
         self.headers.get("x-total-count")?.to_str().ok()?.trim().parse().ok()
+    }
+
+    /// Where a redirect leads; empty where it does not say.
+    pub fn location(&self) -> &[u8] {
+        self.headers.get(LOCATION).map(|value| value.as_bytes()).unwrap_or_default()
     }
 
     /// The server's clock, in ms since the epoch (whole seconds).

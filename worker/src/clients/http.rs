@@ -4,6 +4,7 @@
 pub use super::call::{Answer, Call};
 use super::error::{ApiError, EXCERPT_CHARS};
 use super::gate::Gate;
+use super::network::Network;
 use backoff::backoff::Backoff;
 use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RANGE};
@@ -19,6 +20,8 @@ const LARGEST_BODY: usize = 16 * 1024 * 1024;
 const TRIES: usize = 3;
 /// A `Retry-After` beyond this is left to the queue.
 const PATIENCE_S: u64 = 2;
+/// What the text of a redirect begins with, before its address.
+pub(super) const REDIRECTED: &str = "redirected to";
 /// Used where a 429 names no time.
 const DEFAULT_RETRY_AFTER_S: u64 = 10;
 /// A longer link is not passed on, in bytes.
@@ -63,6 +66,8 @@ enum Again {
 pub struct Http {
     client: reqwest::Client,
     base: Url,
+    /// Of every request; the token is in them.
+    headers: HeaderMap,
     /// What no text may show.
     secret: String,
     trailing_slash: bool,
@@ -98,8 +103,20 @@ impl Http {
             value.set_sensitive(true);
             headers.insert(HeaderName::from_static(name), value);
         }
-        let client = build_client(&base, headers, timing)?;
-        Ok(Http { client, base, secret: secret.to_owned(), trailing_slash: false, timing, gate: Gate::default() })
+        let client = build_client(&base, headers.clone(), timing, &Network::default())?;
+        Ok(Http { client, base, headers, secret: secret.to_owned(), trailing_slash: false, timing, gate: Gate::default() })
+    }
+
+    /// Reached as the installation says.
+    ///
+    /// # Errors
+    /// [`ApiError::Unavailable`] where no client can be made so.
+    pub fn through(self, network: &Network) -> Result<Self, ApiError> {
+        if network.is_plain() {
+            return Ok(self);
+        }
+        let client = build_client(&self.base, self.headers.clone(), self.timing, network)?;
+        Ok(Http { client, ..self })
     }
 
     /// Every path ends in a slash (Django redirects the others, and a redirect loses the body).
@@ -175,7 +192,7 @@ impl Http {
                 ApiError::RateLimited { retry_after_s: answer.retry_after_s().unwrap_or(DEFAULT_RETRY_AFTER_S).max(1) }
             }
             300..=399 => {
-                ApiError::Refused { status, body: "redirected: the configured URL is not the final one".into() }
+                ApiError::Refused { status, body: format!("{REDIRECTED} {}", self.excerpt(answer.location())) }
             }
             400..=499 => ApiError::Refused { status, body },
             _ => ApiError::Unavailable { why: format!("status {status}: {body}") },
@@ -284,7 +301,12 @@ pub fn plain_client() -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder().redirect(redirect::Policy::none()).no_proxy().tls_certs_only([]).build()
 }
 
-fn build_client(base: &Url, headers: HeaderMap, timing: Timing) -> Result<reqwest::Client, ApiError> {
+fn build_client(
+    base: &Url,
+    headers: HeaderMap,
+    timing: Timing,
+    network: &Network,
+) -> Result<reqwest::Client, ApiError> {
     // An error says that a provider is there already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = || {
@@ -294,13 +316,21 @@ fn build_client(base: &Url, headers: HeaderMap, timing: Timing) -> Result<reqwes
             .redirect(redirect::Policy::none())
             .connect_timeout(timing.connect)
             .timeout(timing.total);
-        // A proxy of the environment cannot reach our loopback.
-        if is_loopback(base) { plain.no_proxy() } else { plain }
+        match network.proxy() {
+            // A proxy cannot reach our loopback, whoever names it.
+            _ if is_loopback(base) => plain.no_proxy(),
+            Some(proxy) => plain.proxy(proxy),
+            None => plain,
+        }
+    };
+    let trusting = || match network.authorities() {
+        none if none.is_empty() => builder(),
+        own => builder().tls_certs_merge(own),
     };
     // Without any system certificate the platform's verifier refuses to exist; plain HTTP must work all the same.
-    builder()
+    trusting()
         .build()
-        .or_else(|_| builder().tls_certs_only([]).build())
+        .or_else(|_| builder().tls_certs_only(network.authorities()).build())
         .map_err(|e| ApiError::Unavailable { why: format!("no HTTP client: {e}") })
 }
 

@@ -3,10 +3,12 @@
 //! Nothing here decides anything about a task, reads the database, or logs a token or a body.
 
 mod call;
+pub mod causes;
 mod error;
 mod gate;
 pub mod gitea;
 mod http;
+mod network;
 mod pace;
 pub mod plane;
 pub mod telegram;
@@ -15,3 +17,4 @@ mod times;
 pub use error::ApiError;
 pub use gate::Gate;
 pub use http::{Timing, plain_client};
+pub use network::Network;

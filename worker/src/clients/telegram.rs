@@ -4,6 +4,7 @@ use super::call::RETRY_AFTER_MAX_S;
 use super::error::ApiError;
 use super::gate::Gate;
 use super::http::{Answer, Call, Http, Timing};
+use super::network::Network;
 use super::pace::Pace;
 use governor::Quota;
 use serde::Deserialize;
@@ -91,6 +92,15 @@ impl TelegramClient {
     /// [`ApiError::Refused`] with status 0 where the settings cannot be used.
     pub fn new(settings: TelegramSettings) -> Result<Self, ApiError> {
         Self::with_timing(settings, Timing::default())
+    }
+
+    /// Reached as the installation says.
+    ///
+    /// # Errors
+    /// As [`TelegramClient::new`].
+    pub fn through(mut self, network: &Network) -> Result<Self, ApiError> {
+        self.http = self.http.through(network)?;
+        Ok(self)
     }
 
     /// As [`TelegramClient::new`], with other time limits.

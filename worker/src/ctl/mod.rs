@@ -56,7 +56,7 @@ enum Command {
     /// Play the main job end to end on embedded defaults: no account, no server
     Demo(demo::Arguments),
     /// Write a configuration, install the forge's webhooks, say what to do in Plane
-    Init(init::Arguments),
+    Init(Box<init::Arguments>),
     /// Look at everything an installation needs, and say what to do
     Doctor(doctor::Arguments),
     /// Run both processes under this terminal until Ctrl-C
@@ -127,7 +127,7 @@ impl Command {
         match self {
             Command::Demo(arguments) => return Ok(demo::run(&arguments)?),
             Command::ScriptedAgent(arguments) => return Ok(scripted::run(&arguments)?),
-            Command::Init(arguments) => return init::run(desk, screen, arguments),
+            Command::Init(arguments) => return init::run(desk, screen, *arguments),
             Command::Doctor(arguments) => return doctor::run(desk, screen, arguments),
             Command::Up => return up::run(desk),
             Command::Migrate => database::migrate(desk, screen)?,

@@ -187,7 +187,7 @@ fn a_bad_file_is_named_with_what_is_allowed() {
         (
             "[wroker]\nname = \"a\"",
             "unknown key wroker (file orch.toml): did you mean worker?; allowed: database, api, plane, gitea, telegram, \
-             worker, agent, resilience, retention, budget, prices, projects"
+             network, worker, agent, resilience, retention, budget, prices, projects"
                 .to_owned(),
         ),
         ("worker = 3", "worker = integer (file orch.toml): allowed: a table, [worker]".to_owned()),

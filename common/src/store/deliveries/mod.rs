@@ -13,8 +13,10 @@ pub use recent::Recent;
 use super::connection::Conn;
 use super::error::StoreError;
 use super::payload::Packed;
-use super::schema::deliveries;
+use super::schema::{deliveries, jobs};
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::{Bool, Text};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -82,6 +84,17 @@ pub fn last_received(conn: &mut Conn, source: Source) -> Result<Option<i64>, Sto
         .filter(deliveries::source.eq(source.as_str()))
         .order(deliveries::job_id.desc())
         .select(deliveries::received_at)
+        .first(conn)
+        .optional()?)
+}
+
+/// When the newest delivery about a repository came, in ms. Looks from the newest job back, so it may read all of them.
+pub fn last_about(conn: &mut Conn, repo: &str) -> Result<Option<i64>, StoreError> {
+    Ok(jobs::table
+        .filter(jobs::kind.eq("event"))
+        .filter(sql::<Bool>("repo COLLATE NOCASE = ").bind::<Text, _>(repo))
+        .order(jobs::id.desc())
+        .select(jobs::created_at)
         .first(conn)
         .optional()?)
 }

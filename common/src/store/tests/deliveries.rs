@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::job::{JobEnd, JobStatus};
 use crate::store::deliveries::{
-    EventPayload, Intake, NewDelivery, Recent, Source, insert, known, last_received, unbundle_oldest,
+    EventPayload, Intake, NewDelivery, Recent, Source, insert, known, last_about, last_received, unbundle_oldest,
 };
 use serde_json::value::RawValue;
 use std::sync::Barrier;
@@ -37,6 +37,8 @@ fn a_delivery_seen_before_inserts_nothing() {
     assert_eq!(known(&mut conn, Source::Plane, b"k").unwrap(), Some(id));
     assert_eq!(known(&mut conn, Source::Plane, b"none").unwrap(), None);
     assert_eq!(last_received(&mut conn, Source::Plane).unwrap(), Some(NOW));
+    assert_eq!(last_about(&mut conn, "Acme/App").unwrap(), Some(NOW), "as the forge spells it");
+    assert_eq!(last_about(&mut conn, "acme/other").unwrap(), None);
 }
 
 #[test]

@@ -343,3 +343,17 @@ fn a_heartbeat_is_only_ones_own() {
     assert_eq!((row.state.as_str(), row.preflight_ok), ("stopped", Some(false)));
     assert_eq!(workers::newest_heartbeat(&mut conn).unwrap(), Some(NOW + 30));
 }
+
+#[test]
+fn refusals_are_counted_by_sender_and_reason() {
+    use crate::store::deliveries::Source;
+    use crate::store::refusals::{self, Reason, Refused};
+    let scratch = Scratch::new();
+    let of = |reason, count, first_at, last_at| Refused { source: Source::Gitea, reason, count, first_at, last_at };
+    let plane = Refused { source: Source::Plane, ..of(Reason::Busy, 1, 5, 5) };
+    scratch.write(|c| refusals::add(c, &[of(Reason::WrongSignature, 2, 10, 20), plane]));
+    scratch.write(|c| refusals::add(c, &[of(Reason::WrongSignature, 3, 30, 40), of(Reason::TooLarge, 1, 50, 50)]));
+    let mut all = refusals::all(&mut scratch.store.connection().unwrap()).unwrap();
+    all.sort_by_key(|r| r.first_at);
+    assert_eq!(all, [plane, of(Reason::WrongSignature, 5, 10, 40), of(Reason::TooLarge, 1, 50, 50)]);
+}

@@ -4,6 +4,7 @@
 mod actions;
 mod deliveries;
 mod git;
+mod hooks;
 mod merge;
 mod pulls;
 mod rest;
@@ -117,6 +118,48 @@ impl FakeGitea {
     /// The tokens have these scopes and no others, e.g. `read:repository`.
     pub fn give_only(&self, scopes: &[&str]) {
         self.world().scopes = Some(scopes.iter().map(|s| (*s).to_owned()).collect());
+    }
+
+    /// An administrator prohibits the account's sign-in.
+    pub fn suspend(&self, login: &str) {
+        self.world().suspended.push(login.to_owned());
+    }
+
+    /// The account must choose a new password.
+    pub fn must_change_password(&self, login: &str) {
+        self.world().must_change.push(login.to_owned());
+    }
+
+    /// `TWO_FACTOR_AUTH = enforced`, and nobody has a second factor.
+    pub fn enforce_second_factor(&self) {
+        self.world().second_factor = true;
+    }
+
+    pub fn make_mirror(&self, repo: &str) {
+        self.world().repo(repo).mirror = true;
+    }
+
+    /// As it is before the first push.
+    pub fn make_empty(&self, repo: &str) {
+        let mut world = self.world();
+        let row = world.repo(repo);
+        row.empty = true;
+        row.branches.clear();
+    }
+
+    /// A folder of the default branch, such as `.gitea/workflows`.
+    pub fn add_folder(&self, repo: &str, folder: &str) {
+        self.world().repo(repo).folders.push(folder.to_owned());
+    }
+
+    /// When something last happened in the repository, in ms.
+    pub fn set_updated(&self, repo: &str, at_ms: i64) {
+        self.world().repo(repo).updated_at = Some(at_ms);
+    }
+
+    /// Somebody changes fields of the repository's webhooks by hand.
+    pub fn change_hooks(&self, repo: &str, change: impl Fn(&mut Value)) {
+        self.world().repo(repo).hooks.iter_mut().for_each(|(_, hook)| change(hook));
     }
 
     /// A repository whose branches are those of the bare repository at `bare`.

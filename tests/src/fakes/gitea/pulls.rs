@@ -195,6 +195,11 @@ impl World {
         let row = &self.repos[repo];
         json["archived"] = json!(row.archived);
         json["private"] = json!(row.private);
+        json["mirror"] = json!(row.mirror);
+        json["empty"] = json!(row.empty);
+        if let Some(at) = row.updated_at {
+            json["updated_at"] = json!(rfc3339(at));
+        }
         json["has_pull_requests"] = json!(!row.without_pulls);
         for (style, key) in ALLOWED {
             json[key] = json!(!row.forbidden_styles.iter().any(|f| f == style));

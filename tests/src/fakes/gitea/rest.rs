@@ -2,6 +2,7 @@
 
 use super::FakeGitea;
 use super::deliveries::Courier;
+use super::hooks::hooks;
 use super::rights::{Right, account};
 use super::world::{CommentRow, World};
 use super::{actions, pulls, statuses};
@@ -17,7 +18,13 @@ pub(super) type Place<'a> = &'a [&'a str];
 pub(super) fn handle(world: &mut World, courier: &Courier, request: &Request) -> Reply {
     let segments = request.segments();
     if segments == ["api", "v1", "version"] {
-        return Reply::json(200, json!({ "version": world.version_text() }));
+        return match caller(world, request) {
+            Err(refusal) if request.header("authorization").is_some() && refusal.status == 401 => {
+                error(401, "user does not exist [uid: 0, name: ]")
+            }
+            Err(refusal) if refusal.status == 403 => refusal,
+            Ok(_) | Err(_) => Reply::json(200, json!({ "version": world.version_text() })),
+        };
     }
     let login = match caller(world, request) {
         Ok(login) => login,
@@ -26,11 +33,26 @@ pub(super) fn handle(world: &mut World, courier: &Courier, request: &Request) ->
     if world.hidden_from_reviewer && login == FakeGitea::REVIEWER && segments.contains(&"repos") {
         return not_found();
     }
+    if world.second_factor && segments.contains(&"repos") && !login.is_empty() {
+        return not_found();
+    }
     if let Some(refusal) = lacking_scope(world, request, &segments) {
         return refusal;
     }
     match segments.as_slice() {
         ["api", "v1", "user"] => Reply::json(200, account(&login)),
+        ["api", "v1", "users", name] => {
+            // Without regard to case.
+            let mut all = world.rights.keys().map(String::as_str).chain(["stranger"]);
+            match all.find(|login| login.eq_ignore_ascii_case(name)) {
+                Some(login) => Reply::json(200, world.shown(login)),
+                None => not_found(),
+            }
+        }
+        ["api", "v1", "admin", ..] => error(403, "user should be the site admin"),
+        ["api", "v1", "orgs", FakeGitea::OWNER, "teams"] if world.right(&login) < Right::Write => {
+            error(403, "Must be an organization member")
+        }
         ["api", "v1", "orgs", FakeGitea::OWNER, "teams"] => {
             let teams = world.teams.keys().enumerate().map(|(n, name)| json!({ "id": 70 + n, "name": name }));
             list(teams.collect(), request)
@@ -57,7 +79,23 @@ pub(super) fn handle(world: &mut World, courier: &Courier, request: &Request) ->
 
 /// The account of a request's token; a person's is that of [`FakeGitea::token_of`].
 fn caller(world: &World, request: &Request) -> Result<String, Reply> {
+    let login = owner_of_token(world, request)?;
+    if world.suspended.contains(&login) {
+        return Err(error(403, "This account is prohibited from signing in, please contact your site administrator."));
+    }
+    if world.must_change.contains(&login) {
+        return Err(error(
+            403,
+            "You must change your password. Change it at: http://git.example.test/user/change_password",
+        ));
+    }
+    Ok(login)
+}
+
+/// Anybody may look at what is public.
+fn owner_of_token(world: &World, request: &Request) -> Result<String, Reply> {
     match request.header("authorization").map(|given| given.strip_prefix("token ").unwrap_or_default()) {
+        None if request.method == "GET" && request.segments().contains(&"repos") => Ok(String::new()),
         None => Err(error(401, "token is required")),
         Some(FakeGitea::TOKEN) => Ok(FakeGitea::BOT.to_owned()),
         Some(FakeGitea::REVIEWER_TOKEN) => Ok(FakeGitea::REVIEWER.to_owned()),
@@ -74,12 +112,22 @@ fn lacking_scope(world: &World, request: &Request, segments: &[&str]) -> Option<
     let level = if request.method == "GET" { "read" } else { "write" };
     let kind = match segments {
         ["api", "v1", "user", ..] => "user",
+        ["api", "v1", "users", ..] => "user",
+        ["api", "v1", "admin", ..] => "admin",
         ["api", "v1", "orgs" | "teams", ..] => "organization",
         _ if segments.contains(&"issues") => "issue",
         _ => "repository",
     };
-    let enough = |scope: &String| *scope == format!("{level}:{kind}") || *scope == format!("write:{kind}");
-    let why = format!("token does not have at least one of required scope(s), required=[{level}:{kind}]");
+    let enough =
+        |scope: &String| *scope == "all" || *scope == format!("{level}:{kind}") || *scope == format!("write:{kind}");
+    // Forgejo, and Gitea before it named what a token has.
+    let why = match world.forgejo {
+        true => format!("token does not have at least one of required scope(s): [{level}:{kind}]"),
+        false => format!(
+            "token does not have at least one of required scope(s), required=[{level}:{kind}], token scope={}",
+            given.join(",")
+        ),
+    };
     (!given.iter().any(enough)).then(|| error(403, &why))
 }
 
@@ -100,7 +148,32 @@ fn in_repo(
 ) -> Reply {
     let body = request.json();
     match (request.method.as_str(), rest) {
-        ("GET", []) => Reply::json(200, world.repo_json(repo)),
+        ("GET", []) => {
+            let (mut json, right) = (world.repo_json(repo), world.right(login));
+            json["permissions"] = json!({
+                "admin": right >= Right::Admin, "push": right >= Right::Write, "pull": true,
+            });
+            Reply::json(200, json)
+        }
+        (_, ["branches", ..]) if world.repos[repo].empty => error(404, "Git Repository is empty."),
+        ("POST", ["branches"]) if world.repos[repo].mirror => error(403, "Git Repository is a mirror."),
+        ("GET", ["branches"]) => {
+            let row = &world.repos[repo];
+            let names: Vec<String> = row.branch_names();
+            let shown = names.iter().filter_map(|name| Some(branch_json(world, (repo, login), name, &row.head(name)?)));
+            list(shown.collect(), request)
+        }
+        ("GET", ["contents", folder @ ..]) => {
+            let folder = folder.join("/");
+            match world.repos[repo].folders.contains(&folder) {
+                true => Reply::json(200, json!([{ "name": "ci.yml", "type": "file" }])),
+                false => not_found(),
+            }
+        }
+        ("GET", ["reviewers"]) => {
+            let may = world.rights.iter().filter(|(name, right)| **right >= Right::Read && *name != login);
+            Reply::json(200, may.map(|(name, _)| world.shown(name)).collect())
+        }
         ("POST", ["branches"]) => create_branch(world, courier, repo, &body),
         ("GET", ["branches", name @ ..]) => {
             let name = name.join("/");
@@ -113,20 +186,23 @@ fn in_repo(
         (_, ["branch_protections"]) if world.right(login) < Right::Admin => {
             error(403, "user should be an owner or a collaborator with admin write of a repository")
         }
+        ("GET", ["branch_protections"]) => Reply::json(200, world.repos[repo].protections()),
         (_, ["pulls", ..]) if world.repos[repo].without_pulls => not_found(),
         (_, ["pulls", rest @ ..]) => pulls::pulls(world, courier, request, (repo, login), rest),
         ("GET", ["commits", sha, "status"]) => statuses::combined(world, request, repo, sha),
         ("GET", ["commits", sha, "statuses"]) => statuses::all(world, request, repo, sha),
         ("POST", ["statuses", sha]) => statuses::set(world, courier, (repo, sha, login), &body),
         (_, ["actions", rest @ ..]) => actions::actions(world, request, (repo, login), rest),
+        ("PATCH", ["issues", "comments", _]) => not_found(),
         (_, ["issues", number, "comments"]) => match pulls::number_of(world, repo, number) {
             Some(number) => comments(world, courier, request, (repo, number, login)),
-            None => not_found(),
+            // A panic of its own, which stands in its log.
+            None => error(500, ""),
         },
         (_, ["hooks", ..]) if world.right(login) < Right::Admin => {
             error(403, "user should be an owner or a collaborator with admin write of a repository")
         }
-        (_, ["hooks", rest @ ..]) => hooks(world, request, repo, rest),
+        (_, ["hooks", rest @ ..]) => hooks(world, courier, request, repo, rest),
         _ => not_found(),
     }
 }
@@ -144,11 +220,11 @@ pub(super) fn list(all: Vec<Value>, request: &Request) -> Reply {
 
 fn branch_json(world: &World, (repo, login): (&str, &str), name: &str, sha: &str) -> Value {
     let mut branch = fixture_json("gitea/rest_branch.json");
-    let rule = world.repos[repo].rules.get(name);
+    let rule = world.repos[repo].rule_for(name);
     branch["name"] = json!(name);
     branch["commit"]["id"] = json!(sha);
     branch["protected"] = json!(rule.is_some());
-    branch["user_can_push"] = json!(rule.is_none() && world.right(login) >= Right::Write);
+    branch["user_can_push"] = json!(world.may_push(repo, name, login));
     branch["user_can_merge"] = json!(world.may_merge(repo, name, login));
     let contexts = rule.map(|rule| rule.contexts.clone()).unwrap_or_default();
     branch["required_approvals"] = json!(rule.map_or(0, |rule| rule.required_approvals));
@@ -220,32 +296,6 @@ fn comments(
         return Reply { status: 500, headers, body: b"<!DOCTYPE html><title>Internal Server Error</title>".to_vec() };
     }
     Reply::json(201, comment_json(world, &row))
-}
-
-fn hooks(world: &mut World, request: &Request, repo: &str, rest: &[&str]) -> Reply {
-    let (id, version) = (world.next_id(), world.version);
-    let row = world.repo(repo);
-    match (request.method.as_str(), rest) {
-        ("GET", []) => list(row.hooks.iter().map(|(_, hook)| hook.clone()).collect(), request),
-        ("POST", []) => {
-            let body = request.json();
-            let asked = body["events"].as_array().cloned().unwrap_or_default();
-            let known = |e: &&Value| version >= (1, 23) || **e != json!("status");
-            let mut hook = fixture_json("gitea/rest_hook.json");
-            hook["id"] = json!(id);
-            hook["active"] = json!(body["active"] == json!(true));
-            hook["events"] = asked.iter().filter(known).cloned().collect();
-            hook["config"] = json!({ "url": body["config"]["url"], "content_type": body["config"]["content_type"] });
-            row.hooks.push((id, hook.clone()));
-            Reply::json(201, hook)
-        }
-        ("DELETE", [id]) => {
-            let before = row.hooks.len();
-            row.hooks.retain(|(known, _)| known.to_string() != *id);
-            if row.hooks.len() < before { Reply::empty(204) } else { not_found() }
-        }
-        _ => not_found(),
-    }
 }
 
 impl World {

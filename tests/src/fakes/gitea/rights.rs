@@ -23,6 +23,8 @@ pub struct BranchRule {
     pub required_approvals: usize,
     /// Whose approvals are official; `None`: of those who may write.
     pub approvers: Option<Vec<String>>,
+    /// Who may push; `None`: nobody.
+    pub pushers: Option<Vec<String>>,
     /// Who may merge; `None`: those who may write.
     pub mergers: Option<Vec<String>>,
     pub block_on_rejection: bool,
@@ -85,8 +87,13 @@ impl World {
         }
     }
 
+    pub fn may_push(&self, repo: &str, branch: &str, login: &str) -> bool {
+        let listed = |rule: &BranchRule| rule.pushers.iter().flatten().any(|l| l == login);
+        self.right(login) >= Right::Write && self.repos[repo].rule_for(branch).is_none_or(listed)
+    }
+
     pub fn may_merge(&self, repo: &str, base: &str, login: &str) -> bool {
-        let mergers = self.repos[repo].rules.get(base).and_then(|rule| rule.mergers.as_ref());
+        let mergers = self.repos[repo].rule_for(base).and_then(|rule| rule.mergers.as_ref());
         self.right(login) >= Right::Write && mergers.is_none_or(|list| list.iter().any(|l| l == login))
     }
 }

@@ -23,6 +23,12 @@ pub(super) struct World {
     /// The owner's teams, by name.
     pub teams: BTreeMap<String, Vec<String>>,
     pub deleted: Vec<String>,
+    /// They may not sign in.
+    pub suspended: Vec<String>,
+    /// They must choose a new password first.
+    pub must_change: Vec<String>,
+    /// Accounts without a second factor see no repository.
+    pub second_factor: bool,
     last_id: i64,
     last_ms: i64,
 }
@@ -47,6 +53,12 @@ pub(super) struct RepoRow {
     pub archived: bool,
     pub without_pulls: bool,
     pub private: bool,
+    pub mirror: bool,
+    pub empty: bool,
+    /// Folders of the default branch that there are.
+    pub folders: Vec<String>,
+    /// When something last happened, if it is to be said.
+    pub updated_at: Option<i64>,
     /// What the server's hook says to every push and merge into a base.
     pub hook_words: Option<String>,
     /// So many merges are answered "Please try again later".
@@ -164,6 +176,9 @@ impl World {
             rights,
             teams: BTreeMap::new(),
             deleted: Vec::new(),
+            suspended: Vec::new(),
+            must_change: Vec::new(),
+            second_factor: false,
             last_id: 100,
             last_ms: 0,
         }
@@ -283,6 +298,12 @@ impl RepoRow {
                 review.dismissed |= dismiss && review.state == "APPROVED";
             }
         }
+    }
+
+    /// The rule of a branch: by its name, else the first pattern (`feature/**`) that fits.
+    pub fn rule_for(&self, branch: &str) -> Option<&BranchRule> {
+        let fits = |pattern: &str| pattern.strip_suffix("**").is_some_and(|start| branch.starts_with(start));
+        self.rules.get(branch).or_else(|| self.rules.iter().find(|(pattern, _)| fits(pattern)).map(|(_, rule)| rule))
     }
 
     /// The rule of its base; one that asks for nothing where there is none.

@@ -11,9 +11,6 @@ use std::fmt;
 pub const HOOK_EVENTS: &[&str] =
     &["push", "create", "delete", "pull_request", "issue_comment", "status", "workflow_job"];
 
-/// Of these, what not every server knows.
-pub const NOT_EVERYWHERE: &[&str] = &["status", "workflow_job"];
-
 /// A webhook to install.
 #[derive(Clone, Copy)]
 pub struct NewHook<'a> {

@@ -4,6 +4,7 @@
 mod actions;
 mod branches;
 mod comments;
+mod hook_faults;
 mod hooks;
 mod merge;
 mod pulls;
@@ -15,19 +16,21 @@ mod types;
 pub use actions::LogEnd;
 pub use branches::Created;
 pub use comments::marker;
-pub use hooks::{HOOK_EVENTS, NOT_EVERYWHERE, NewHook};
+pub use hook_faults::{Hook, HookFault, glob};
+pub use hooks::{HOOK_EVENTS, NewHook};
 pub use merge::{MergeOutcome, MergeStyle, NewMerge};
 pub use pulls::{NewPull, Opened, PullFilter};
 pub use reviews::{Asked, NewReview, standing};
+pub use rights::{Protection, Scopes};
 pub use status::{CombinedStatus, ContextStatus, NewStatus};
 pub use types::{
-    Account, Branch, BranchRule, Comment, ForgeVersion, Hook, LineComment, Permissions, Pull, PullEnd, Repo, Review,
-    Team,
+    Account, Branch, BranchRule, Comment, ForgeVersion, LineComment, Permissions, Pull, PullEnd, Repo, Review, Team,
 };
 
 use super::error::ApiError;
 use super::gate::Gate;
 use super::http::{Answer, Call, Http, Timing};
+use super::network::Network;
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::time::Duration;
@@ -45,6 +48,7 @@ pub struct GiteaSettings {
     pub url: String,
     /// The user or organisation that owns the repositories.
     pub owner: String,
+    /// Empty = nobody's: as a stranger asks.
     pub token: String,
 }
 
@@ -72,10 +76,21 @@ impl GiteaClient {
         Self::with_timing(settings, Timing::default())
     }
 
+    /// Reached as the installation says.
+    ///
+    /// # Errors
+    /// As [`GiteaClient::new`].
+    pub fn through(mut self, network: &Network) -> Result<Self, ApiError> {
+        self.http = self.http.through(network)?;
+        Ok(self)
+    }
+
     /// As [`GiteaClient::new`], with other time limits.
     pub fn with_timing(settings: GiteaSettings, timing: Timing) -> Result<Self, ApiError> {
         let GiteaSettings { url, owner, token } = settings;
-        let http = Http::new(&url, Some(("authorization", format!("token {token}"))), &token, timing)?;
+        // Without a token it is asked as anybody would.
+        let auth = (!token.is_empty()).then(|| ("authorization", format!("token {token}")));
+        let http = Http::new(&url, auth, &token, timing)?;
         Ok(GiteaClient { http, owner, me: OnceCell::new(), merge_pause: timing.first_pause * 2 })
     }
 
@@ -133,9 +148,11 @@ impl GiteaClient {
         Ok(ForgeVersion::parse(&answer.version))
     }
 
-    /// The server's clock, in ms since the epoch; `None` = it does not say.
-    pub async fn server_time(&self) -> Result<Option<i64>, ApiError> {
-        Ok(self.http.send(&Call::get(["api", "v1", "version"])).await?.date_ms())
+    /// The same, with the server's clock in ms since the epoch where it says it.
+    pub async fn version_and_time(&self) -> Result<(ForgeVersion, Option<i64>), ApiError> {
+        let answer = self.http.send(&Call::get(["api", "v1", "version"])).await?;
+        let version: types::WireVersion = answer.json()?;
+        Ok((ForgeVersion::parse(&version.version), answer.date_ms()))
     }
 
     /// The repository, with what this account may do to it.

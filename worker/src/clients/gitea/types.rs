@@ -42,7 +42,18 @@ impl ForgeVersion {
 
     /// Whether it tells of commit statuses by webhook: Gitea since 1.23, no Forgejo. Else they must be polled.
     pub fn sends_status_events(&self) -> bool {
-        !self.forgejo && self.gitea.is_some_and(|version| version >= (1, 23))
+        self.sends("status")
+    }
+
+    /// Whether it has webhooks of this event.
+    pub fn sends(&self, event: &str) -> bool {
+        let since = match event {
+            "status" => (1, 23),
+            "workflow_job" => (1, 24),
+            "workflow_run" => (1, 25),
+            _ => return true,
+        };
+        !self.forgejo && self.gitea.is_some_and(|version| version >= since)
     }
 
     /// Whether it tells by webhook of the jobs of its CI, and of the ids by which their logs are had.
@@ -69,6 +80,19 @@ pub struct Repo {
     /// Nothing can be written.
     #[serde(default)]
     pub archived: bool,
+    /// Of another repository: nothing can be written.
+    #[serde(default)]
+    pub mirror: bool,
+    /// It has no branch yet.
+    #[serde(default)]
+    pub empty: bool,
+    #[serde(default)]
+    pub private: bool,
+    #[serde(default = "yes")]
+    pub has_pull_requests: bool,
+    /// Milliseconds since the epoch.
+    #[serde(default, deserialize_with = "times::millis")]
+    pub updated_at: i64,
     #[serde(default)]
     pub html_url: String,
     #[serde(default)]
@@ -78,8 +102,52 @@ pub struct Repo {
     /// The style the repository prefers, e.g. `squash`; empty on old servers.
     #[serde(default)]
     pub default_merge_style: String,
+    #[serde(flatten)]
+    pub allowed: AllowedStyles,
     #[serde(default)]
     pub default_delete_branch_after_merge: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// The styles of merging that a repository allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct AllowedStyles {
+    pub allow_merge_commits: bool,
+    pub allow_rebase: bool,
+    pub allow_rebase_explicit: bool,
+    pub allow_squash_merge: bool,
+    pub allow_fast_forward_only_merge: bool,
+}
+
+/// Older servers do not say all of them.
+impl Default for AllowedStyles {
+    fn default() -> Self {
+        AllowedStyles {
+            allow_merge_commits: true,
+            allow_rebase: true,
+            allow_rebase_explicit: true,
+            allow_squash_merge: true,
+            allow_fast_forward_only_merge: true,
+        }
+    }
+}
+
+impl AllowedStyles {
+    /// Whether this style is one of them; one that nobody here knows is taken to be.
+    pub fn has(&self, style: &str) -> bool {
+        match style {
+            "merge" => self.allow_merge_commits,
+            "rebase" => self.allow_rebase,
+            "rebase-merge" => self.allow_rebase_explicit,
+            "squash" => self.allow_squash_merge,
+            "fast-forward-only" => self.allow_fast_forward_only_merge,
+            _ => true,
+        }
+    }
 }
 
 /// What an account may do.
@@ -288,27 +356,6 @@ pub struct Comment {
     /// Milliseconds since the epoch.
     #[serde(deserialize_with = "times::millis")]
     pub created_at: i64,
-}
-
-/// A webhook of a repository. The secret is never shown by the server.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Hook {
-    pub id: i64,
-    #[serde(default)]
-    pub active: bool,
-    /// In no order; the word `pull_request` comes back as all of its parts.
-    #[serde(default)]
-    pub events: Vec<String>,
-    pub config: HookConfig,
-}
-
-/// Where a webhook goes.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct HookConfig {
-    #[serde(default)]
-    pub url: String,
-    #[serde(default)]
-    pub content_type: String,
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub use types::{Activity, Comment, Label, Person, Posted, Project, Reference, St
 use super::error::ApiError;
 use super::gate::Gate;
 use super::http::{Answer, Call, Http, Timing};
+use super::network::Network;
 use super::pace::Pace;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -59,6 +60,15 @@ impl PlaneClient {
     /// [`ApiError::Refused`] with status 0 where the settings cannot be used.
     pub fn new(settings: PlaneSettings) -> Result<Self, ApiError> {
         Self::with_timing(settings, Timing::default())
+    }
+
+    /// Reached as the installation says.
+    ///
+    /// # Errors
+    /// As [`PlaneClient::new`].
+    pub fn through(mut self, network: &Network) -> Result<Self, ApiError> {
+        self.http = self.http.through(network)?;
+        Ok(self)
     }
 
     /// As [`PlaneClient::new`], with other time limits.

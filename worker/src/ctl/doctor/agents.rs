@@ -15,7 +15,7 @@ const USER: &str = "agent.user";
 const RIGHTS: &str = "give its unit the capabilities of the package's (docs/SECURITY.md), or unset agent.user";
 
 /// Everything about agents that can be known without running one. `workers`: process numbers of those that live here.
-pub async fn check(report: &mut Report, config: &Config, workers: &[i32]) {
+pub async fn check(report: &Report, config: &Config, workers: &[i32]) {
     match config.agent.user.as_deref() {
         None => report.ok(USER, "agents run as the worker's own user"),
         Some(name) => user(report, config, name, workers),
@@ -23,7 +23,8 @@ pub async fn check(report: &mut Report, config: &Config, workers: &[i32]) {
     // Without the right to ask as that user, we ask as ourselves: better than not at all.
     let user = config.agent.user.clone().filter(|name| Account::to_become(name).is_ok());
     let bin = config.agent.claude_bin.to_string_lossy().into_owned();
-    let preflight = Preflight::new(bin, user, Duration::ZERO).by(config.agent.socket.clone()).check_now().await;
+    let preflight = Preflight::new(bin, user, Duration::ZERO).by(config.agent.socket.clone());
+    let preflight = report.during("claude", preflight.check_now()).await;
     match (preflight.ok, preflight.path, preflight.version) {
         (true, Some(path), version) => {
             report.ok("claude", format!("{}: {}", path.display(), version.unwrap_or_default()));
@@ -36,7 +37,7 @@ pub async fn check(report: &mut Report, config: &Config, workers: &[i32]) {
     }
 }
 
-fn user(report: &mut Report, config: &Config, name: &str, workers: &[i32]) {
+fn user(report: &Report, config: &Config, name: &str, workers: &[i32]) {
     let account = match Account::named(name) {
         Ok(account) => account,
         Err(error) => return report.fail(USER, error.to_string(), "make the user, or unset agent.user"),
@@ -49,7 +50,7 @@ fn user(report: &mut Report, config: &Config, name: &str, workers: &[i32]) {
     }
 }
 
-fn rights(report: &mut Report, name: &str, workers: &[i32]) {
+fn rights(report: &Report, name: &str, workers: &[i32]) {
     let without = |pid: &&i32| privileges::may_other_change_user(**pid) == Some(false);
     match (workers.iter().find(without), workers.is_empty(), Account::to_become(name)) {
         (Some(pid), _, _) => {
@@ -65,7 +66,7 @@ fn rights(report: &mut Report, name: &str, workers: &[i32]) {
     }
 }
 
-fn passable(report: &mut Report, tenant: &Tenant, place: &Path, name: &str) {
+fn passable(report: &Report, tenant: &Tenant, place: &Path, name: &str) {
     if let Some(folder) = seclusion::blocked_at(tenant, place) {
         let found = format!("'{name}' cannot reach {}: {} is closed to it", place.display(), folder.display());
         report.fail(USER, found, format!("chmod o+x {}", folder.display()));

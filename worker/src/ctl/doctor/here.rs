@@ -1,11 +1,17 @@
 //! This machine: the database, the disk, git, the agent program, who may read what.
 
+use super::Asked;
 use super::report::Report;
 use crate::agent::Identity;
+use crate::clients::causes::{self, What, diagnose_git};
 use crate::context::remote_of;
-use crate::git::{GitError, GitSettings, probe};
-use orch_common::config::Config;
-use orch_common::store::{Conn, Store, StoreError, StoreOptions, deliveries, workers};
+use crate::git::probe;
+use futures_util::future::join_all;
+use orch_common::config::{Config, Project};
+use orch_common::store::deliveries::{self, Source};
+use orch_common::store::refusals::{self, Refused};
+use orch_common::store::{Conn, Store, StoreError, StoreOptions, workers};
+use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
@@ -13,17 +19,56 @@ use std::path::Path;
 const ROOM_MIB: u64 = 2048;
 
 /// What the database knows that other checks ask for.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Known {
+    /// It could be read: what it does not know has not come.
+    pub readable: bool,
     /// When the newest delivery of each source came, in ms.
-    pub plane_heard: Option<i64>,
-    pub gitea_heard: Option<i64>,
+    plane_heard: Option<i64>,
+    gitea_heard: Option<i64>,
+    /// The same of repositories, by name in lower case.
+    about: BTreeMap<String, i64>,
+    /// What was refused.
+    pub refused: Vec<Refused>,
     /// Process numbers of the workers that live on this machine.
     pub workers: Vec<i32>,
+    store: Option<Store>,
+}
+
+/// What has come of a repository, and what was refused: another value, and something came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrived {
+    pub about: Option<i64>,
+    refused: i64,
+}
+
+impl Known {
+    /// When the newest delivery of a source came.
+    pub fn heard(&self, source: Source) -> Option<i64> {
+        match source {
+            Source::Plane => self.plane_heard,
+            Source::Gitea => self.gitea_heard,
+        }
+    }
+
+    /// When the newest delivery about a repository came.
+    pub fn heard_about(&self, repo: &str) -> Option<i64> {
+        self.about.get(&repo.to_lowercase()).copied()
+    }
+
+    /// Looked at again.
+    pub fn arrived(&self, repo: &str) -> Arrived {
+        let look = |store: &Store| -> Result<Arrived, StoreError> {
+            let conn: &mut Conn = &mut *store.connection()?;
+            let refused = refusals::all(conn)?.iter().filter(|r| r.source == Source::Gitea).map(|r| r.count).sum();
+            Ok(Arrived { about: deliveries::last_about(conn, repo)?, refused })
+        };
+        self.store.as_ref().and_then(|store| look(store).ok()).unwrap_or(Arrived { about: None, refused: 0 })
+    }
 }
 
 /// Path, schema, journal; the worker's signs of life.
-pub fn database(report: &mut Report, config: &Config, now: i64) -> Known {
+pub fn database(report: &Report, config: &Config, now: i64) -> Known {
     let path = &config.database.path;
     let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !path.exists() {
@@ -37,7 +82,7 @@ pub fn database(report: &mut Report, config: &Config, now: i64) -> Known {
         report.fail("database", why, "the journal is made beside the file: the folder must be writable");
         return Known::default();
     }
-    match look(path, now) {
+    match look(config, now) {
         Ok((known, heartbeat)) => {
             report.ok("database", format!("{} opens, its schema is current, its journal is a WAL", path.display()));
             match heartbeat {
@@ -58,8 +103,8 @@ pub fn database(report: &mut Report, config: &Config, now: i64) -> Known {
     }
 }
 
-fn look(path: &Path, now: i64) -> Result<(Known, Option<u64>), StoreError> {
-    let store = Store::open(&StoreOptions { pool_size: 1, ..StoreOptions::new(path) })?;
+fn look(config: &Config, now: i64) -> Result<(Known, Option<u64>), StoreError> {
+    let store = Store::open(&StoreOptions { pool_size: 1, ..StoreOptions::new(&config.database.path) })?;
     store.check_schema()?;
     // A lock that is taken and given back: the file can be written.
     store.write_now(|_| Ok(()))?;
@@ -67,10 +112,20 @@ fn look(path: &Path, now: i64) -> Result<(Known, Option<u64>), StoreError> {
     let known_workers = workers::all(conn)?;
     let newest = known_workers.iter().map(|w| w.heartbeat_at).max();
     let heartbeat = newest.map(|at| u64::try_from(now.saturating_sub(at) / 1000).unwrap_or(0));
+    let mut about = BTreeMap::new();
+    for project in config.projects.iter() {
+        if let Some(at) = deliveries::last_about(conn, &project.repo)? {
+            about.insert(project.repo.to_lowercase(), at);
+        }
+    }
     let known = Known {
-        plane_heard: deliveries::last_received(conn, deliveries::Source::Plane)?,
-        gitea_heard: deliveries::last_received(conn, deliveries::Source::Gitea)?,
+        readable: true,
+        plane_heard: deliveries::last_received(conn, Source::Plane)?,
+        gitea_heard: deliveries::last_received(conn, Source::Gitea)?,
+        about,
+        refused: refusals::all(conn)?,
         workers: known_workers.into_iter().filter_map(living).collect(),
+        store: Some(store.clone()),
     };
     Ok((known, heartbeat))
 }
@@ -86,7 +141,7 @@ fn writable(folder: &Path) -> Result<(), String> {
 }
 
 /// Free space where the database, the worktrees and the logs are.
-pub fn disk(report: &mut Report, config: &Config) {
+pub fn disk(report: &Report, config: &Config) {
     let parent = |path: &Path| {
         let there = path.ancestors().find(|p| !p.as_os_str().is_empty() && p.exists());
         there.map_or_else(|| Path::new(".").to_path_buf(), Path::to_path_buf)
@@ -115,35 +170,33 @@ pub fn disk(report: &mut Report, config: &Config) {
 }
 
 /// The program, and every project's repository with the worker's own credentials.
-pub async fn git(report: &mut Report, config: &Config) {
-    let settings = GitSettings::default();
-    match probe::version(&settings).await {
+pub async fn git(report: &Report, asked: &Asked<'_>) {
+    match report.during("git", probe::version(asked.git)).await {
         Ok(version) => match parsed(&version) {
             Some(found) if found >= (2, 38) => report.ok("git", version),
             _ => report.fail("git", version, "install git 2.38 or later"),
         },
-        Err(error) => report.fail("git", error.to_string(), "install git and have it on PATH"),
+        Err(error) => return report.fail("git", error.to_string(), "install git and have it on PATH"),
     }
-    for project in config.projects.iter() {
-        let check = format!("git {}", project.repo);
-        let remote = match remote_of(config, project) {
-            Ok(remote) => remote,
-            Err(error) => {
-                report.fail(check, error.to_string(), "set gitea.url, or the project's remote");
-                continue;
-            }
-        };
-        match probe::has_branch(&settings, &remote, &project.default_branch).await {
-            Ok(true) => report.ok(check, format!("{} is readable and has {}", remote.url(), project.default_branch)),
-            Ok(false) => {
-                let found = format!("{} has no branch {}", remote.url(), project.default_branch);
-                report.fail(check, found, "push that branch, or set the project's default_branch");
-            }
-            Err(error @ GitError::AuthFailed { .. }) => {
-                report.fail(check, error.to_string(), "give the token's account read and write access");
-            }
-            Err(error) => report.fail(check, format!("{}: {error}", remote.url()), "see that the address is reachable"),
+    join_all(asked.config.projects.iter().map(|project| repository(report, asked, project))).await;
+}
+
+async fn repository(report: &Report, asked: &Asked<'_>, project: &Project) {
+    let check = format!("git {}", project.repo);
+    let remote = match remote_of(asked.config, project) {
+        Ok(remote) => remote,
+        Err(error) => return report.fail(check, error.to_string(), "set gitea.url, or the project's remote"),
+    };
+    match report.during(&check, probe::has_branch(asked.git, &remote, &project.default_branch)).await {
+        Ok(true) => report.ok(check, format!("{} is readable and has {}", remote.url(), project.default_branch)),
+        Ok(false) => {
+            let found = format!("{} has no branch {}", remote.url(), project.default_branch);
+            report.fail(check, found, "push that branch, or set the project's default_branch");
         }
+        Err(error) => match diagnose_git(&causes::Asked::forge(What::Repo(&project.repo)), &error) {
+            Some(why) => report.failed(check, why),
+            None => report.fail(check, format!("{}: {error}", remote.url()), "see that the address is reachable"),
+        },
     }
 }
 
@@ -154,7 +207,7 @@ fn parsed(version: &str) -> Option<(u32, u32)> {
 }
 
 /// The configuration file holds or names secrets: nobody else may read it.
-pub fn permissions(report: &mut Report, file: Option<&Path>) {
+pub fn permissions(report: &Report, file: Option<&Path>) {
     if let Some(file) = file {
         private(report, "file", file);
     }
@@ -165,7 +218,7 @@ pub fn permissions(report: &mut Report, file: Option<&Path>) {
     }
 }
 
-fn private(report: &mut Report, what: &str, path: &Path) {
+fn private(report: &Report, what: &str, path: &Path) {
     let check = format!("permissions {what}");
     match path.metadata().map(|m| m.permissions().mode()) {
         Ok(mode) if mode & 0o007 == 0 => report.ok(check, format!("{} is closed to others", path.display())),

@@ -1,8 +1,9 @@
 //! `orchctl doctor`: everything an installation needs is looked at, each with what was found and what to do. It changes
-//! nothing, here or outside.
+//! nothing, here or outside. What answers is asked at the same time, and no longer than a person waits.
 
 mod address;
 mod agents;
+mod deliveries;
 mod gitea;
 mod here;
 mod plane;
@@ -12,49 +13,102 @@ mod telegram;
 use super::desk::Desk;
 use super::error::CtlError;
 use super::screen::Screen;
-use crate::context::build_outside;
+use crate::clients::Timing;
+use crate::clients::gitea::GiteaClient;
+use crate::context::{build_outside_within, git_settings, stranger_at_forge};
 use crate::effects::Outside;
+use crate::git::GitSettings;
 use clap::Args;
+pub use deliveries::wrong_secret;
+pub use gitea::{NEEDED as NEEDED_SCOPES, sample_branch};
 use here::Known;
 use orch_common::config::{Config, Loaded};
-use report::Report;
+use report::{Line, Report, Sheet};
 use std::process::ExitCode;
+use std::time::Duration;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 /// A clock that is further off makes words of people look older or newer than they are, in ms.
 const CLOCK_MS: u64 = 5_000;
+/// For one question.
+const TIMING: Timing =
+    Timing { connect: Duration::from_secs(3), total: Duration::from_secs(7), first_pause: Duration::from_millis(300) };
+/// For all of them.
+const WHOLE: Duration = Duration::from_secs(20);
+/// A service that takes longer to say its version will hold everything up.
+const SLOW: Duration = Duration::from_secs(3);
 
 #[derive(Args)]
 pub struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Have the forge make a test delivery of each webhook, and wait for it (orch-api must run)
+    #[arg(long)]
+    deliver: bool,
 }
 
 /// What every check is given.
 struct Asked<'a> {
     config: &'a Config,
     outside: &'a Outside,
-    known: Known,
+    /// The forge, as anybody sees it.
+    stranger: Option<&'a GiteaClient>,
+    git: &'a GitSettings,
+    known: &'a Known,
+    deliver: bool,
     now: i64,
 }
 
-/// Looks at everything; 1 where something does not work.
-pub fn run(desk: &Desk, screen: &mut Screen<'_>, Arguments { json }: Arguments) -> Result<ExitCode, CtlError> {
-    let mut report = Report::default();
-    match desk.load() {
-        Ok(loaded) => examine(&mut report, &loaded, desk.now)?,
-        Err(error) => report.fail("config", error.to_string(), "mend it; `orchctl config example` shows every key"),
+impl Asked<'_> {
+    /// Where the forge's webhooks should lead; empty where it is not known how we are reached.
+    fn hook_address(&self) -> String {
+        let ours = self.config.worker.public_url.as_ref();
+        ours.map(|url| format!("{}/webhook/gitea", url.as_str())).unwrap_or_default()
     }
-    if json {
-        screen.json(&report)?;
-    } else {
-        report.lines().iter().try_for_each(|line| screen.line(line))?;
-    }
-    screen.flush()?;
-    Ok(if report.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn examine(report: &mut Report, loaded: &Loaded, now: i64) -> Result<(), CtlError> {
+/// Looks at everything; 1 where something does not work.
+pub fn run(desk: &Desk, screen: &mut Screen<'_>, arguments: Arguments) -> Result<ExitCode, CtlError> {
+    let Arguments { json, deliver } = arguments;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (report, told) = Report::open();
+    let sheet = runtime.block_on(async {
+        let looked = async {
+            match desk.load() {
+                Ok(loaded) => examine(report, &loaded, deliver, desk.now).await,
+                Err(error) => {
+                    report.fail("config", error.to_string(), "mend it; `orchctl config example` shows every key");
+                }
+            }
+        };
+        tokio::join!(looked, show(screen, told, json)).1
+    })?;
+    // A name that is still being looked up holds nobody up.
+    runtime.shutdown_background();
+    if json {
+        screen.json(&sheet)?;
+    } else {
+        screen.line(sheet.sum())?;
+    }
+    screen.flush()?;
+    Ok(if sheet.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Shows each line as it comes.
+async fn show(screen: &mut Screen<'_>, mut told: UnboundedReceiver<Line>, json: bool) -> Result<Sheet, CtlError> {
+    let mut sheet = Sheet::default();
+    while let Some(line) = told.recv().await {
+        if !json {
+            screen.line(line.text())?;
+            screen.flush()?;
+        }
+        sheet.checks.push(line);
+    }
+    Ok(sheet)
+}
+
+async fn examine(report: Report, loaded: &Loaded, deliver: bool, now: i64) {
     let Loaded { config, warnings, file } = loaded;
     let from = file.as_ref().map_or_else(|| "the environment alone".to_owned(), |f| f.display().to_string());
     match warnings.as_slice() {
@@ -64,28 +118,40 @@ fn examine(report: &mut Report, loaded: &Loaded, now: i64) -> Result<(), CtlErro
     if config.projects.is_empty() {
         report.fail("projects", "none: every webhook is ignored", "add a [[projects]] table, or run `orchctl init`");
     }
-    here::permissions(report, file.as_deref());
-    let known = here::database(report, config, now);
-    here::disk(report, config);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        here::git(report, config).await;
-        agents::check(report, config, &known.workers).await;
-        match build_outside(config) {
-            Ok(outside) => {
-                let asked = Asked { config, outside: &outside, known, now };
-                plane::check(report, &asked).await;
-                gitea::check(report, &asked).await;
-                telegram::check(report, &asked).await;
-            }
-            Err(error) => report.fail("services", format!("{error:#}"), "mend the address or the token"),
+    here::permissions(&report, file.as_deref());
+    tokio::task::yield_now().await;
+    let known = here::database(&report, config, now);
+    here::disk(&report, config);
+    tokio::task::yield_now().await;
+    let built = build_outside_within(config, TIMING).and_then(|outside| Ok((outside, git_settings(config)?)));
+    let (outside, git) = match built {
+        Ok(built) => built,
+        Err(error) => {
+            return report.fail("services", format!("{error:#}"), "mend the address, the token or the [network]");
         }
-    });
-    Ok(())
+    };
+    let stranger = stranger_at_forge(config, TIMING).ok().flatten();
+    let asked =
+        Asked { config, outside: &outside, stranger: stranger.as_ref(), git: &git, known: &known, deliver, now };
+    let everything = async {
+        tokio::join!(
+            here::git(&report, &asked),
+            agents::check(&report, config, &known.workers),
+            plane::check(&report, &asked),
+            gitea::check(&report, &asked),
+            telegram::check(&report, &asked),
+        );
+    };
+    if tokio::time::timeout(WHOLE, everything).await.is_err() {
+        for check in report.unanswered() {
+            let todo = "see that it is there and not overloaded, then look again";
+            report.fail(check, format!("no answer within {} s", WHOLE.as_secs()), todo);
+        }
+    }
 }
 
 /// Compares a server's clock with ours.
-fn clock(report: &mut Report, whose: &str, theirs: Option<i64>, ours: i64) {
+fn clock(report: &Report, whose: &str, theirs: Option<i64>, ours: i64) {
     let Some(theirs) = theirs else { return };
     let check = format!("{whose}.clock");
     // The header knows whole seconds, and our own moment is that of the start.

@@ -1,35 +1,46 @@
 //! Plane: the token, the workspace, each project, its states and people; what Plane would say to our address.
 
 use super::address::{Objection, objections};
+use super::deliveries::{self, Proof};
 use super::report::Report;
-use super::{Asked, age, clock};
+use super::{Asked, clock};
 use crate::clients::ApiError;
+use crate::clients::causes::{self, Cause, Service, Token, What, diagnose};
 use crate::clients::plane::{Person, PlaneClient};
+use futures_util::future::join_all;
 use orch_common::config::Project;
 use orch_common::domain::task::Situation;
+use orch_common::store::deliveries::Source;
 use std::collections::BTreeSet;
-use std::net::{IpAddr, ToSocketAddrs as _};
+use std::net::IpAddr;
+use std::time::Duration;
 use url::Url;
 
+/// A name that takes longer to be found will not be.
+const RESOLVED: Duration = Duration::from_secs(3);
 /// The least role that may write.
 const MEMBER: i32 = 15;
 
 const NOT_SET: &str = "set plane.url, plane.workspace and plane.api_token (ORCH_PLANE_...)";
 
-pub async fn check(report: &mut Report, asked: &Asked<'_>) {
-    webhook(report, asked);
+const ACCOUNT: causes::Asked<'static> =
+    causes::Asked { service: Service::Plane, token: Token::Own, what: What::Account };
+
+pub async fn check(report: &Report, asked: &Asked<'_>) {
+    webhook(report, asked).await;
     let Some(plane) = &asked.outside.plane else {
         return report.fail("plane", "not configured", NOT_SET);
     };
-    let me = match plane.me().await {
+    let (me, time) = report.during("plane.token", async { tokio::join!(plane.me(), plane.server_time()) }).await;
+    let me = match me {
         Ok(me) => me,
-        Err(ApiError::Unauthorized(_)) => {
-            return report.fail("plane.token", "Plane does not know it", "make an API token in the bot's profile");
+        Err(error) => {
+            let why = diagnose(&ACCOUNT, &error);
+            return report.failed(if why.cause == Cause::TokenUnknown { "plane.token" } else { "plane" }, why);
         }
-        Err(error) => return report.fail("plane", error.to_string(), "see that plane.url is reachable from here"),
     };
     report.ok("plane.token", format!("it is '{}' ({})", me.display_name, me.id));
-    clock(report, "plane", plane.server_time().await.ok().flatten(), asked.now);
+    clock(report, "plane", time.ok().flatten(), asked.now);
     if looks_like_a_bot(&me) {
         report.ok("plane.account", "it looks like a program's");
     } else {
@@ -38,14 +49,12 @@ pub async fn check(report: &mut Report, asked: &Asked<'_>) {
         report.warn("plane.account", found, todo);
     }
     role(report, plane, &me).await;
-    for listed in asked.config.projects.iter() {
-        project(report, plane, &me, listed).await;
-    }
+    join_all(asked.config.projects.iter().map(|listed| project(report, plane, &me, listed))).await;
 }
 
 /// A guest may read, and may not do what Orch does; Plane's tokens have no scopes of their own.
-async fn role(report: &mut Report, plane: &PlaneClient, me: &Person) {
-    let Ok(all) = plane.workspace_members().await else { return };
+async fn role(report: &Report, plane: &PlaneClient, me: &Person) {
+    let Ok(all) = report.during("plane.role", plane.workspace_members()).await else { return };
     let mine = all.iter().find(|person| person.id.eq_ignore_ascii_case(&me.id)).and_then(|person| person.role);
     match mine {
         Some(role) if role < MEMBER => {
@@ -66,22 +75,28 @@ fn looks_like_a_bot(me: &Person) -> bool {
     words.iter().any(|word| text.contains(word))
 }
 
-async fn project(report: &mut Report, plane: &PlaneClient, me: &Person, listed: &Project) {
+async fn project(report: &Report, plane: &PlaneClient, me: &Person, listed: &Project) {
     let id = &listed.plane_project;
     let check = |what: &str| format!("plane.{what} {}", listed.id_prefix);
-    match plane.project(id).await {
+    let (found, members, states) = report
+        .during(&check("project"), async { tokio::join!(plane.project(id), plane.members(id), plane.states(id)) })
+        .await;
+    match found {
         Ok(found) => report.ok(check("project"), format!("'{}' ({})", found.name, found.identifier)),
         Err(ApiError::Unauthorized(_) | ApiError::NotFound) => {
             let todo = "check plane.workspace and plane_project, and add the bot to the project as a Member";
             return report.fail(check("project"), format!("{id} is not there, or not for this account"), todo);
         }
-        Err(error) => return report.fail(check("project"), error.to_string(), "try again"),
+        Err(error) => {
+            return report
+                .failed(check("project"), diagnose(&causes::Asked { what: What::Repo(id), ..ACCOUNT }, &error));
+        }
     }
-    match plane.members(id).await {
+    match members {
         Ok(members) => people(report, &check("members"), me, listed, &members),
         Err(error) => report.warn(check("members"), error.to_string(), "the bot must be a Member of the project"),
     }
-    match plane.states(id).await {
+    match states {
         Ok(states) => {
             let there = |name: &str| states.iter().any(|s| s.name.eq_ignore_ascii_case(name));
             let wanted: BTreeSet<&str> = Situation::ALL.iter().map(|s| listed.state_name(*s)).collect();
@@ -98,7 +113,7 @@ async fn project(report: &mut Report, plane: &PlaneClient, me: &Person, listed: 
     }
 }
 
-fn people(report: &mut Report, check: &str, me: &Person, listed: &Project, members: &[Person]) {
+fn people(report: &Report, check: &str, me: &Person, listed: &Project, members: &[Person]) {
     let is_member = |id: &str| members.iter().any(|m| m.id.eq_ignore_ascii_case(id));
     if listed.approvers.iter().any(|a| a.eq_ignore_ascii_case(&me.id)) {
         let todo = "take it out of approvers: its words are never a person's";
@@ -116,7 +131,7 @@ fn people(report: &mut Report, check: &str, me: &Person, listed: &Project, membe
 }
 
 /// Plane's webhook cannot be seen with an API token; what can be said without it.
-fn webhook(report: &mut Report, asked: &Asked<'_>) {
+async fn webhook(report: &Report, asked: &Asked<'_>) {
     let steps = "docs/PLANE.md has the steps";
     if asked.config.plane.webhook_secret.is_none() {
         let todo = format!("make a webhook in Plane and set plane.webhook_secret to what it shows; {steps}");
@@ -124,14 +139,14 @@ fn webhook(report: &mut Report, asked: &Asked<'_>) {
     } else {
         report.ok("plane.webhook_secret", "set");
     }
-    match asked.known.plane_heard {
-        Some(at) => report.ok("plane.webhook", format!("the last delivery came {}", age(asked.now, at))),
-        None => report.warn("plane.webhook", "none has come yet", format!("make a webhook in Plane; {steps}")),
+    let cure = "set plane.webhook_secret to what Plane shows for the webhook, and restart orch-api";
+    if deliveries::check(report, asked, Source::Plane, cure) == Proof::Nothing {
+        report.warn("plane.webhook", "none has come yet", format!("make a webhook in Plane; {steps}"));
     }
-    address(report, asked);
+    address(report, asked).await;
 }
 
-fn address(report: &mut Report, asked: &Asked<'_>) {
+async fn address(report: &Report, asked: &Asked<'_>) {
     let check = "plane.address";
     let Some(ours) = asked.config.worker.public_url.as_ref().and_then(|url| Url::parse(url.as_str()).ok()) else {
         let todo = "set worker.public_url to the address under which Plane and the forge reach orch-api";
@@ -139,7 +154,7 @@ fn address(report: &mut Report, asked: &Asked<'_>) {
     };
     let plane = asked.config.plane.url.as_ref().and_then(|url| Url::parse(url.as_str()).ok());
     let host = ours.host_str().unwrap_or_default().to_owned();
-    let found = objections(&ours, plane.as_ref(), &resolve(&ours));
+    let found = objections(&ours, plane.as_ref(), &resolve(&ours).await);
     if found.is_empty() {
         return report.ok(check, format!("{ours} is one that Plane takes"));
     }
@@ -164,18 +179,22 @@ fn address(report: &mut Report, asked: &Asked<'_>) {
         match objection {
             Objection::LocalWithoutPort | Objection::NameWithoutDot => report.fail(check, says, todo),
             // That deliveries come proves that Plane was told.
-            Objection::Inside | Objection::PlanesOwnHost if asked.known.plane_heard.is_some() => {
+            Objection::Inside | Objection::PlanesOwnHost if asked.known.heard(Source::Plane).is_some() => {
                 report.ok(check, format!("{says}, and deliveries come"));
             }
-            // Every Plane since 1.2.3 refuses it unless told otherwise, and says so nowhere but where it is typed in.
+            // Whether Plane was told otherwise shows nowhere but where the webhook is typed in.
             Objection::Inside | Objection::PlanesOwnHost => {
-                report.fail(check, says, format!("{todo}. If that is done: the first delivery settles it"));
+                report.warn(check, says, format!("{todo}. If that is done: the first delivery settles it"));
             }
         }
     }
 }
 
-pub(super) fn resolve(url: &Url) -> Vec<IpAddr> {
+/// The addresses of a name; none where it cannot be found soon.
+pub(super) async fn resolve(url: &Url) -> Vec<IpAddr> {
     let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return Vec::new() };
-    (host, port).to_socket_addrs().map(|all| all.map(|a| a.ip()).collect()).unwrap_or_default()
+    match tokio::time::timeout(RESOLVED, tokio::net::lookup_host((host, port))).await {
+        Ok(Ok(all)) => all.map(|a| a.ip()).collect(),
+        _ => Vec::new(),
+    }
 }

@@ -2,20 +2,18 @@
 
 use super::Asked;
 use super::report::Report;
-use crate::clients::ApiError;
+use crate::clients::causes::{self, Service, Token, What, diagnose};
 
-pub async fn check(report: &mut Report, asked: &Asked<'_>) {
+pub async fn check(report: &Report, asked: &Asked<'_>) {
     let Some(telegram) = &asked.outside.telegram else {
         return report.ok("telegram", "not configured: messages are only logged");
     };
-    match telegram.bot_name().await {
+    let of = causes::Asked { service: Service::Telegram, token: Token::Own, what: What::Account };
+    match report.during("telegram.token", telegram.bot_name()).await {
         Ok(name) => report.ok("telegram.token", format!("it is @{name}")),
-        Err(ApiError::Unauthorized(_) | ApiError::NotFound) => {
-            return report.fail("telegram.token", "Telegram does not know it", "ask @BotFather for the token");
-        }
-        Err(error) => return report.fail("telegram", error.to_string(), "see that Telegram is reachable from here"),
+        Err(error) => return report.failed("telegram.token", diagnose(&of, &error)),
     }
-    match telegram.chat_kind().await {
+    match report.during("telegram.chat", telegram.chat_kind()).await {
         Ok(kind) => report.ok("telegram.chat", format!("{} is a {kind}", telegram.chat_id())),
         Err(error) => {
             let todo = "add the bot to the chat; the id of a group is negative";

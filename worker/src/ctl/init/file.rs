@@ -2,6 +2,7 @@
 
 use super::answers::{Answers, Hidden};
 use crate::ctl::error::CtlError;
+use orch_common::config::BaseUrl;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -30,6 +31,10 @@ fn text(a: &Answers) -> String {
     value(&mut out, "url", a.gitea_url.as_deref());
     secret(&mut out, "token", a.gitea_token.as_ref());
     secret(&mut out, "webhook_secret", Some(&a.gitea_secret));
+    section(&mut out, "network", "An own authority and a proxy, for the APIs and for git.");
+    let ca_file = a.ca_file.as_ref().map(|file| file.to_string_lossy().into_owned());
+    value(&mut out, "ca_file", ca_file.as_deref());
+    value(&mut out, "proxy", a.proxy.as_ref().map(BaseUrl::as_str));
     out.push_str("\n# One table per project.\n[[projects]]\n");
     value(&mut out, "plane_project", Some(&a.plane_project));
     value(&mut out, "repo", Some(&a.repo));

@@ -2,19 +2,26 @@
 //! a commented file, installs the forge's webhooks and says what to do in Plane, where no program can. An existing file
 //! is never touched.
 
+mod address;
 mod answers;
 mod file;
 mod hooks;
 mod steps;
+mod trial;
+mod typed;
 
 use super::desk::Desk;
 use super::error::CtlError;
 use super::screen::Screen;
+use crate::clients::Network;
 use answers::{Answers, Asking};
 use clap::Args;
+use hooks::Wish;
 use orch_common::config::Config;
+use orch_common::config::NetworkConfig;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use trial::Trial;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -68,11 +75,26 @@ struct Given {
     /// The address under which Plane and the forge reach orch-api
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// Certificates (PEM) of an own authority, for Plane, the forge and git
+    #[arg(long, value_name = "FILE", env = "ORCH_NETWORK_CA_FILE")]
+    ca_file: Option<PathBuf>,
+    /// The proxy to everything but this machine
+    #[arg(long, value_name = "URL", env = "ORCH_NETWORK_PROXY")]
+    proxy: Option<String>,
+}
+
+impl Given {
+    fn network(&self) -> Result<NetworkConfig, CtlError> {
+        let bad = |e: orch_common::config::BadAddress| CtlError::Usage(format!("--proxy: {e}"));
+        let proxy = self.proxy.as_deref().map(str::parse).transpose().map_err(bad)?;
+        Ok(NetworkConfig { ca_file: self.ca_file.clone(), proxy, ..NetworkConfig::default() })
+    }
 }
 
 pub fn run(desk: &Desk, screen: &mut Screen<'_>, arguments: Arguments) -> Result<ExitCode, CtlError> {
     if arguments.hooks_only {
-        return install(screen, &desk.config()?, arguments.replace_hooks);
+        let wish = Wish { replace: arguments.replace_hooks, only: true };
+        return install(screen, &desk.config()?, wish);
     }
     let named = arguments.file.clone().or_else(|| desk.config_file().map(PathBuf::from));
     let path = named.unwrap_or_else(|| PathBuf::from("orch.toml"));
@@ -83,22 +105,28 @@ pub fn run(desk: &Desk, screen: &mut Screen<'_>, arguments: Arguments) -> Result
         );
         return Err(CtlError::Failed(why));
     }
-    let answers = Answers::collect(&mut Asking::new(screen, !arguments.yes), &arguments.given)?;
+    let network = arguments.given.network()?;
+    let trial = match arguments.yes {
+        true => None,
+        false => Some(Trial::new(Network::of(&network).map_err(|error| CtlError::Usage(error.to_string()))?)?),
+    };
+    let mut answers = Answers::collect(&mut Asking::new(screen, trial), &arguments.given)?;
+    (answers.ca_file, answers.proxy) = (network.ca_file, network.proxy);
     file::write(&path, &answers)?;
     screen.line(format!("wrote {}; only you can read it", path.display()))?;
     let config = Config::from_process(Some(&path))?.config;
     let code = match arguments.no_hooks {
         true => ExitCode::SUCCESS,
-        false => install(screen, &config, arguments.replace_hooks)?,
+        false => install(screen, &config, Wish { replace: arguments.replace_hooks, only: false })?,
     };
     steps::show(screen, &config, &path)?;
     screen.flush()?;
     Ok(code)
 }
 
-fn install(screen: &mut Screen<'_>, config: &Config, replace: bool) -> Result<ExitCode, CtlError> {
+fn install(screen: &mut Screen<'_>, config: &Config, wish: Wish) -> Result<ExitCode, CtlError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let all = runtime.block_on(hooks::install(screen, config, replace))?;
+    let all = runtime.block_on(hooks::install(screen, config, wish))?;
     screen.flush()?;
     Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

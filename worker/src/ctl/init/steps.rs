@@ -1,9 +1,18 @@
-//! What is left to be done by hand: Plane's webhook can only be made in its pages.
+//! What is done by hand: the forge's token, and Plane's webhook, which can only be made in its pages.
 
 use crate::ctl::error::Done;
 use crate::ctl::screen::Screen;
 use orch_common::config::Config;
 use std::path::Path;
+
+/// How the forge makes a token, before one is asked for.
+pub fn for_token(screen: &mut Screen<'_>, url: &str) -> Done {
+    screen.line(format!("   In the forge, signed in as the bot's account: {url}/user/settings/applications"))?;
+    screen
+        .line("   Generate new token, for all repositories, with: repository read and write, issue read and write,")?;
+    screen.line("   user read (and organization read, if a project's reviewers name a team)")?;
+    Ok(())
+}
 
 pub fn show(screen: &mut Screen<'_>, config: &Config, path: &Path) -> Done {
     let ours = config.worker.public_url.as_ref().map_or("<public_url>", |url| url.as_str());
