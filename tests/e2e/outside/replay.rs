@@ -126,6 +126,7 @@ fn advance(conn: &mut Conn, ctx: &Context, gitea: &FakeGitea, job: &Job) -> Resu
         questions: None,
         verdict: None,
         changed: Changed::Work,
+        hold: None,
     };
     let facts = facts(&task)?;
     let history = history(conn, &task, &policy, job.id)?;

@@ -10,3 +10,5 @@ mod rounds;
 mod rules;
 mod speakers;
 mod verdicts;
+
+pub use forge::push;

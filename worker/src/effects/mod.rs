@@ -2,7 +2,6 @@
 //! one thing. When and how often an effect is sent is the queue's business, not this module's.
 
 mod lane;
-mod merge_lease;
 mod pulls;
 pub mod send;
 pub(crate) mod shared;

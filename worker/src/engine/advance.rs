@@ -1,10 +1,13 @@
 //! An `advance` job: publish what the agent left, look at the gate of the stage, decide, move - the look outside of
 //! any transaction, everything it leads to in one.
 
-use super::apply::{Applied, Asked, apply};
+use super::apply::{Applied, Asked, apply, enqueue_look_at};
 use super::budget;
 use super::evidence::{self, bound};
 use super::facts::{ended, facts, history};
+use super::gained::changed;
+use super::merge::{MergeError, Merging};
+use super::merge_wait::{self, Waited};
 use super::objection::{Rejection, hears_reviews, unheard_rejection};
 use super::payload::AdvancePayload;
 use super::publish::{PublishError, Published, publish};
@@ -14,13 +17,14 @@ use crate::clock::now_ms;
 use crate::context::Context;
 use crate::events::Once;
 use crate::gates::Look;
-use crate::git::{GitError, Round};
+use crate::git::GitError;
 use crate::job_end;
 use orch_common::config::Project;
 use orch_common::domain::decide::{Changed, Decision, Finding, Policy, Trigger, decide, needs_finding};
 use orch_common::domain::evidence::Gone;
 use orch_common::domain::gate::{Evidence, FailReason, GateOutcome, Waiting, WrittenVerdict, judge, written_verdict};
 use orch_common::domain::job::{JobEnd, Spend};
+use orch_common::domain::merge::{self, Hold};
 use orch_common::domain::messages::Message;
 use orch_common::domain::stage::{CommitId, Role, Stage, TaskState};
 use orch_common::domain::task::History;
@@ -35,14 +39,16 @@ use std::sync::Arc;
 
 /// Protected files that are named to people.
 const NAMED: usize = 20;
-
 /// What a look at the gate brought.
 struct Looked {
     finding: Finding,
+    /// As the forge has it.
     head: CommitId,
     result: Option<NewGateResult>,
     /// Reviews that this look acts on; none of them acts again.
     heard: Vec<Once>,
+    /// Where the task stays, it is looked at again at this time (ms).
+    again_at: Option<i64>,
 }
 
 /// Why a look brought nothing.
@@ -60,6 +66,9 @@ enum LookError {
     /// Something that only a person can mend keeps the work from being published.
     #[error("{}", .0.name())]
     Stopped(Box<Message>),
+    /// Nothing is wrong and nobody has to act: the same look again, at this time (ms).
+    #[error("{why}")]
+    TooEarly { why: String, at: i64 },
     #[error("the worker stops")]
     Stopping,
 }
@@ -67,6 +76,16 @@ enum LookError {
 impl From<GitError> for LookError {
     fn from(error: GitError) -> Self {
         PublishError::from(error).into()
+    }
+}
+
+impl From<MergeError> for LookError {
+    fn from(error: MergeError) -> Self {
+        match error {
+            MergeError::Git(error) => error.into(),
+            MergeError::Store(error) => error.into(),
+            MergeError::Away(error) => LookError::Git(GitError::Unavailable { tail: error.to_string() }),
+        }
     }
 }
 
@@ -88,6 +107,7 @@ pub async fn run(ctx: &Arc<Context>, job: Job) {
             tracing::info!(%note, "looked");
         }
         Err(LookError::Stopping | LookError::Git(GitError::Cancelled)) => job_end::put_back(ctx, &job).await,
+        Err(LookError::TooEarly { why, at }) => job_end::too_early(ctx, &job, &why, at).await,
         Err(LookError::Unusable(why)) => job_end::failed(ctx, &job, &why, None).await,
         Err(error) => job_end::failed(ctx, &job, &error.to_string(), Some(None)).await,
     }
@@ -103,7 +123,7 @@ async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
     let project = project.ok_or_else(|| LookError::Unusable("the project is no longer registered".into()))?;
     let policy = ctx.policy(&project);
     let looked = match needs_finding(&facts(&task)?, &payload.trigger) && !is_outdated(&payload, &task) {
-        true => match look(ctx, job, &task, &project, &policy, &payload.trigger).await {
+        true => match look(ctx, job, &task, &project, &policy, &payload).await {
             Err(LookError::Protected(paths)) => return refuse_protected(ctx, job, &task, &project, &paths).await,
             Err(LookError::Stopped(message)) => return stop(ctx, job, &task, &project, *message).await,
             looked => Some(looked?),
@@ -192,8 +212,9 @@ async fn look(
     task: &Task,
     project: &Project,
     policy: &Policy,
-    trigger: &Trigger,
+    payload: &AdvancePayload,
 ) -> Result<Looked, LookError> {
+    let trigger = &payload.trigger;
     let role = match trigger {
         Trigger::AgentEnded { role, .. } => Some(*role),
         Trigger::Appeared { .. }
@@ -203,7 +224,7 @@ async fn look(
         | Trigger::Forge { .. }
         | Trigger::Look => None,
     };
-    let Published { head } = publish(ctx, project, task, role).await?;
+    let Published { head, at_forge } = publish(ctx, project, task, role).await?;
     failpoint::here(Point::AdvancePublished);
     let changed = changed(ctx, task, policy, &head).await?;
     let gate = policy.pipeline.gate(task.stage);
@@ -215,11 +236,10 @@ async fn look(
         && let Some(gone) = evidence::gone(ctx, task, &policy.pipeline, &head).await?
     {
         let tree = ctx.repos.tree_at(&task.repo, &head, &ctx.stopping).await?;
-        return Ok(voided((job, task), gone, head, tree, changed));
+        let merged = merge_wait::merged_unjudged(ctx, task, policy, trigger, &gone).await?;
+        return Ok(voided((job, task), (gone, merged), &head, tree, at_forge, changed));
     }
-    let Some(gate) = gate else {
-        return Ok(without_gate(head, rejection, changed));
-    };
+    let Some(gate) = gate else { return Ok(without_gate(at_forge, rejection, changed)) };
     let approves = matches!(trigger, Trigger::Command { command: Command::Approve, .. });
     let approved = approves || task.approved_at.is_some();
     let wanted = Look { ctx, project, task, head: &head, gate, approved };
@@ -228,22 +248,33 @@ async fn look(
     let mut verdict = written(role, policy, &evidence);
     let good = verdict.as_ref().is_some_and(|v| v.approved);
     let bound = bound(ctx, (task, policy, gate), (&evidence, &outcome, good), &head).await?;
+    let (mut gate, mut hold, mut again_at) = (gate, None, None);
     if let Some(rejection) = rejection {
         outcome = GateOutcome::Fail(rejection.reason);
         heard = rejection.heard;
     } else if let Some(gone) = bound.gone {
-        // It was given to something else: nobody gets to see it as said of this commit.
         (outcome, verdict) = (GateOutcome::Fail(gone.into()), None);
+    } else if merge_wait::is_next(task, policy, gate, &outcome) {
+        let said_at = payload.stage;
+        let merging =
+            Merging { ctx, job, task, project, policy, trigger, said_at, judged: &head, head: &at_forge, changed };
+        gate = merge::GATE;
+        match merge_wait::look(&merging).await? {
+            Waited::Found { outcome: found, hold: why, again_at: at } => (outcome, hold, again_at) = (found, why, at),
+            Waited::TooEarly { why, at } => return Err(LookError::TooEarly { why, at }),
+        }
     }
     let tree = ctx.repos.tree_at(&task.repo, &head, &ctx.stopping).await?;
     let commits = Commits { head: &head, tree, evidence: &bound.commit };
-    let result = row((task.id, job.id), (gate, &outcome), &commits, evidence.tests.as_ref());
+    let result = row((task.id, job.id), (gate, &outcome, hold.as_ref()), &commits, evidence.tests.as_ref());
     let questions = matches!(outcome, GateOutcome::Fail(FailReason::MissingFiles { .. }))
         .then(|| evidence.artifacts.get(&policy.names.questions).cloned())
         .flatten();
-    let fingerprint = format!("{head}:{}", outcome.fingerprint());
-    let finding = Finding { gate: Some(gate), outcome, fingerprint, questions, verdict, changed };
-    Ok(Looked { finding, head, result: Some(result), heard })
+    let fingerprint = merge_wait::fingerprint(&head, &outcome, hold.as_ref());
+    // A merge that waits as it did is looked at often; the first look is the record.
+    let known = hold.is_some() && task.said.as_ref() == Some(&fingerprint);
+    let finding = Finding { gate: Some(gate), outcome, fingerprint, questions, verdict, changed, hold };
+    Ok(Looked { finding, head: at_forge, result: (!known).then_some(result), heard, again_at })
 }
 
 /// What the reviewer role wrote, where its end is looked at.
@@ -252,32 +283,23 @@ fn written(role: Option<Role>, policy: &Policy, evidence: &Evidence) -> Option<W
     written_verdict(&policy.names, &evidence.artifacts)
 }
 
-/// What was passed before does not cover this commit: nothing else is judged on it.
-fn voided((job, task): (&Job, &Task), gone: Gone, head: CommitId, tree: CommitId, changed: Changed) -> Looked {
-    let (gate, outcome) = (gone.gate, GateOutcome::Fail(gone.into()));
-    let result = row((task.id, job.id), (gate, &outcome), &Commits { head: &head, tree, evidence: &head }, None);
-    let fingerprint = format!("{head}:{}", outcome.fingerprint());
-    let finding = Finding { gate: Some(gate), outcome, fingerprint, questions: None, verdict: None, changed };
-    Looked { finding, head, result: Some(result), heard: Vec::new() }
-}
-
-/// What the branch gained in this round, as far as the role of the stage has to change anything.
-async fn changed(ctx: &Context, task: &Task, policy: &Policy, head: &CommitId) -> Result<Changed, LookError> {
-    if task.recheck {
-        // Others changed something; to find that good is work enough.
-        return Ok(Changed::Work);
-    }
-    let demanded = policy.pipeline.works_in(task.stage).map(Changed::demanded_of);
-    if demanded.is_none_or(|least| least == Changed::Nothing) {
-        return Ok(Changed::Work);
-    }
-    let round = Round {
-        base: &task.base,
-        // What was written by an earlier version or by hand and is no commit is as good as unknown.
-        began_at: task.round_head.as_deref().and_then(|id| id.parse().ok()),
-        documents: format!("docs/work-items/{}", task.key),
+/// What was passed before does not cover this commit: nothing else is judged on it. `merged`: it is in the base all the same.
+fn voided(
+    (job, task): (&Job, &Task),
+    (gone, merged): (Gone, Option<(GateOutcome, Option<Hold>)>),
+    head: &CommitId,
+    tree: CommitId,
+    at_forge: CommitId,
+    changed: Changed,
+) -> Looked {
+    let (gate, (outcome, hold)) = match merged {
+        Some(found) => (merge::GATE, found),
+        None => (gone.gate, (GateOutcome::Fail(gone.into()), None)),
     };
-    Ok(ctx.repos.changed_in_round(&task.repo, &round, head, &ctx.stopping).await?)
+    let result = row((task.id, job.id), (gate, &outcome, hold.as_ref()), &Commits { head, tree, evidence: head }, None);
+    let fingerprint = merge_wait::fingerprint(head, &outcome, hold.as_ref());
+    let finding = Finding { gate: Some(gate), outcome, fingerprint, questions: None, verdict: None, changed, hold };
+    Looked { finding, head: at_forge, result: Some(result), heard: Vec::new(), again_at: None }
 }
 
 /// A stage that has no gate is left by its agent's end, unless somebody asks for changes.
@@ -287,8 +309,8 @@ fn without_gate(head: CommitId, rejection: Option<Rejection>, changed: Changed) 
         None => (GateOutcome::Pass, Vec::new()),
     };
     let fingerprint = format!("{head}:no gate:{}", outcome.fingerprint());
-    let finding = Finding { gate: None, outcome, fingerprint, questions: None, verdict: None, changed };
-    Looked { finding, head, result: None, heard }
+    let finding = Finding { gate: None, outcome, fingerprint, questions: None, verdict: None, changed, hold: None };
+    Looked { finding, head, result: None, heard, again_at: None }
 }
 
 /// The transaction that ends the job.
@@ -342,6 +364,7 @@ impl Commit<'_> {
                 }
                 let end = JobEnd::Done { note: Some(note.clone()) };
                 self.ours(jobs::finish(conn, self.job, &end, now)?)?;
+                self.look_again(conn, &task, looked, now)?;
                 Ok(note)
             }
             Applied::TryAgain(why) => {
@@ -349,6 +372,18 @@ impl Commit<'_> {
                 Ok(format!("the gate could not be looked at: {why}"))
             }
             Applied::LostRace => self.again(conn, "the task moved", Spend::Nothing, now),
+        }
+    }
+
+    /// Where the task stayed, and no other job of it looks.
+    fn look_again(&self, conn: &mut Conn, seen: &Task, looked: Option<&Looked>, now: i64) -> Result<(), StoreError> {
+        let Some(at) = looked.and_then(|l| l.again_at) else { return Ok(()) };
+        let stays = tasks::get(conn, seen.id)?.filter(|t| t.stage == seen.stage && t.state == TaskState::Active);
+        match stays {
+            Some(task) if jobs::unfinished_of_task(conn, task.id)?.is_empty() => {
+                enqueue_look_at(conn, &task, at, &format!("t{}:again:{}", task.id, self.job.id), now)
+            }
+            Some(_) | None => Ok(()),
         }
     }
 

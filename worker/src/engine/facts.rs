@@ -31,7 +31,7 @@ pub fn history(conn: &mut Conn, task: &Task, policy: &Policy, own_job: i64) -> R
     let mut others = jobs::unfinished_of_task(conn, task.id)?;
     others.retain(|job| job.id != own_job);
     let mut history = History {
-        busy: !others.is_empty(),
+        busy: others.iter().any(|job| !is_a_mere_look(job)),
         end_ahead: others.iter().any(has_an_end),
         agent_ahead: others.iter().any(|job| job.kind == JobKind::Agent),
         agent_running: runs::any_open(conn, task.id)?,
@@ -44,6 +44,11 @@ pub fn history(conn: &mut Conn, task: &Task, policy: &Policy, own_job: i64) -> R
         }
     }
     Ok(history)
+}
+
+/// A look on nobody's word: it may find what it found before, and nobody has to wait for it.
+fn is_a_mere_look(job: &Job) -> bool {
+    matches!(trigger_of(job), Some(Trigger::Look | Trigger::Forge { .. }))
 }
 
 /// An agent's job, or the look at an agent's end.

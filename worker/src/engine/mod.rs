@@ -6,6 +6,11 @@ pub mod apply;
 pub mod budget;
 mod evidence;
 pub mod facts;
+mod gained;
+mod kept_back;
+mod merge;
+pub mod merge_lease;
+mod merge_wait;
 mod objection;
 mod payload;
 mod publish;
@@ -16,5 +21,6 @@ pub mod submit;
 pub use payload::{AdvancePayload, AgentPayload};
 
 pub(crate) use evidence::{covers, note_joined};
+pub(crate) use merge::landed;
 pub(crate) use objection::was_heard;
 pub use publish::needs_a_person;

@@ -143,6 +143,8 @@ fn carry_out(conn: &mut Conn, ctx: &Context, job: &Job, plan: &Plan, now: i64) -
             // What the forge says meanwhile is looked at when the work is over, and may then be found again.
             let is_forges = matches!(trigger, Trigger::Forge { .. });
             if is_forges && !jobs::unfinished_of_task(conn, task.id)?.is_empty() {
+                // A look that was put off need not wait any longer: this may be what it waits for.
+                jobs::hasten_looks(conn, task.id)?;
                 return Ok("recorded; the job under way looks at its end".into());
             }
             if let Trigger::Forge { what } = trigger

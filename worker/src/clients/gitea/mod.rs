@@ -14,7 +14,7 @@ mod types;
 pub use branches::Created;
 pub use comments::marker;
 pub use hooks::{HOOK_EVENTS, NewHook};
-pub use merge::{MergeOutcome, MergeStyle, NewMerge};
+pub use merge::{MergeAnswer, NewMerge};
 pub use pulls::{NewPull, Opened, PullFilter};
 pub use reviews::{Asked, NewReview, standing};
 pub use status::{CombinedStatus, ContextStatus, NewStatus, OWN_CONTEXT_PREFIX, Verdict};
@@ -27,7 +27,6 @@ use super::error::ApiError;
 use super::http::{Answer, Call, Http, Timing};
 use serde::de::DeserializeOwned;
 use std::fmt;
-use std::time::Duration;
 use tokio::sync::OnceCell;
 
 /// The server clips a larger one silently (`MAX_RESPONSE_ITEMS`).
@@ -58,8 +57,6 @@ pub struct GiteaClient {
     http: Http,
     owner: String,
     me: OnceCell<Account>,
-    /// Between two tries of a merge that the forge is not ready for.
-    merge_pause: Duration,
 }
 
 impl GiteaClient {
@@ -73,7 +70,7 @@ impl GiteaClient {
     pub fn with_timing(settings: GiteaSettings, timing: Timing) -> Result<Self, ApiError> {
         let GiteaSettings { url, owner, token } = settings;
         let http = Http::new(&url, Some(("authorization", format!("token {token}"))), &token, timing)?;
-        Ok(GiteaClient { http, owner, me: OnceCell::new(), merge_pause: timing.first_pause * 2 })
+        Ok(GiteaClient { http, owner, me: OnceCell::new() })
     }
 
     /// The owner of every repository this client names.

@@ -75,6 +75,12 @@ impl CombinedStatus {
         failed.map(|c| format!("{}: {} ({})", c.context, c.state, c.description)).collect::<Vec<_>>().join("; ")
     }
 
+    /// The contexts of others that are neither a success nor skipped, by name.
+    pub fn not_green(&self) -> Vec<String> {
+        let others = self.contexts.iter().filter(|c| !is_own(c) && one_word(&c.state) != Verdict::Success);
+        others.map(|c| c.context.clone()).collect()
+    }
+
     /// For a gate.
     pub fn evidence(&self) -> CiEvidence {
         match self.verdict {
