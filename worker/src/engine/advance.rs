@@ -233,11 +233,11 @@ async fn look(
         false => None,
     };
     if rejection.is_none()
+        && !merge_wait::is_merged(ctx, task, policy).await?
         && let Some(gone) = evidence::gone(ctx, task, &policy.pipeline, &head).await?
     {
         let tree = ctx.repos.tree_at(&task.repo, &head, &ctx.stopping).await?;
-        let merged = merge_wait::merged_unjudged(ctx, task, policy, trigger, &gone).await?;
-        return Ok(voided((job, task), (gone, merged), &head, tree, at_forge, changed));
+        return Ok(voided((job, task), gone, &head, tree, at_forge, changed));
     }
     let Some(gate) = gate else { return Ok(without_gate(at_forge, rejection, changed)) };
     let approves = matches!(trigger, Trigger::Command { command: Command::Approve, .. });
@@ -283,22 +283,20 @@ fn written(role: Option<Role>, policy: &Policy, evidence: &Evidence) -> Option<W
     written_verdict(&policy.names, &evidence.artifacts)
 }
 
-/// What was passed before does not cover this commit: nothing else is judged on it. `merged`: it is in the base all the same.
+/// What was passed before does not cover this commit: nothing else is judged on it.
 fn voided(
     (job, task): (&Job, &Task),
-    (gone, merged): (Gone, Option<(GateOutcome, Option<Hold>)>),
+    gone: Gone,
     head: &CommitId,
     tree: CommitId,
     at_forge: CommitId,
     changed: Changed,
 ) -> Looked {
-    let (gate, (outcome, hold)) = match merged {
-        Some(found) => (merge::GATE, found),
-        None => (gone.gate, (GateOutcome::Fail(gone.into()), None)),
-    };
-    let result = row((task.id, job.id), (gate, &outcome, hold.as_ref()), &Commits { head, tree, evidence: head }, None);
-    let fingerprint = merge_wait::fingerprint(head, &outcome, hold.as_ref());
-    let finding = Finding { gate: Some(gate), outcome, fingerprint, questions: None, verdict: None, changed, hold };
+    let (gate, outcome) = (gone.gate, GateOutcome::Fail(gone.into()));
+    let result = row((task.id, job.id), (gate, &outcome, None), &Commits { head, tree, evidence: head }, None);
+    let fingerprint = merge_wait::fingerprint(head, &outcome, None);
+    let finding =
+        Finding { gate: Some(gate), outcome, fingerprint, questions: None, verdict: None, changed, hold: None };
     Looked { finding, head: at_forge, result: Some(result), heard: Vec::new(), again_at: None }
 }
 

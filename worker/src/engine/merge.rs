@@ -349,16 +349,19 @@ impl Merging<'_> {
     }
 }
 
-/// What a merge of the pull request brought into its base, compared with the judged commit.
+/// What a merge of the pull request brought into its base, compared with the commit that was judged last: what came to the
+/// branch since, and was merged with it, nobody has judged. `head` where the branch was not seen before.
 pub(crate) async fn landed(
     ctx: &Context,
     task: &Task,
-    judged: &CommitId,
+    head: &CommitId,
     pull: &Pull,
     base: &CommitId,
 ) -> Result<crate::git::Landed, GitError> {
+    let judged: Option<CommitId> = task.head.as_deref().and_then(|head| head.parse().ok());
     let commit: Option<CommitId> = pull.merge_commit_sha.as_deref().and_then(|sha| sha.parse().ok());
     let documents = format!("docs/work-items/{}", task.key);
+    let judged = judged.as_ref().unwrap_or(head);
     let merge = Merge { base, judged, commit: commit.as_ref(), documents: &documents };
     ctx.repos.landed(&task.repo, merge, &ctx.stopping).await
 }

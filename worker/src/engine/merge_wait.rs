@@ -5,12 +5,10 @@ use super::facts::facts;
 use super::merge::{LONGEST_PAUSE_MS, MergeError, Merging, Step};
 use crate::clock::now_ms;
 use crate::context::Context;
-use orch_common::domain::decide::{MergePolicy, Policy, Trigger, waits_for_a_merge};
-use orch_common::domain::evidence::Gone;
+use orch_common::domain::decide::{MergePolicy, Policy, waits_for_a_merge};
 use orch_common::domain::gate::{Gate, GateOutcome, Waiting};
 use orch_common::domain::merge::{self, Hold};
 use orch_common::domain::stage::{CommitId, Stage};
-use orch_common::domain::words::Command;
 use orch_common::store::tasks::Task;
 
 /// Between two looks for which the forge is not ready, in ms; it grows with the time that it takes.
@@ -43,23 +41,12 @@ pub(super) fn fingerprint(head: &CommitId, outcome: &GateOutcome, hold: Option<&
     format!("{head}:{}{held}", outcome.fingerprint())
 }
 
-/// What was never judged is in the base all the same: it cannot go back to be judged, a person has to say whether it stays.
-/// `None` = it is not merged, or nobody waits for that.
-pub(super) async fn merged_unjudged(
-    ctx: &Context,
-    task: &Task,
-    policy: &Policy,
-    trigger: &Trigger,
-    gone: &Gone,
-) -> Result<Option<(GateOutcome, Option<Hold>)>, MergeError> {
+/// What the task waits for has happened: it cannot go back to be judged anew, whatever was merged. The look at the merge says
+/// what that was.
+pub(super) async fn is_merged(ctx: &Context, task: &Task, policy: &Policy) -> Result<bool, MergeError> {
     let waited_for = policy.pipeline.gate(task.stage) == Some(merge::GATE);
-    let (Some(gitea), Some(number), true) = (&ctx.outside.gitea, task.pull, waited_for) else { return Ok(None) };
-    let Some(pull) = gitea.pull(&task.repo, number).await?.filter(|pull| pull.merged) else { return Ok(None) };
-    if matches!(trigger, Trigger::Command { command: Command::Approve, .. }) {
-        return Ok(Some((GateOutcome::Pass, None)));
-    }
-    let hold = Hold::Otherwise { by: pull.merger(), missing: Vec::new(), unjudged: gone.by.clone() };
-    Ok(Some((GateOutcome::Waiting(Waiting::Merge), Some(hold))))
+    let (Some(gitea), Some(number), true) = (&ctx.outside.gitea, task.pull, waited_for) else { return Ok(false) };
+    Ok(gitea.pull(&task.repo, number).await?.is_some_and(|pull| pull.merged))
 }
 
 /// Looks at the merge.
