@@ -73,6 +73,7 @@ named_enum! {
         AdvanceWorktree = "advance-worktree",
         AdvanceWorkCommitted = "advance-work-committed",
         AdvancePublished = "advance-published",
+        AdvanceMerged = "advance-merged",
         AdvanceLooked = "advance-looked",
         AdvanceCommitted = "advance-committed",
 

@@ -13,6 +13,8 @@ use crate::outage::{Outages, Scope};
 use crate::rules::Rules;
 use anyhow::Context as _;
 use orch_common::config::{Config, Project, Secret};
+use orch_common::domain::decide::MergePolicy;
+use orch_common::domain::merge;
 use orch_common::domain::pipeline::Pipeline;
 use orch_common::domain::stage::Stage;
 use orch_common::store::accounts::DEFAULT_ACCOUNT;
@@ -258,6 +260,10 @@ pub fn pipeline_of(project: &Project) -> Pipeline {
         if gate.is_some() {
             pipeline = pipeline.with_gate(stage, gate);
         }
+    }
+    // Who merges waits for the merge: done is what the base has.
+    if project.merge == MergePolicy::OnDeploy && pipeline.gate(Stage::Deploy).is_none() {
+        pipeline = pipeline.with_gate(Stage::Deploy, Some(merge::GATE));
     }
     pipeline
 }

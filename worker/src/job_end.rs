@@ -36,6 +36,16 @@ pub async fn put_back(ctx: &Arc<Context>, job: &Job) {
     }
 }
 
+/// Ends a job that is only too early: again at a time (ms), however often.
+pub async fn too_early(ctx: &Arc<Context>, job: &Job, why: &str, at: i64) {
+    let (row, end) = (job.clone(), JobEnd::Again { at: Some(at), error: why.to_owned(), spend: Spend::Nothing });
+    match ctx.store.write(move |conn| jobs::finish(conn, &row, &end, now_ms())).await {
+        Ok(true) => tracing::info!(%why, "too early; again later"),
+        Ok(false) => tracing::warn!("the job is no longer this worker's; left alone"),
+        Err(error) => tracing::warn!(%error, "could not be put off; recovery will find it"),
+    }
+}
+
 /// [`failed`] within the caller's transaction; `false` = the job is no longer this worker's.
 pub fn end(
     conn: &mut Conn,

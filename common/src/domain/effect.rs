@@ -67,7 +67,7 @@ pub enum Effect {
         #[serde(default)]
         target: Option<String>,
     },
-    /// Merge of the branch's pull request, only while its head is still `head`.
+    /// Queued by earlier versions alone: a merge is the task's own look now, and this a reason for one.
     GiteaMerge { repo: String, branch: String, head: CommitId, title: String },
     /// A message to the configured chat.
     Telegram { text: String },

@@ -67,6 +67,9 @@ pub enum FailReason {
     /// What passed at `stage` was taken on another commit, and does not cover this one; `by`: whose commits did it, one text
     /// each.
     EvidenceGone { stage: Stage, gate: Gate, by: Vec<String> },
+    /// The base has moved so that the branch cannot be merged any more: it conflicts in these files, or (none) it has to be
+    /// up to date and the base was merged into it.
+    BaseMoved { base: String, files: Vec<String> },
 }
 
 /// A check of CI that failed.
@@ -231,6 +234,8 @@ pub struct PullEvidence {
     pub number: i64,
     pub merged: bool,
     pub open: bool,
+    /// It is merged, and what was judged is in the base.
+    pub landed: bool,
     /// The newest verdict of each reviewer who may speak, unless it is dismissed.
     pub reviews: Vec<ReviewEvidence>,
 }

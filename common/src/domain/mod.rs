@@ -14,6 +14,7 @@ pub mod front_matter;
 pub mod gate;
 pub mod job;
 pub mod leftover;
+pub mod merge;
 pub mod messages;
 pub mod names;
 pub mod pipeline;

@@ -31,7 +31,7 @@ pub struct TaskFacts {
 pub struct History {
     /// Runs of each role that count for its cap, since the last human word.
     pub runs: BTreeMap<Role, u32>,
-    /// Another agent or advance job of the task is queued or running.
+    /// Another agent job of the task is queued or running, or a look at an agent's end or a person's word.
     pub busy: bool,
     /// Another job of the task whose end is looked at: an agent's, or the look at an agent's end.
     pub end_ahead: bool,
@@ -150,6 +150,8 @@ pub enum Brief {
     Rework { file: String, reason: String, attempt: u32, cap: u32 },
     /// The project's tests are red.
     TestsRed { tail: String, attempt: u32, cap: u32 },
+    /// The base has moved: the branch conflicts with it in `files`, or (none) it was merged into the branch.
+    BaseMoved { base: String, files: Vec<String>, attempt: u32, cap: u32 },
     /// The role changed nothing that its stage asks for; `found` is what the gate said of it, if anything.
     NothingChanged { found: String, attempt: u32, cap: u32 },
     /// Others changed what was judged; `by` names their commits, `gate` what had been passed.
@@ -208,6 +210,7 @@ mod tests {
             Brief::First,
             Brief::Rework { file: "12-review.md".into(), reason: "no".into(), attempt: 2, cap: 3 },
             Brief::TestsRed { tail: "x".into(), attempt: 3, cap: 3 },
+            Brief::BaseMoved { base: "main".into(), files: vec!["a.rs".into()], attempt: 2, cap: 3 },
             Brief::NothingChanged { found: String::new(), attempt: 2, cap: 3 },
             Brief::JudgeAnew { gate: Gate::TestsLocal, by: vec!["Hugo 0a: x".into()], attempt: 2, cap: 3 },
             Brief::Conflict { file: "10-conflict.md".into(), excerpt: "y".into() },

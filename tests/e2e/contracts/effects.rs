@@ -108,7 +108,6 @@ async fn a_second_send_finds_the_first() {
         s.review(true),
         s.status(StatusState::Pending),
         s.status(StatusState::Success),
-        s.merge(&s.head),
     ];
     for effect in &effects {
         assert!(is_done(&s.outside.send(effect).await.unwrap()), "{effect:?}");
@@ -121,7 +120,7 @@ async fn a_second_send_finds_the_first() {
     assert_eq!(s.plane.state_names().iter().filter(|n| *n == "In Review").count(), 1, "created once");
     assert_eq!(s.plane.item(&s.item).links.len(), 1, "a pull request's is an effect of its own");
     let pull = s.gitea.pull_of(REPO, BRANCH).unwrap();
-    assert!(pull.merged && s.gitea.pulls(REPO).len() == 1);
+    assert!(!pull.merged && s.gitea.pulls(REPO).len() == 1);
     assert_eq!(s.gitea.comments_of(REPO, 1)[0].body, "hi\n\n<!-- orch:t1:review -->");
     let reviews: Vec<_> = s.gitea.reviews_of(REPO, 1).into_iter().map(|r| (r.login, r.state, r.commit)).collect();
     let by = |state: &str| (FakeGitea::REVIEWER.to_owned(), state.to_owned(), s.head.clone());
@@ -164,8 +163,7 @@ async fn of_two_that_we_opened_the_older_is_kept() {
     // From now on it is meant by its number, whatever else bears the branch's name.
     let note = Effect::GiteaComment { repo: REPO.into(), branch: BRANCH.into(), key: "k".into(), text: "hi".into() };
     assert!(is_done(&s.outside.send_for(&note, Some(1)).await.unwrap()));
-    assert!(is_done(&s.outside.send_for(&s.merge(&s.head), Some(1)).await.unwrap()));
-    assert_eq!((s.gitea.comments_of(REPO, 1).len(), open(&s)), (1, vec![3, 4]));
+    assert_eq!((s.gitea.comments_of(REPO, 1).len(), open(&s)), (1, vec![1, 3, 4]));
 }
 
 #[tokio::test]
@@ -178,19 +176,13 @@ async fn a_marker_of_somebody_else_hides_nothing() {
 }
 
 #[tokio::test]
-async fn a_merge_is_tied_to_the_judged_commit() {
+async fn a_merge_that_an_earlier_version_queued_is_read_and_merges_nothing_by_itself() {
     let s = stage();
     s.outside.send(&s.pull()).await.unwrap();
-    let moved = s.outside.send(&s.merge(&"c".repeat(40))).await;
-    assert!(matches!(moved, Err(SendError::Permanent { .. })), "{moved:?}");
+    let text = serde_json::to_string(&s.merge(&s.head)).unwrap();
+    let effect: Effect = serde_json::from_str(&text).unwrap();
+    assert!(matches!(s.outside.send(&effect).await, Ok(Sent::Skipped { .. })));
     assert!(!s.gitea.pull_of(REPO, BRANCH).unwrap().merged);
-    s.gitea.merges_later(REPO, 100);
-    assert!(matches!(s.outside.send(&s.merge(&s.head)).await, Err(SendError::Transient { .. })));
-    s.gitea.merges_later(REPO, 0);
-    s.gitea.set_merge_style(REPO, "squash");
-    assert!(is_done(&s.outside.send(&s.merge(&s.head)).await.unwrap()));
-    let asked = s.gitea.requests().into_iter().rfind(|r| r.method == "POST" && r.path.ends_with("/merge")).unwrap();
-    assert_eq!(asked.json()["do"], "squash", "the repository's own style");
 }
 
 #[tokio::test]

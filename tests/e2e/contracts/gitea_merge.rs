@@ -1,8 +1,9 @@
 //! Merging: the forge's few words, and what becomes of them; over a real git repository where it matters.
 
 use super::gitea_at;
+use orch_common::domain::merge::MergeStyle;
 use orch_tests::fakes::{FakeGitea, Fault, Reply};
-use orch_worker::clients::gitea::{GiteaClient, MergeOutcome, MergeStyle, NewMerge, NewPull};
+use orch_worker::clients::gitea::{GiteaClient, MergeAnswer, NewMerge, NewPull};
 use serde_json::json;
 use std::path::Path;
 use std::process::Command;
@@ -25,40 +26,31 @@ async fn pull(forge: &FakeGitea, client: &GiteaClient) -> (i64, String) {
     (client.create_pull(REPO, new).await.unwrap().number, head)
 }
 
-async fn merge(client: &GiteaClient, number: i64, head: &str) -> MergeOutcome {
+async fn merge(client: &GiteaClient, number: i64, head: &str) -> MergeAnswer {
     let head = head.parse().unwrap();
     let new = NewMerge { style: MergeStyle::Merge, head: &head, title: "t", message: "", delete_branch: true };
-    client.merge(REPO, number, new).await.unwrap()
+    client.merge(REPO, number, new).await
 }
 
 #[tokio::test]
-async fn each_answer_has_its_outcome() {
-    type Arrange = fn(&FakeGitea, i64);
-    let says = |forge: &FakeGitea, status: u16, words: &str| {
-        forge.fail_when("POST", "/merge", 1, Fault::Answer(Reply::json(status, json!({ "message": words }))));
-    };
-    let table: [(&str, Arrange, MergeOutcome); 5] = [
-        ("at once", |_, _| {}, MergeOutcome::Merged),
-        ("still checking at first", |forge, _| forge.merges_later(REPO, 2), MergeOutcome::Merged),
-        ("checking for long", |forge, _| forge.merges_later(REPO, 100), MergeOutcome::NotReady),
-        ("conflicts", |forge, n| forge.set_mergeable(REPO, n, false), MergeOutcome::Conflicts),
-        ("merged by a person", |forge, n| drop(forge.merge_as("maria", REPO, n)), MergeOutcome::AlreadyMerged),
-    ];
-    for (what, arrange, expected) in table {
-        let forge = FakeGitea::start();
-        let client = gitea_at(forge.url());
-        let (number, head) = pull(&forge, &client).await;
-        arrange(&forge, number);
-        assert_eq!(merge(&client, number, &head).await, expected, "{what}");
-    }
+async fn a_merge_is_asked_for_once_and_answered_in_the_forges_words() {
     let forge = FakeGitea::start();
     let client = gitea_at(forge.url());
     let (number, head) = pull(&forge, &client).await;
-    let words = "User not allowed to merge PR";
-    says(&forge, 405, words);
-    assert_eq!(merge(&client, number, &head).await, MergeOutcome::Forbidden(words.into()));
-    assert_eq!(merge(&client, number, &"c".repeat(40)).await, MergeOutcome::HeadMoved);
+    let said = |status: u16, words: &str| MergeAnswer { status, words: words.to_owned() };
+    forge.merges_later(REPO, 1);
+    assert_eq!(merge(&client, number, &head).await, said(405, "Please try again later"));
+    assert_eq!(merge(&client, number, &"c".repeat(40)).await, said(409, "head out of date"));
+    for fault in [Fault::status(502), Fault::Answer(Reply::json(500, json!({ "message": "" })))] {
+        forge.forget_requests();
+        forge.fail_when("POST", "/merge", 1, fault);
+        let answer = merge(&client, number, &head).await;
+        assert!(matches!(answer.status, 0 | 500), "{answer:?}");
+        let sent = forge.requests().iter().filter(|r| r.method == "POST").count();
+        assert_eq!(sent, 1, "what became of it is asked before it is sent again");
+    }
     assert!(!client.is_merged(REPO, number).await.unwrap());
+    assert_eq!(merge(&client, number, &head).await.status, 200);
 }
 
 #[tokio::test]
@@ -70,7 +62,7 @@ async fn both_spellings_of_the_form_merge_on_every_version() {
         }
         let client = gitea_at(forge.url());
         let (number, head) = pull(&forge, &client).await;
-        assert_eq!(merge(&client, number, &head).await, MergeOutcome::Merged, "{version:?}");
+        assert_eq!(merge(&client, number, &head).await.status, 200, "{version:?}");
         assert!(client.is_merged(REPO, number).await.unwrap());
         let pull = client.pull(REPO, number).await.unwrap().unwrap();
         assert_eq!((pull.branch(), pull.head.r#ref.as_str()), ("work", "refs/pull/1/head"), "its branch is gone");
@@ -104,10 +96,10 @@ async fn a_merge_moves_the_real_branch_and_a_conflict_does_not() {
     };
     let (first, second) = (open("clean").await, open("rival").await);
     assert_eq!(client.branch(REPO, "clean").await.unwrap().unwrap().head(), clean);
-    assert_eq!(merge(&client, first, &clean).await, MergeOutcome::Merged);
+    assert_eq!(merge(&client, first, &clean).await.status, 200);
     let main = forge.head_of(REPO, "main").unwrap();
     assert_eq!(git(&bare, &["rev-parse", &format!("{main}^2")]), clean, "a merge commit");
     assert_eq!(client.branch(REPO, "clean").await.unwrap(), None, "its branch is deleted");
-    assert_ne!(merge(&client, second, &rival).await, MergeOutcome::Merged);
+    assert_ne!(merge(&client, second, &rival).await.status, 200);
     assert_eq!(forge.head_of(REPO, "main").unwrap(), main);
 }

@@ -64,6 +64,8 @@ fn an_undisturbed_round_meets_every_point_but_those_that_need_a_fault() {
         Point::AdoptPutBack,
         Point::RunLost,
         Point::RunLostWritten,
+        // Where a project merges; `merging` has it.
+        Point::AdvanceMerged,
     ];
     let never = Point::ALL.iter().filter(|p| !hits.contains_key(p.as_str()) && !needs_a_fault.contains(p));
     assert_eq!(never.collect::<Vec<_>>(), Vec::<&Point>::new());
@@ -105,8 +107,8 @@ fn whole_matrix() -> Vec<Case> {
                 cases.push(then(Shot::at(Point::AgentFolder, 1), point));
             }
             Point::Reconcile | Point::Reconciled => cases.push(Case { reconcile_s: Some(1), ..once(point) }),
-            // A worker that stops on purpose; `restarts` has it.
-            Point::SignOff | Point::SignedOff => {}
+            // A worker that stops on purpose, and one that merges; `restarts` and `merging` have them.
+            Point::SignOff | Point::SignedOff | Point::AdvanceMerged => {}
             Point::TakeOver | Point::TakenOver => {
                 cases.push(once(point));
                 let first = Shot::at(Point::AgentMarked, 1);

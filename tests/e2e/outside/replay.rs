@@ -127,6 +127,7 @@ fn advance(conn: &mut Conn, ctx: &Context, gitea: &FakeGitea, job: &Job) -> Resu
         verdict: None,
         changed: Changed::Work,
         checks: Vec::new(),
+        hold: None,
     };
     let facts = facts(&task)?;
     let history = history(conn, &task, &policy, job.id)?;

@@ -6,19 +6,18 @@ use orch_common::config::Config;
 use orch_common::domain::effect::{Effect, StateGroup};
 use orch_common::domain::job::{JobKind, JobStatus};
 use orch_common::store::jobs::{self, Job, NewJob};
-use orch_tests::fakes::{FakeGitea, FakePlane, FakeTelegram, Fault};
-use orch_worker::clients::gitea::NewPull;
+use orch_tests::fakes::{FakeGitea, FakePlane, FakeTelegram};
 use orch_worker::context::Context;
+use orch_worker::engine::merge_lease::MergeLease;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 /// Two workers with clients of their own, as two processes have them.
 struct Pair {
     plane: FakePlane,
-    gitea: FakeGitea,
+    _gitea: FakeGitea,
     telegram: FakeTelegram,
     workers: [Arc<Context>; 2],
     _dir: TempDir,
@@ -49,7 +48,7 @@ impl Pair {
             config.worker.name = Some(name.to_owned());
             Context::build(config, CancellationToken::new()).unwrap()
         };
-        Pair { workers: [worker("one"), worker("two")], plane, gitea, telegram, _dir: dir }
+        Pair { workers: [worker("one"), worker("two")], plane, _gitea: gitea, telegram, _dir: dir }
     }
 
     /// Has one of them send an effect; the job afterwards.
@@ -132,26 +131,12 @@ async fn the_calls_that_plane_allows_a_token_are_for_both() {
 #[tokio::test]
 async fn two_workers_never_merge_in_one_repository_at_a_time() {
     let pair = Pair::new();
-    pair.gitea.add_plain_repo("widgets");
-    let client = pair.workers[0].outside.gitea.clone().unwrap();
-    let mut merges = Vec::new();
-    for (branch, sha) in [("one", "b"), ("two", "c")] {
-        pair.gitea.set_branch("widgets", branch, &sha.repeat(40));
-        let new = NewPull { branch, base: "main", title: branch, body: "" };
-        client.create_pull("widgets", new).await.unwrap();
-        let (repo, head) = ("acme/widgets".to_owned(), sha.repeat(40).parse().unwrap());
-        merges.push(Effect::GiteaMerge { repo, branch: branch.into(), head, title: branch.into() });
-    }
-    pair.gitea.forget_requests();
-    pair.gitea.fail_when("POST", "/merge", 1, Fault::Slow(Duration::from_secs(1)));
-    let [first, second] = <[Effect; 2]>::try_from(merges).unwrap();
-    let (one, two) = tokio::join!(pair.send(0, first), pair.send(1, second));
-    assert_eq!((one.status, two.status), (JobStatus::Done, JobStatus::Done), "{one:?} {two:?}");
-    // A request is in the log once it is answered: nothing of the second merge comes before the slow answer of the first.
-    let requests = pair.gitea.requests();
-    let merges: Vec<usize> = (0..requests.len())
-        .filter(|n| requests[*n].method == "POST" && requests[*n].path.ends_with("/merge"))
-        .collect();
-    let looks = requests[..merges[0]].iter().filter(|r| r.path.ends_with("/pulls")).count();
-    assert_eq!((merges.len(), looks), (2, 1), "{requests:#?}");
+    let [one, two] = [&pair.workers[0], &pair.workers[1]];
+    let first = MergeLease::take(one, 1, "acme/Widgets").await.unwrap().unwrap();
+    assert!(MergeLease::take(two, 2, "acme/widgets").await.unwrap().is_none(), "another worker");
+    assert!(MergeLease::take(one, 3, "acme/widgets").await.unwrap().is_none(), "another task of the same worker");
+    let elsewhere = MergeLease::take(two, 2, "acme/gadgets").await.unwrap();
+    assert!(elsewhere.is_some(), "another repository");
+    first.give_back(one).await;
+    assert!(MergeLease::take(two, 2, "acme/widgets").await.unwrap().is_some());
 }

@@ -11,3 +11,5 @@ mod rounds;
 mod rules;
 mod speakers;
 mod verdicts;
+
+pub use forge::push;

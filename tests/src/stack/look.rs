@@ -42,6 +42,8 @@ const KINDS: &[(&str, &str)] = &[
     ("Nothing was started, because a budget", "budget used up"),
     ("does not pass", "gate failed"),
     ("The task waits at", "waiting"),
+    ("The merge waits", "merge waits"),
+    ("has moved. ", "base moved"),
     ("was refused tools", "denied tools"),
     ("The task is blocked", "blocked"),
     ("left things beside its work", "left"),

@@ -120,6 +120,8 @@ impl Builder {
         let telegram = self.telegram.then(FakeTelegram::start);
         if let Some(gitea) = &gitea {
             gitea.add_repo(REPO, &scene.forge);
+            // A real one needs its time after each push, change of a base and change of a rule.
+            gitea.computes_for(REPO, Duration::from_millis(300));
         }
         scene.write_config(&self.configuration(&scene, plane.as_ref(), gitea.as_ref(), telegram.as_ref()));
         let options =

@@ -104,7 +104,15 @@ impl Http {
             headers.insert(HeaderName::from_static(name), value);
         }
         let client = build_client(&base, headers.clone(), timing, &Network::default())?;
-        Ok(Http { client, base, headers, secret: secret.to_owned(), trailing_slash: false, timing, gate: Gate::default() })
+        Ok(Http {
+            client,
+            base,
+            headers,
+            secret: secret.to_owned(),
+            trailing_slash: false,
+            timing,
+            gate: Gate::default(),
+        })
     }
 
     /// Reached as the installation says.

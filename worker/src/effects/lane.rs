@@ -1,9 +1,9 @@
 //! The lane of `effect` jobs: send, and record what came of it.
 
 use super::chat;
-use super::merge_lease::MergeLease;
 use super::send::{SendError, Sent};
 use super::shared;
+use crate::alerts;
 use crate::clock::now_ms;
 use crate::context::Context;
 use crate::engine::apply::{enqueue_advance, enqueue_effect};
@@ -13,6 +13,8 @@ use orch_common::domain::decide::Trigger;
 use orch_common::domain::effect::{Destination, Effect, PlaneTarget};
 use orch_common::domain::gate::{GateOutcome, Waiting};
 use orch_common::domain::job::JobEnd;
+use orch_common::domain::merge;
+use orch_common::domain::messages::Message;
 use orch_common::domain::stage::TaskState;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::jobs::{self, Job};
@@ -52,15 +54,9 @@ async fn still_ours(ctx: &Context, job: &Job) -> Result<bool, StoreError> {
     ctx.store.read(move |c| jobs::is_held(c, &job)).await
 }
 
-/// A merge waits until no other one of its repository is under way.
-async fn send_alone(ctx: &Context, job: &Job, effect: &Effect) -> Result<Sent, SendError> {
-    let lease = MergeLease::for_effect(ctx, job, effect).await?;
+async fn send_own(ctx: &Context, job: &Job, effect: &Effect) -> Result<Sent, SendError> {
     let pull = own_number(ctx, job).await?;
-    let sent = ctx.outside.send_for(effect, pull).await;
-    if let Some(lease) = lease {
-        lease.give_back(ctx).await;
-    }
-    sent
+    ctx.outside.send_for(effect, pull).await
 }
 
 /// The number of the task's own pull request.
@@ -128,12 +124,23 @@ fn note_pull(conn: &mut Conn, job: &Job, number: i64, now: i64) -> Result<(), St
     Ok(())
 }
 
+/// A merge that was queued as an effect, by an earlier version. A task that waits for it is looked at; of one that was done
+/// before it was merged people are told.
+fn merge_of_old(conn: &mut Conn, ctx: &Context, job: &Job, now: i64) -> Result<(), StoreError> {
+    let Some(task) = job.task_id.map(|id| tasks::get(conn, id)).transpose()?.flatten() else { return Ok(()) };
+    if task.state.is_terminal() {
+        let message = Message::Waiting { gate: merge::GATE };
+        return alerts::raise(conn, ctx, Some(task.id), &message, &format!("t{}:unmerged", task.id), now);
+    }
+    enqueue_advance(conn, &task, &Trigger::Look, &format!("t{}:j{}:merge", task.id, job.id), now)
+}
+
 async fn send(ctx: &Arc<Context>, job: &Job, effect: &Effect) {
     failpoint::here(Point::EffectSend);
     let sent = if let Effect::Telegram { text } = effect {
         chat::send(ctx, job, text).await
     } else {
-        send_alone(ctx, job, effect).await.map(|sent| (sent, Vec::new()))
+        send_own(ctx, job, effect).await.map(|sent| (sent, Vec::new()))
     };
     failpoint::here(Point::EffectSent);
     let (sent, with_it) = match sent {
@@ -154,10 +161,14 @@ async fn send(ctx: &Arc<Context>, job: &Job, effect: &Effect) {
             return troubled(ctx, job, &why, error.trouble(), &scopes(job, effect)).await;
         }
     };
-    let (row, sent) = (job.clone(), effect.clone());
+    let (inner, row, sent) = (Arc::clone(ctx), job.clone(), effect.clone());
     let end = JobEnd::Done { note: Some(note.clone()) };
+    let of_old = matches!(effect, Effect::GiteaMerge { .. });
     let finish = move |c: &mut Conn| {
         let now = now_ms();
+        if of_old {
+            merge_of_old(c, &inner, &row, now)?;
+        }
         if let Some((number, url)) = &own {
             note_pull(c, &row, *number, now)?;
             link(c, &row, &sent, *number, url, now)?;

@@ -3,7 +3,6 @@
 
 mod chat;
 mod lane;
-mod merge_lease;
 mod pulls;
 pub mod send;
 pub(crate) mod shared;

@@ -3,9 +3,7 @@
 
 use super::pulls::{ask_for_review, comment, found_pull, own_pull, review};
 use super::text;
-use crate::clients::gitea::{
-    Created, GiteaClient, MergeOutcome, MergeStyle, NewMerge, NewPull, NewReview, NewStatus, Pull, Repo,
-};
+use crate::clients::gitea::{Created, GiteaClient, NewPull, NewReview, NewStatus, Pull};
 use crate::clients::plane::{PlaneClient, State};
 use crate::clients::telegram::TelegramClient;
 use crate::clients::{ApiError, Gate};
@@ -213,13 +211,8 @@ impl Outside {
                 let new = NewStatus { context, state: *state, description, target_url: target.as_deref() };
                 Ok(set_status(self.gitea()?, repo, head, new).await?)
             }
-            Effect::GiteaMerge { repo, branch, head, title } => {
-                let Some(own) = own_pull(self.gitea()?, repo, branch, pull).await? else {
-                    let why = format!("{branch} has no pull request to merge");
-                    return Err(Stop::Failed(SendError::Permanent { why }));
-                };
-                Ok(self.merge(self.gitea()?, repo, &own, head, title).await?)
-            }
+            // Merging is the task's own look now; whoever sends this makes one.
+            Effect::GiteaMerge { .. } => Ok(Sent::Skipped { why: "the task looks after its merge itself".into() }),
             Effect::Telegram { text } => {
                 let telegram = self.telegram.as_deref().ok_or(Stop::NotConfigured("Telegram"))?;
                 Ok(tell(telegram, text).await?)
@@ -300,24 +293,6 @@ impl Outside {
     fn states_of_all(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Instant, Vec<State>)>> {
         self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    async fn merge(
-        &self,
-        gitea: &GiteaClient,
-        repo: &str,
-        pull: &Pull,
-        head: &CommitId,
-        title: &str,
-    ) -> Result<Sent, SendError> {
-        let detail = format!("pull request #{}", pull.number);
-        if pull.merged {
-            return Ok(Sent::AlreadyThere { detail });
-        }
-        let settings = gitea.repo(repo).await?;
-        let delete_branch = settings.default_delete_branch_after_merge;
-        let new = NewMerge { style: style_of(&settings), head, title, message: "", delete_branch };
-        outcome(gitea.merge(repo, pull.number, new).await?, detail)
-    }
 }
 
 /// The task's own pull request. Its link in Plane is an effect of its own: a write goes to one service.
@@ -334,25 +309,6 @@ async fn open_pull(gitea: &GiteaClient, repo: &str, new: NewPull<'_>, known: Opt
         url = gitea.pull(repo, number).await?.map(|pull| pull.html_url).unwrap_or_default();
     }
     Ok(Sent::Pull { number, existed, url })
-}
-
-fn outcome(outcome: MergeOutcome, detail: String) -> Result<Sent, SendError> {
-    let never = |why: &str| Err(SendError::Permanent { why: format!("{detail}: {why}") });
-    match outcome {
-        MergeOutcome::Merged => Ok(Sent::Done { detail }),
-        MergeOutcome::AlreadyMerged => Ok(Sent::AlreadyThere { detail }),
-        MergeOutcome::HeadMoved => never("commits came after the one that was judged"),
-        MergeOutcome::Conflicts => never("it conflicts with its base"),
-        MergeOutcome::Forbidden(words) => never(&words),
-        MergeOutcome::NotReady => {
-            Err(SendError::Transient { why: format!("{detail}: the forge is still checking it"), retry_after_s: None })
-        }
-    }
-}
-
-/// The style the repository prefers; a merge commit where it names none.
-fn style_of(repo: &Repo) -> MergeStyle {
-    repo.default_merge_style.parse().unwrap_or(MergeStyle::Merge)
 }
 
 async fn set_status(gitea: &GiteaClient, repo: &str, head: &CommitId, new: NewStatus<'_>) -> Result<Sent, SendError> {

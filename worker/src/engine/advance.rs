@@ -3,29 +3,23 @@
 
 use super::apply::{Applied, Asked, apply, enqueue_look_at};
 use super::budget;
-use super::evidence::{self, bound};
 use super::facts::{ended, facts, history};
-use super::objection::{Rejection, hears_reviews, unheard_rejection};
+use super::look::{Looked, look};
+use super::merge::MergeError;
 use super::payload::AdvancePayload;
-use super::publish::{PublishError, Published, publish};
-use super::record::{Commits, row};
+use super::publish::{PublishError, publish};
 use super::submit::submit_block;
 use crate::clock::now_ms;
 use crate::context::Context;
-use crate::events::Once;
-use crate::gates::Look;
-use crate::git::{GitError, Round};
+use crate::git::GitError;
 use crate::job_end;
 use crate::outage::{self, Scope, Trouble, blame, troubled};
 use orch_common::config::Project;
-use orch_common::domain::decide::{Changed, Decision, Finding, Policy, Trigger, decide, needs_finding};
-use orch_common::domain::evidence::Gone;
-use orch_common::domain::gate::{
-    CiEvidence, Evidence, FailReason, Gate, GateOutcome, Waiting, WrittenVerdict, judge, written_verdict,
-};
+use orch_common::domain::decide::{Decision, Policy, Trigger, decide, needs_finding};
+use orch_common::domain::gate::{Gate, GateOutcome, Waiting};
 use orch_common::domain::job::{JobEnd, Spend};
 use orch_common::domain::messages::Message;
-use orch_common::domain::stage::{CommitId, Role, Stage, TaskState};
+use orch_common::domain::stage::{Stage, TaskState};
 use orch_common::domain::task::History;
 use orch_common::domain::words::Command;
 use orch_common::failpoint::{self, Point};
@@ -39,20 +33,9 @@ use std::sync::Arc;
 /// Protected files that are named to people.
 const NAMED: usize = 20;
 
-/// What a look at the gate brought.
-struct Looked {
-    finding: Finding,
-    head: CommitId,
-    result: Option<NewGateResult>,
-    /// Reviews that this look acts on; none of them acts again.
-    heard: Vec<Once>,
-    /// Where the task stays it is worth looking again then, in ms.
-    again_at: Option<i64>,
-}
-
 /// Why a look brought nothing.
 #[derive(Debug, thiserror::Error)]
-enum LookError {
+pub(super) enum LookError {
     #[error(transparent)]
     Git(GitError),
     #[error(transparent)]
@@ -68,6 +51,9 @@ enum LookError {
     /// The gate could not be looked at, and something outside is away.
     #[error("{0}")]
     Away(String),
+    /// Nothing is wrong and nobody has to act: the same look again, at this time (ms).
+    #[error("{why}")]
+    TooEarly { why: String, at: i64 },
     #[error("the worker stops")]
     Stopping,
 }
@@ -75,6 +61,16 @@ enum LookError {
 impl From<GitError> for LookError {
     fn from(error: GitError) -> Self {
         PublishError::from(error).into()
+    }
+}
+
+impl From<MergeError> for LookError {
+    fn from(error: MergeError) -> Self {
+        match error {
+            MergeError::Git(error) => error.into(),
+            MergeError::Store(error) => error.into(),
+            MergeError::Away(error) => LookError::Git(GitError::Unavailable { tail: error.to_string() }),
+        }
     }
 }
 
@@ -96,6 +92,7 @@ pub async fn run(ctx: &Arc<Context>, job: Job) {
             tracing::info!(%note, "looked");
         }
         Err(LookError::Stopping | LookError::Git(GitError::Cancelled)) => job_end::put_back(ctx, &job).await,
+        Err(LookError::TooEarly { why, at }) => job_end::too_early(ctx, &job, &why, at).await,
         Err(LookError::Unusable(why)) => job_end::failed(ctx, &job, &why, None).await,
         Err(LookError::Away(why)) => waits(ctx, &job, &why, ctx.forge_scopes_of(&job)).await,
         Err(LookError::Git(error @ GitError::NoSpace)) => {
@@ -131,7 +128,7 @@ async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
         return end_without_a_look(ctx, job, why).await;
     }
     let looked = match needs_finding(&facts(&task)?, &payload.trigger) && !is_outdated(&payload, &task) {
-        true => match look(ctx, job, &task, &project, &policy, &payload.trigger).await {
+        true => match look(ctx, job, &task, &project, &policy, &payload).await {
             Err(LookError::Protected(paths)) => return refuse_protected(ctx, job, &task, &project, &paths).await,
             Err(LookError::Stopped(message)) => {
                 // A forge that is away has no submodules either.
@@ -263,124 +260,6 @@ fn on_one_line(path: &Path) -> String {
     path.to_string_lossy().chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
-async fn look(
-    ctx: &Context,
-    job: &Job,
-    task: &Task,
-    project: &Project,
-    policy: &Policy,
-    trigger: &Trigger,
-) -> Result<Looked, LookError> {
-    let role = match trigger {
-        Trigger::AgentEnded { role, .. } => Some(*role),
-        Trigger::Appeared { .. }
-        | Trigger::Command { .. }
-        | Trigger::Answer { .. }
-        | Trigger::Deleted { .. }
-        | Trigger::Forge { .. }
-        | Trigger::Look => None,
-    };
-    let Published { head } = publish(ctx, project, task, role).await?;
-    failpoint::here(Point::AdvancePublished);
-    let changed = changed(ctx, task, policy, &head).await?;
-    let gate = policy.pipeline.gate(task.stage);
-    let rejection = match hears_reviews(task, trigger) {
-        true => unheard_rejection(ctx, project, task).await?,
-        false => None,
-    };
-    if rejection.is_none()
-        && let Some(gone) = evidence::gone(ctx, task, &policy.pipeline, &head).await?
-    {
-        let tree = ctx.repos.tree_at(&task.repo, &head, &ctx.stopping).await?;
-        return Ok(voided((job, task), gone, head, tree, changed));
-    }
-    let Some(gate) = gate else {
-        return Ok(without_gate(head, rejection, changed));
-    };
-    let approves = matches!(trigger, Trigger::Command { command: Command::Approve, .. });
-    let approved = approves || task.approved_at.is_some();
-    let wanted = Look { ctx, project, task, head: &head, gate, approved };
-    let evidence = wanted.collect().await?;
-    let (mut outcome, mut heard) = (judge(gate, &policy.names, &evidence), Vec::new());
-    let mut verdict = written(role, policy, &evidence);
-    let good = verdict.as_ref().is_some_and(|v| v.approved);
-    let bound = bound(ctx, (task, policy, gate), (&evidence, &outcome, good), &head).await?;
-    if let Some(rejection) = rejection {
-        outcome = GateOutcome::Fail(rejection.reason);
-        heard = rejection.heard;
-    } else if let Some(gone) = bound.gone {
-        // It was given to something else: nobody gets to see it as said of this commit.
-        (outcome, verdict) = (GateOutcome::Fail(gone.into()), None);
-    }
-    let tree = ctx.repos.tree_at(&task.repo, &head, &ctx.stopping).await?;
-    let commits = Commits { head: &head, tree, evidence: &bound.commit };
-    let result = row((task.id, job.id), (gate, &outcome), &commits, evidence.tests.as_ref());
-    let questions = matches!(outcome, GateOutcome::Fail(FailReason::MissingFiles { .. }))
-        .then(|| evidence.artifacts.get(&policy.names.questions).cloned())
-        .flatten();
-    let fingerprint = format!("{head}:{}", outcome.fingerprint());
-    let (checks, again_in_ms) = waited_for(evidence.ci);
-    let finding = Finding { gate: Some(gate), outcome, fingerprint, questions, verdict, changed, checks };
-    Ok(Looked { finding, head, result: Some(result), heard, again_at: again_in_ms.map(|ms| now_ms() + ms) })
-}
-
-/// The checks that are waited for, and after how many ms it is worth looking again although nothing is told.
-fn waited_for(ci: Option<CiEvidence>) -> (Vec<String>, Option<i64>) {
-    match ci {
-        Some(CiEvidence::Waiting { names, again_in_ms, .. }) => (names, again_in_ms),
-        Some(CiEvidence::Success | CiEvidence::Failure { .. } | CiEvidence::Unavailable { .. }) | None => {
-            (Vec::new(), None)
-        }
-    }
-}
-
-/// What the reviewer role wrote, where its end is looked at.
-fn written(role: Option<Role>, policy: &Policy, evidence: &Evidence) -> Option<WrittenVerdict> {
-    role.filter(|role| *role == Role::Reviewer)?;
-    written_verdict(&policy.names, &evidence.artifacts)
-}
-
-/// What was passed before does not cover this commit: nothing else is judged on it.
-fn voided((job, task): (&Job, &Task), gone: Gone, head: CommitId, tree: CommitId, changed: Changed) -> Looked {
-    let (gate, outcome) = (gone.gate, GateOutcome::Fail(gone.into()));
-    let result = row((task.id, job.id), (gate, &outcome), &Commits { head: &head, tree, evidence: &head }, None);
-    let fingerprint = format!("{head}:{}", outcome.fingerprint());
-    let finding =
-        Finding { gate: Some(gate), outcome, fingerprint, questions: None, verdict: None, changed, checks: Vec::new() };
-    Looked { finding, head, result: Some(result), heard: Vec::new(), again_at: None }
-}
-
-/// What the branch gained in this round, as far as the role of the stage has to change anything.
-async fn changed(ctx: &Context, task: &Task, policy: &Policy, head: &CommitId) -> Result<Changed, LookError> {
-    if task.recheck {
-        // Others changed something; to find that good is work enough.
-        return Ok(Changed::Work);
-    }
-    let demanded = policy.pipeline.works_in(task.stage).map(Changed::demanded_of);
-    if demanded.is_none_or(|least| least == Changed::Nothing) {
-        return Ok(Changed::Work);
-    }
-    let round = Round {
-        base: &task.base,
-        // What was written by an earlier version or by hand and is no commit is as good as unknown.
-        began_at: task.round_head.as_deref().and_then(|id| id.parse().ok()),
-        documents: format!("docs/work-items/{}", task.key),
-    };
-    Ok(ctx.repos.changed_in_round(&task.repo, &round, head, &ctx.stopping).await?)
-}
-
-/// A stage that has no gate is left by its agent's end, unless somebody asks for changes.
-fn without_gate(head: CommitId, rejection: Option<Rejection>, changed: Changed) -> Looked {
-    let (outcome, heard) = match rejection {
-        Some(rejection) => (GateOutcome::Fail(rejection.reason), rejection.heard),
-        None => (GateOutcome::Pass, Vec::new()),
-    };
-    let fingerprint = format!("{head}:no gate:{}", outcome.fingerprint());
-    let checks = Vec::new();
-    let finding = Finding { gate: None, outcome, fingerprint, questions: None, verdict: None, changed, checks };
-    Looked { finding, head, result: None, heard, again_at: None }
-}
-
 /// The record of a person's word that goes on without CI: it is bound to this commit as CI's own would be.
 fn without_ci(
     looked: &Looked,
@@ -394,15 +273,6 @@ fn without_ci(
     let row = looked.result.as_ref().filter(|row| says_so && row.gate == Gate::CiGreen && row.outcome == "waiting")?;
     let reason = Some("a person went on without CI".to_owned());
     Some(NewGateResult { outcome: "pass", reason, at: now, ..row.clone() })
-}
-
-/// Puts a look off until `at`, where the task stayed as it was `seen`.
-fn look_again(conn: &mut Conn, seen: &Task, at: i64, now: i64) -> Result<(), StoreError> {
-    let Some(task) = tasks::get(conn, seen.id)? else { return Ok(()) };
-    if task.stage != seen.stage || !matches!(task.state, TaskState::Active | TaskState::WaitingApproval) {
-        return Ok(());
-    }
-    enqueue_look_at(conn, &task, at, now)
 }
 
 /// The transaction that ends the job.
@@ -457,11 +327,9 @@ impl Commit<'_> {
                 if let Some(row) = looked.and_then(|l| without_ci(l, trigger, &decision, task.stage, now)) {
                     record(conn, &row)?;
                 }
-                if let Some(at) = looked.and_then(|l| l.again_at) {
-                    look_again(conn, &task, at, now)?;
-                }
                 let end = JobEnd::Done { note: Some(note.clone()) };
                 self.ours(jobs::finish(conn, self.job, &end, now)?)?;
+                self.look_again(conn, &task, looked, now)?;
                 Ok(note)
             }
             Applied::TryAgain(why) => {
@@ -469,6 +337,19 @@ impl Commit<'_> {
                 Ok(format!("the gate could not be looked at: {why}"))
             }
             Applied::LostRace => self.again(conn, "the task moved", Spend::Nothing, now),
+        }
+    }
+
+    /// Where the task stayed, and no other job of it looks.
+    fn look_again(&self, conn: &mut Conn, seen: &Task, looked: Option<&Looked>, now: i64) -> Result<(), StoreError> {
+        let Some(at) = looked.and_then(|l| l.again_at) else { return Ok(()) };
+        let may_move = |t: &Task| matches!(t.state, TaskState::Active | TaskState::WaitingApproval);
+        let stays = tasks::get(conn, seen.id)?.filter(|t| t.stage == seen.stage && may_move(t));
+        match stays {
+            Some(task) if jobs::unfinished_of_task(conn, task.id)?.is_empty() => {
+                enqueue_look_at(conn, &task, at, &format!("t{}:again:{}", task.id, self.job.id), now)
+            }
+            Some(_) | None => Ok(()),
         }
     }
 

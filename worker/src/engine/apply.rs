@@ -136,45 +136,30 @@ pub fn task_order(task: i64) -> String {
 }
 
 fn enqueue_agent(conn: &mut Conn, task: &Task, payload: &AgentPayload, stem: &str, now: i64) -> Result<(), StoreError> {
-    enqueue_of_task(conn, task, JobKind::Agent, Some(payload.role), payload, &format!("{stem}:agent"), now)
+    enqueue_of_task(conn, task, (JobKind::Agent, Some(payload.role)), payload, &format!("{stem}:agent"), (None, now))
 }
 
 /// Queues the look that follows a trigger; one per `key`.
 pub fn enqueue_advance(conn: &mut Conn, task: &Task, trigger: &Trigger, key: &str, now: i64) -> Result<(), StoreError> {
     let payload = AdvancePayload { trigger: trigger.clone(), stage: Some(task.stage) };
-    enqueue_of_task(conn, task, JobKind::Advance, None, &payload, key, now)
+    enqueue_of_task(conn, task, (JobKind::Advance, None), &payload, key, (None, now))
 }
 
-/// Queues a look that is not to be made before `at` (ms); one per second.
-pub(super) fn enqueue_look_at(conn: &mut Conn, task: &Task, at: i64, now: i64) -> Result<(), StoreError> {
+/// Queues a look for a time, in ms; one per `key`.
+pub fn enqueue_look_at(conn: &mut Conn, task: &Task, at: i64, key: &str, now: i64) -> Result<(), StoreError> {
     let payload = AdvancePayload { trigger: Trigger::Look, stage: Some(task.stage) };
-    let key = format!("t{}:look:{}", task.id, at / 1_000);
-    let mut new = of_task(task, JobKind::Advance, None, &payload, &key)?;
-    new.available_at = Some(at);
-    jobs::enqueue(conn, &new, now).map(drop)
+    enqueue_of_task(conn, task, (JobKind::Advance, None), &payload, key, (Some(at), now))
 }
 
 fn enqueue_of_task(
     conn: &mut Conn,
     task: &Task,
-    kind: JobKind,
-    role: Option<Role>,
+    (kind, role): (JobKind, Option<Role>),
     payload: &impl serde::Serialize,
     key: &str,
-    now: i64,
+    (at, now): (Option<i64>, i64),
 ) -> Result<(), StoreError> {
-    let new = of_task(task, kind, role, payload, key)?;
-    jobs::enqueue(conn, &new, now).map(drop)
-}
-
-fn of_task(
-    task: &Task,
-    kind: JobKind,
-    role: Option<Role>,
-    payload: &impl serde::Serialize,
-    key: &str,
-) -> Result<NewJob, StoreError> {
-    Ok(NewJob {
+    let new = NewJob {
         kind,
         role,
         repo: Some(task.repo.clone()),
@@ -182,8 +167,9 @@ fn of_task(
         payload: to_json(payload)?,
         dedupe_key: Some(key.to_owned()),
         order_key: Some(task_order(task.id)),
-        available_at: None,
-    })
+        available_at: at,
+    };
+    jobs::enqueue(conn, &new, now).map(drop)
 }
 
 /// Queues an effect; the same key again is the same effect and queues nothing.

@@ -32,7 +32,7 @@ pub fn history(conn: &mut Conn, task: &Task, policy: &Policy, own_job: i64) -> R
     let mut others = jobs::unfinished_of_task(conn, task.id)?;
     others.retain(|job| job.id != own_job);
     let mut history = History {
-        busy: others.iter().any(|job| !only_looks(job)),
+        busy: others.iter().any(|job| !is_a_mere_look(job)),
         end_ahead: others.iter().any(has_an_end),
         agent_ahead: others.iter().any(|job| job.kind == JobKind::Agent),
         agent_running: runs::any_open(conn, task.id)?,
@@ -59,9 +59,9 @@ fn last_failure(conn: &mut Conn, task: &Task, policy: &Policy) -> Result<Option<
     Ok(last.map(words))
 }
 
-/// A look on nobody's behalf: there is no work in it that somebody would have to wait for.
-fn only_looks(job: &Job) -> bool {
-    matches!(trigger_of(job), Some(Trigger::Look))
+/// A look on nobody's word: it may find what it found before, and nobody has to wait for it.
+fn is_a_mere_look(job: &Job) -> bool {
+    matches!(trigger_of(job), Some(Trigger::Look | Trigger::Forge { .. }))
 }
 
 /// An agent's job, or the look at an agent's end.

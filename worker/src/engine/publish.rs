@@ -2,6 +2,7 @@
 //! pushed. Every step may be repeated.
 
 use super::evidence::{note_joined, note_ours};
+use super::kept_back::approved_head;
 use crate::context::Context;
 use crate::git::{GitError, Identity, LfsFault, Remote, SubmoduleRules, Worktree};
 use crate::runs::leftovers::after_look;
@@ -15,9 +16,12 @@ use std::path::PathBuf;
 /// LFS objects that are named to people.
 const NAMED: usize = 20;
 
-/// The task's branch as the forge has it now.
+/// The task's branch.
 pub(super) struct Published {
+    /// What is judged.
     pub head: CommitId,
+    /// What the forge has; another one only where documents are kept back (see `kept_back`).
+    pub at_forge: CommitId,
 }
 
 /// Why nothing was published.
@@ -92,8 +96,7 @@ pub(super) async fn publish(
     let brought = bring_together(ctx, (task, project), &worktree, &remote, role.is_some()).await;
     // Whatever was in the way and had to be kept is told, also where nothing could be published.
     after_look(ctx, task).await?;
-    let head = brought?;
-    Ok(Published { head })
+    brought
 }
 
 /// Commits what was left uncommitted; out of the workshop, where the agents have one.
@@ -118,7 +121,7 @@ async fn bring_together(
     worktree: &Worktree,
     remote: &Remote,
     worked: bool,
-) -> Result<CommitId, PublishError> {
+) -> Result<Published, PublishError> {
     let cancel = &ctx.stopping;
     let protected = &project.protected_paths;
     if !worked || !protected.is_empty() {
@@ -139,7 +142,14 @@ async fn bring_together(
             let message = Message::SubmoduleUnpublished { path, url, commit: commit.to_string() };
             return Err(PublishError::Stopped(Box::new(message)));
         }
-        return Ok(ctx.repos.push(worktree, remote, cancel).await?.head);
+        let head = ctx.repos.head(worktree, cancel).await?;
+        if let Some(at_forge) = approved_head(ctx, task, worktree, &head).await? {
+            tracing::info!(%head, %at_forge, "documents are kept back: a push would cost an approval");
+            return Ok(Published { head, at_forge });
+        }
+        let head = ctx.repos.push(worktree, remote, cancel).await?.head;
+        return Ok(Published { at_forge: head.clone(), head });
     }
-    Ok(ctx.repos.head(worktree, cancel).await?)
+    let head = ctx.repos.head(worktree, cancel).await?;
+    Ok(Published { at_forge: head.clone(), head })
 }

@@ -2,6 +2,7 @@
 
 use crate::clock::now_ms;
 use orch_common::domain::gate::{Gate, GateOutcome, TestEnd, TestEvidence};
+use orch_common::domain::merge::Hold;
 use orch_common::domain::stage::CommitId;
 use orch_common::store::gates::NewGateResult;
 
@@ -12,24 +13,24 @@ pub(super) struct Commits<'a> {
     pub evidence: &'a CommitId,
 }
 
-/// The row; `tests` where the gate ran them.
+/// The row; `tests` where the gate ran them, `hold` where a merge waits.
 pub(super) fn row(
     (task_id, job_id): (i64, i64),
-    (gate, outcome): (Gate, &GateOutcome),
+    (gate, outcome, hold): (Gate, &GateOutcome, Option<&Hold>),
     commits: &Commits<'_>,
     tests: Option<&TestEvidence>,
 ) -> NewGateResult {
-    let (name, reason) = match outcome {
-        GateOutcome::Pass => ("pass", None),
-        GateOutcome::Fail(reason) => ("fail", Some(reason.to_string())),
-        GateOutcome::Infra(why) => ("infra", Some(why.clone())),
-        GateOutcome::Waiting(on) => ("waiting", Some(on.as_str().to_owned())),
+    let reason = match outcome {
+        GateOutcome::Pass => None,
+        GateOutcome::Fail(reason) => Some(reason.to_string()),
+        GateOutcome::Infra(why) => Some(why.clone()),
+        GateOutcome::Waiting(on) => Some(hold.map_or_else(|| on.to_string(), ToString::to_string)),
     };
     NewGateResult {
         task_id,
         job_id: Some(job_id),
         gate,
-        outcome: name,
+        outcome: outcome.name(),
         reason,
         head: commits.head.to_string(),
         tree: commits.tree.to_string(),

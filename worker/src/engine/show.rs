@@ -71,7 +71,7 @@ impl Shown<'_> {
         let task = self.task;
         Some(match outward {
             Outward::Comment(message) => {
-                let key = format!("{}:say{n}", self.stem);
+                let key = self.key_of(message, "say", n);
                 let effect = Effect::PlaneComment {
                     project: task.project.clone(),
                     work_item: task.work_item.clone(),
@@ -103,12 +103,20 @@ impl Shown<'_> {
             }
             Outward::Review(verdict) => self.review(verdict)?,
             Outward::AskReview => (self.ask_for_review()?, None),
-            Outward::Merge => {
-                let head: CommitId = task.head.as_deref()?.parse().ok()?;
-                let title = format!("{}: {}", task.key, task.title);
-                (Effect::GiteaMerge { repo: task.repo.clone(), branch: task.branch.clone(), head, title }, None)
-            }
         })
+    }
+
+    /// What makes a text one. Why a merge waits is said once for a reason and a head, however often the reasons change; a
+    /// person who asks is answered.
+    fn key_of(&self, message: &Message, place: &str, n: usize) -> String {
+        match (message, &self.task.head, self.trigger) {
+            (Message::MergeWaits { .. }, _, Trigger::Command { .. }) => format!("{}:{place}{n}", self.stem),
+            (Message::MergeWaits { why }, Some(head), _) => {
+                let (head, reason) = (head.get(..12).unwrap_or(head), slug_of(&why.key()));
+                format!("t{}:{head}:{place}:{reason}", self.task.id)
+            }
+            _ => format!("{}:{place}{n}", self.stem),
+        }
     }
 
     /// The project's reviewers; nobody where it lists none.
@@ -143,7 +151,7 @@ impl Shown<'_> {
         if !has_code(self.task.stage) || !concerns_the_pull(message) {
             return None;
         }
-        let key = format!("{}:beside{n}", self.stem);
+        let key = self.key_of(message, "beside", n);
         let effect = Effect::GiteaComment {
             repo: self.task.repo.clone(),
             branch: self.task.branch.clone(),
@@ -172,6 +180,14 @@ impl Shown<'_> {
     }
 }
 
+/// Fit for a key, and short: the beginning, and a sum of the rest.
+fn slug_of(text: &str) -> String {
+    let begin: String = text.chars().take(40).map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let sum =
+        text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    format!("{begin}-{sum:016x}")
+}
+
 /// Of what a work item's thread is told; the reviewer's words reach the pull request by themselves.
 const fn concerns_the_pull(message: &Message) -> bool {
     match message {
@@ -190,6 +206,9 @@ const fn concerns_the_pull(message: &Message) -> bool {
         | Message::LoopStop { .. }
         | Message::Cancelled
         | Message::PullNotOpen { .. }
+        | Message::MergeWaits { .. }
+        | Message::BaseMoved { .. }
+        | Message::TaskDoneUnmerged { .. }
         | Message::Waiting { gate: Gate::ReviewApproved | Gate::PrMerged } => true,
         Message::Waiting { .. }
         | Message::AnalystStarted { .. }

@@ -66,6 +66,9 @@ pub async fn plan(ctx: &Context, event: GiteaEvent) -> Result<Plan, PlanError> {
             let Some(task) = of_pull(ctx, project, &pull).await? else { return Ok(Plan::ignore("moves nothing")) };
             return answer(ctx, task, &By { id: sender_id, login: sender_login }, number, &text).await;
         }
+        GiteaChange::Pull { action, number, branch, ends, .. } if changes_the_merge(&action) => {
+            (of_pull(ctx, project, &PullNamed { number, branch, ends }).await?, ForgeEvent::PullChanged)
+        }
         GiteaChange::Pull { .. }
         | GiteaChange::BranchCreated { .. }
         | GiteaChange::BranchDeleted { .. }
@@ -75,6 +78,11 @@ pub async fn plan(ctx: &Context, event: GiteaEvent) -> Result<Plan, PlanError> {
         Some(task) => Plan::Trigger { task: Box::new(task), trigger: Trigger::Forge { what: seen }, once: None },
         None => Plan::ignore("no task has this branch"),
     })
+}
+
+/// Its state, its title (work in progress) or its base.
+fn changes_the_merge(action: &str) -> bool {
+    matches!(action, "closed" | "reopened" | "edited")
 }
 
 /// Who did it.

@@ -155,6 +155,8 @@ fn carry_out(conn: &mut Conn, ctx: &Context, job: &Job, plan: &Plan, now: i64) -
             // was said, so that another follows.
             let is_forges = matches!(trigger, Trigger::Forge { .. });
             if is_forges && look_to_come(&jobs::unfinished_of_task(conn, task.id)?) {
+                // A look that was put off need not wait any longer: this may be what it waits for.
+                jobs::hasten_looks(conn, task.id)?;
                 return Ok("recorded; the job under way looks at its end".into());
             }
             if let Trigger::Forge { what } = trigger
@@ -179,7 +181,10 @@ fn not_heard_now(conn: &mut Conn, ctx: &Context, task: i64, what: &ForgeEvent) -
     };
     let gate = pipeline_of(project).gate(task.stage);
     // A run of the tests that is under way reads nothing that CI says.
-    if matches!(what, ForgeEvent::CiFinished) && gate != Some(Gate::CiGreen) && busy(conn, task.id)? {
+    if matches!(what, ForgeEvent::CiFinished)
+        && !matches!(gate, Some(Gate::CiGreen | Gate::PrMerged))
+        && busy(conn, task.id)?
+    {
         return Ok(Some("recorded; the job under way looks at its end".into()));
     }
     let concerns = what.concerns(task.stage, gate);

@@ -2,11 +2,11 @@
 
 use super::Look;
 use crate::clients::ApiError;
-use crate::clients::gitea::{Review, standing};
-use crate::engine::{covers, was_heard};
+use crate::clients::gitea::{Pull, Review, standing};
+use crate::engine::{covers, landed, was_heard};
 use crate::events::{Speakers, Voice};
 use crate::git::GitError;
-use orch_common::domain::gate::{PullEvidence, ReviewEvidence};
+use orch_common::domain::gate::{Gate, PullEvidence, ReviewEvidence};
 
 /// The task's own pull request, by its number; `None` = there is none yet, or no forge to have one.
 pub(super) async fn pull(look: &Look<'_>) -> Result<Option<PullEvidence>, GitError> {
@@ -21,7 +21,15 @@ pub(super) async fn pull(look: &Look<'_>) -> Result<Option<PullEvidence>, GitErr
             reviews.push(evidence(look, review, voice).await?);
         }
     }
-    Ok(Some(PullEvidence { number, merged: pull.merged, open: pull.is_open(), reviews }))
+    let landed = pull.merged && look.gate == Gate::PrMerged && has_landed(look, &pull).await?;
+    Ok(Some(PullEvidence { number, merged: pull.merged, open: pull.is_open(), landed, reviews }))
+}
+
+/// Whether the base has what was judged, and no more by this merge.
+async fn has_landed(look: &Look<'_>, pull: &Pull) -> Result<bool, GitError> {
+    let (ctx, task) = (look.ctx, look.task);
+    let Some(base) = ctx.repos.forge_head(&task.repo, &task.base, &ctx.stopping).await? else { return Ok(false) };
+    Ok(landed(ctx, task, look.head, pull, &base).await?.is_whole())
 }
 
 async fn evidence(look: &Look<'_>, review: &Review, voice: Voice) -> Result<ReviewEvidence, GitError> {

@@ -12,6 +12,7 @@
 
 mod account;
 mod adopt;
+mod base;
 mod caches;
 mod call;
 mod check;
@@ -61,6 +62,7 @@ mod worktree;
 mod tests;
 
 pub use account::Ended;
+pub use base::{Joins, Landed, Merge};
 pub use checkout::{Checkout, Judged};
 pub use command::GitSettings;
 pub use commit::Identity;

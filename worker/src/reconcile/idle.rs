@@ -5,7 +5,7 @@ use super::findings::About;
 use crate::clock::now_ms;
 use crate::context::{Context, pipeline_of};
 use crate::engine::submit::submit;
-use orch_common::domain::decide::Trigger;
+use orch_common::domain::decide::{MergePolicy, Trigger};
 use orch_common::domain::gate::Gate;
 use orch_common::domain::stage::TaskState;
 use orch_common::failpoint::{self, Point};
@@ -50,7 +50,9 @@ fn look_at(conn: &mut Conn, ctx: &Context, task: &Task, now: i64) -> Result<bool
     // Nobody has worked there and no job is left that would: the look says so.
     let unworked = pipeline.works_in(task.stage).is_some() && !task.worked;
     let silence_ms = i64::try_from(ctx.config.worker.ci_silence_s).unwrap_or(i64::MAX / 1_000).saturating_mul(1_000);
-    if !unworked && nothing_new(conn, task, pipeline.gate(task.stage), (silence_ms, now))? {
+    // What our merge waits for - a rule, a right, an archive - is told by nobody.
+    let merges = project.merge == MergePolicy::OnDeploy && pipeline.gate(task.stage) == Some(Gate::PrMerged);
+    if !unworked && !merges && nothing_new(conn, task, pipeline.gate(task.stage), (silence_ms, now))? {
         return Ok(false);
     }
     // A job id that no job has: the look is nobody's, and one round's look is one job.

@@ -136,6 +136,16 @@ fn why(brief: &Brief, dir: &str) -> String {
             "The project's tests are red (attempt {attempt} of {cap}). Make them pass. The end of their output:\n\n{}",
             fenced("output", tail)
         ),
+        Brief::BaseMoved { base, files, attempt, cap } if files.is_empty() => format!(
+            "The base branch `{base}` has moved, and was merged into the task's branch (attempt {attempt} of {cap}). Look \
+             whether the work still holds on top of it, put right what does not, and run the tests."
+        ),
+        Brief::BaseMoved { base, files, attempt, cap } => format!(
+            "The base branch `{base}` has moved, and the task's branch cannot be merged into it any more (attempt {attempt} of \
+             {cap}). Merge the base into the branch (`git merge origin/{base}`; do not rebase), keep what both sides want, run \
+             the tests and commit. The files with conflicts:\n\n{}",
+            fenced("files", &files.join("\n"))
+        ),
         Brief::NothingChanged { found, attempt, cap } => {
             let ended = format!(
                 "Somebody of your role ended without changing anything that counts (attempt {attempt} of {cap}): a \

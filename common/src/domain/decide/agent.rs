@@ -1,11 +1,12 @@
 //! An agent ended well: the gate of its stage says what that is worth.
 
 use super::rework::Rework;
-use super::{By, Case, Decision, Finding, MergePolicy, Outward, Start};
+use super::{By, Case, Decision, Finding, Outward, Start};
 use crate::domain::effect::StatusState;
 use crate::domain::gate::{FailReason, FailedCheck, GateOutcome, Waiting};
+use crate::domain::merge::Hold;
 use crate::domain::messages::Message;
-use crate::domain::stage::{Role, Stage, TaskState};
+use crate::domain::stage::{Role, TaskState};
 use crate::domain::task::Brief;
 
 /// Characters of a conflict report, a question or an answer that are passed on.
@@ -45,7 +46,7 @@ impl Case<'_> {
             GateOutcome::Waiting(Waiting::Review | Waiting::PullMissing) if self.reviews_itself(role) => {
                 Decision::Apply(Box::new(self.stay("the reviewer's verdict goes to the pull request")))
             }
-            GateOutcome::Waiting(on) => self.wait(*on, &format!("{role} ended"), Some(role)),
+            GateOutcome::Waiting(on) => self.wait(*on, &format!("{role} ended")),
             GateOutcome::Fail(reason) => match self.unread_verdict(role, reason) {
                 Some((file, detail)) => self.ask_for_verdict(role, file, &detail),
                 None => self.with_denials(self.failed(role, reason, log)),
@@ -70,7 +71,8 @@ impl Case<'_> {
             | FailReason::NoPullAndNoReview
             | FailReason::PullRejected { .. }
             | FailReason::TestsNotPassed { .. }
-            | FailReason::EvidenceGone { .. } => None,
+            | FailReason::EvidenceGone { .. }
+            | FailReason::BaseMoved { .. } => None,
         }
     }
 
@@ -130,8 +132,8 @@ impl Case<'_> {
         decision
     }
 
-    /// The gate waits for somebody; `ended` is the role whose end was looked at, if that is what was.
-    pub(super) fn wait(&self, on: Waiting, because: &str, ended: Option<Role>) -> Decision {
+    /// The gate waits for somebody.
+    pub(super) fn wait(&self, on: Waiting, because: &str) -> Decision {
         let Some(finding) = self.finding else { return Decision::nothing("the gate was not looked at") };
         match on {
             Waiting::Approval if self.task.state == TaskState::WaitingApproval => {
@@ -145,13 +147,7 @@ impl Case<'_> {
                 change.outward.push(Outward::Chat(message));
                 Decision::Apply(Box::new(change))
             }
-            // Only the deployer's good end merges; a push or a look never does.
-            Waiting::Merge if self.merges_itself() && ended == Some(Role::Deployer) => {
-                let mut change = self.stay(format!("{because}, merging"));
-                change.said = Some(finding.fingerprint.clone());
-                change.outward.push(Outward::Merge);
-                Decision::Apply(Box::new(change))
-            }
+            Waiting::Merge if finding.hold.is_some() => self.wait_for_the_merge(finding),
             Waiting::Review => self.ask_for_review(self.wait_for_others(finding, on, because)),
             Waiting::Ci | Waiting::CiNone if self.told_of_ci(finding) => {
                 Decision::nothing("that the task waits for CI was said already")
@@ -199,8 +195,13 @@ impl Case<'_> {
         decision
     }
 
-    fn merges_itself(&self) -> bool {
-        self.policy.merge == MergePolicy::OnDeploy && self.task.stage == Stage::Deploy
+    /// The task stays at the merge, with a reason that everybody sees; each reason is said once for a head.
+    fn wait_for_the_merge(&self, finding: &Finding) -> Decision {
+        let Some(hold) = finding.hold.clone() else { return Decision::nothing("nothing holds the merge") };
+        let (reason, asks) = (format!("the merge waits: {hold}"), matches!(hold, Hold::Approvals { .. }));
+        let message = Message::MergeWaits { why: hold };
+        let decision = self.say_once(&finding.fingerprint, message, reason);
+        if asks { self.ask_for_review(decision) } else { decision }
     }
 
     fn failed(&self, role: Role, reason: &FailReason, log: &str) -> Decision {
@@ -219,7 +220,8 @@ impl Case<'_> {
                 | FailReason::NoPullAndNoReview
                 | FailReason::PullRejected { .. }
                 | FailReason::TestsNotPassed { .. }
-                | FailReason::EvidenceGone { .. },
+                | FailReason::EvidenceGone { .. }
+                | FailReason::BaseMoved { .. },
             ) => self.failed_by_rule(reason, Some(role)),
         }
     }
@@ -235,6 +237,7 @@ impl Case<'_> {
             FailReason::TestsNotPassed { file, .. } => self.send_back(&tests_not_passed(reason, file)),
             FailReason::EvidenceGone { .. } => self.judge_anew(reason, false),
             FailReason::CiFailed { checks } => self.send_back(&ci_failed(reason, checks)),
+            FailReason::BaseMoved { base, files } => self.send_back(&base_moved(reason, base, files)),
             FailReason::NotFound { file } | FailReason::NoVerdict { file, .. } if ended == Some(Role::Tester) => {
                 self.send_back(&tests_not_passed(reason, file))
             }
@@ -346,6 +349,25 @@ fn tests_not_passed(reason: &FailReason, file: &str) -> Rework {
         told_at_cap: reason.to_string(),
         person: false,
     }
+}
+
+/// `file` is the base, `text` the files with conflicts, one a line.
+pub(super) fn base_moved(reason: &FailReason, base: &str, files: &[String]) -> Rework {
+    Rework {
+        role: Role::Developer,
+        reason: reason.to_string(),
+        message: |n, r| Message::BaseMoved { base: r.file.clone(), files: files_of(r), attempt: n.attempt, cap: n.cap },
+        brief: |n, r| Brief::BaseMoved { base: r.file.clone(), files: files_of(r), attempt: n.attempt, cap: n.cap },
+        file: base.to_owned(),
+        text: files.join("\n"),
+        checks: Vec::new(),
+        told_at_cap: reason.to_string(),
+        person: false,
+    }
+}
+
+fn files_of(rework: &Rework) -> Vec<String> {
+    rework.text.lines().map(str::to_owned).collect()
 }
 
 fn conflict(reason: &FailReason, file: &str, text: &str) -> Rework {

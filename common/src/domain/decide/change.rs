@@ -1,6 +1,6 @@
 //! What a decision changes, and the moves that several rules share.
 
-use super::{By, Case, Decision, MergePolicy};
+use super::{By, Case, Decision};
 use crate::domain::effect::StatusState;
 use crate::domain::gate::{Gate, WrittenVerdict};
 use crate::domain::messages::Message;
@@ -63,8 +63,6 @@ pub enum Outward {
     Review(WrittenVerdict),
     /// The project's reviewers are asked at the forge for a review.
     AskReview,
-    /// The merge of the pull request, tied to the head.
-    Merge,
 }
 
 impl Case<'_> {
@@ -148,14 +146,8 @@ impl Case<'_> {
         if self.at_or_after_development(from) {
             shown.push(Outward::Pull);
         }
-        if from == Stage::Deploy
-            && self.policy.merge == MergePolicy::OnDeploy
-            && self.policy.pipeline.gate(from) != Some(Gate::PrMerged)
-        {
-            shown.push(Outward::Merge);
-        }
         let message = match to {
-            Stage::Done => Message::TaskDone { key, title: self.task.title.clone(), branch: self.task.branch.clone() },
+            Stage::Done => self.last_words(from),
             Stage::Created
             | Stage::Analysis
             | Stage::Architecture
@@ -169,6 +161,16 @@ impl Case<'_> {
         }
         shown.push(Outward::Chat(message));
         shown
+    }
+
+    /// Done does not mean merged where nobody waited for the merge; then that is said.
+    fn last_words(&self, from: Stage) -> Message {
+        let (key, title, branch) = (self.task.key.clone(), self.task.title.clone(), self.task.branch.clone());
+        let merged = self.policy.pipeline.steps().iter().any(|step| step.gate == Some(Gate::PrMerged));
+        match self.at_or_after_development(from) && !merged {
+            true => Message::TaskDoneUnmerged { key, title, branch },
+            false => Message::TaskDone { key, title, branch },
+        }
     }
 
     /// Whether code is being, or has been, written at a stage, so that it has a pull request.

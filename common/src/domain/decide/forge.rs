@@ -10,12 +10,18 @@ impl ForgeEvent {
     pub fn concerns(&self, stage: Stage, gate: Option<Gate>) -> bool {
         match self {
             ForgeEvent::Pushed => true,
-            ForgeEvent::CiFinished => stage == Stage::Development || gate == Some(Gate::CiGreen),
-            ForgeEvent::ReviewApproved => stage == Stage::Review || gate == Some(Gate::ReviewApproved),
+            ForgeEvent::CiFinished => {
+                stage == Stage::Development || matches!(gate, Some(Gate::CiGreen | Gate::PrMerged))
+            }
+            // The base's rule may ask for it as well.
+            ForgeEvent::ReviewApproved => {
+                stage == Stage::Review || matches!(gate, Some(Gate::ReviewApproved | Gate::PrMerged))
+            }
             // A request for changes stands in the way of all that follows, up to the merge.
             ForgeEvent::ReviewRejected { .. } => {
                 matches!(stage, Stage::Review | Stage::Testing | Stage::Deploy) || gate == Some(Gate::ReviewApproved)
             }
+            ForgeEvent::PullChanged => matches!(gate, Some(Gate::ReviewApproved | Gate::PrMerged)),
             ForgeEvent::PullMerged => stage == Stage::Deploy || gate == Some(Gate::PrMerged),
         }
     }
@@ -83,7 +89,7 @@ impl Case<'_> {
                 None => self.advance(&format!("{because}, gate passed"), By::Itself),
             },
             GateOutcome::Infra(why) => Decision::TryAgain { why: why.clone() },
-            GateOutcome::Waiting(on) => self.wait(*on, because, None),
+            GateOutcome::Waiting(on) => self.wait(*on, because),
             GateOutcome::Fail(reason) => self.failed_by_rule(reason, None),
         }
     }

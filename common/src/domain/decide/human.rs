@@ -1,8 +1,10 @@
 //! People's words. Every one of them counts as a human word: the caps count anew.
 
-use super::agent::EXCERPT_CHARS;
-use super::{By, Case, Decision, Outward, Start, Via};
+use super::agent::{EXCERPT_CHARS, base_moved};
+use super::rework::Rework;
+use super::{By, Case, Decision, Outward, Start, Via, waits_for_a_merge};
 use crate::domain::gate::{FailReason, Gate, GateOutcome, Waiting};
+use crate::domain::merge;
 use crate::domain::messages::Message;
 use crate::domain::stage::{Stage, TaskState};
 use crate::domain::task::Brief;
@@ -16,6 +18,7 @@ impl Case<'_> {
         match command {
             Command::Approve => self.approve(),
             Command::Reject { reason } => self.reject(command, reason),
+            Command::Retry if waits_for_a_merge(self.task) => self.retry_the_merge(),
             Command::Retry => self.retry(),
             Command::Pause => self.pause(),
             Command::Resume => self.resume(),
@@ -25,8 +28,10 @@ impl Case<'_> {
 
     fn command_after_the_end(&self, command: &Command) -> Decision {
         match command {
-            Command::Reject { .. } => self.refuse(command, &format!("the task is {}", self.task.state)),
-            Command::Approve | Command::Retry | Command::Pause | Command::Resume | Command::Cancel => {
+            Command::Reject { .. } | Command::Retry => {
+                self.refuse(command, &format!("the task is {}", self.task.state))
+            }
+            Command::Approve | Command::Pause | Command::Resume | Command::Cancel => {
                 Decision::nothing(format!("the task is {}", self.task.state))
             }
         }
@@ -57,11 +62,16 @@ impl Case<'_> {
             (GateOutcome::Infra(why), _) => Decision::TryAgain { why: why.clone() },
             // What nobody has judged is judged first; the attempts count anew, since a person spoke.
             (GateOutcome::Fail(reason @ FailReason::EvidenceGone { .. }), _) => self.judge_anew(reason, true),
+            (GateOutcome::Fail(reason @ FailReason::BaseMoved { .. }), _) => self.sent_back_by_a_word(reason),
             (GateOutcome::Fail(reason), Some(gate)) => {
                 self.refuse(&Command::Approve, &format!("the gate {gate} does not pass: {reason}"))
             }
             (GateOutcome::Waiting(Waiting::Ci), Some(gate)) => {
                 self.refuse(&Command::Approve, &format!("the gate {gate} waits for checks that have not ended"))
+            }
+            (GateOutcome::Waiting(_), Some(gate)) if finding.hold.is_some() => {
+                let hold = finding.hold.as_ref().map(ToString::to_string).unwrap_or_default();
+                self.refuse(&Command::Approve, &format!("the gate {gate} does not pass: the merge waits: {hold}"))
             }
             (GateOutcome::Waiting(_), Some(gate)) => {
                 self.refuse(&Command::Approve, &format!("the gate {gate} still waits for something else"))
@@ -128,6 +138,70 @@ impl Case<'_> {
         Decision::Apply(Box::new(change))
     }
 
+    /// The deployer has done its work; only the merge is tried again. The caps count anew all the same.
+    fn retry_the_merge(&self) -> Decision {
+        if self.history.busy {
+            return self.refuse(&Command::Retry, "work of the task is under way; its end tries the merge");
+        }
+        let Some(finding) = self.finding else {
+            return self.refuse(&Command::Retry, "the merge is being looked at");
+        };
+        match &finding.outcome {
+            GateOutcome::Pass => {
+                let mut decision = self.advance("a person asked for another try, merged", By::Person);
+                if let Decision::Apply(change) = &mut decision {
+                    change.reset_cap = true;
+                }
+                decision
+            }
+            GateOutcome::Infra(why) => Decision::TryAgain { why: why.clone() },
+            GateOutcome::Fail(reason) => self.sent_back_by_a_word(reason),
+            GateOutcome::Waiting(on) => {
+                let why = finding.hold.as_ref().map_or_else(|| format!("it waits for {on}"), ToString::to_string);
+                let mut change = self.stay(format!("the merge was tried again and waits: {why}"));
+                change.state = TaskState::Active;
+                change.reset_cap = true;
+                change.said = Some(finding.fingerprint.clone());
+                change.state_reason = Some(format!("the merge waits: {why}"));
+                change.outward.push(Outward::Comment(match &finding.hold {
+                    Some(hold) => Message::MergeWaits { why: hold.clone() },
+                    None => Message::Waiting { gate: merge::GATE },
+                }));
+                Decision::Apply(Box::new(change))
+            }
+        }
+    }
+
+    /// The rule for a failed gate, on a person's word: the caps count anew, and what was queued gives way.
+    fn sent_back_by_a_word(&self, reason: &FailReason) -> Decision {
+        let mut decision = match reason {
+            FailReason::BaseMoved { base, files } => {
+                self.send_back(&Rework { person: true, ..base_moved(reason, base, files) })
+            }
+            FailReason::MissingFiles { .. }
+            | FailReason::Conflict { .. }
+            | FailReason::TestsRed { .. }
+            | FailReason::CiFailed { .. }
+            | FailReason::ChangesRequested { .. }
+            | FailReason::NotFound { .. }
+            | FailReason::NoVerdict { .. }
+            | FailReason::NoPullAndNoReview
+            | FailReason::PullRejected { .. }
+            | FailReason::TestsNotPassed { .. } => self.failed_by_rule(reason, None),
+            FailReason::EvidenceGone { .. } => self.judge_anew(reason, true),
+        };
+        match &mut decision {
+            Decision::Apply(change) => {
+                change.reset_cap = true;
+                change.drop_jobs = true;
+                change.stop_agent = self.history.agent_running;
+            }
+            Decision::Nothing { .. } => return self.refuse(&Command::Retry, &reason.to_string()),
+            Decision::TryAgain { .. } => {}
+        }
+        decision
+    }
+
     fn pause(&self) -> Decision {
         if self.task.state == TaskState::Paused {
             return Decision::nothing("paused already");
@@ -168,6 +242,15 @@ impl Case<'_> {
                     back.outward.insert(0, Outward::Comment(Message::Resumed));
                 }
                 decision
+            }
+            // The deployer is not to work twice for one merge.
+            Some(GateOutcome::Waiting(Waiting::Merge)) if worked => {
+                let hold = self.finding.and_then(|f| f.hold.as_ref());
+                change.state_reason = hold.map(|hold| format!("the merge waits: {hold}"));
+                Decision::Apply(Box::new(change))
+            }
+            Some(GateOutcome::Fail(reason @ FailReason::BaseMoved { .. })) if worked => {
+                self.sent_back_by_a_word(reason)
             }
             Some(GateOutcome::Waiting(Waiting::Approval)) if worked => {
                 change.state = TaskState::WaitingApproval;

@@ -17,6 +17,7 @@ pub use change::{Change, Outward, Start};
 pub use round::Changed;
 
 use super::gate::{ArtifactNames, Gate, GateOutcome, WrittenVerdict};
+use super::merge::{self, Hold};
 use super::messages::Message;
 use super::pipeline::Pipeline;
 use super::stage::{Role, Stage, TaskState};
@@ -32,7 +33,7 @@ named_enum! {
         /// Never; the deployer's work is what the project says.
         #[default]
         Never = "never",
-        /// When the deployer has ended well.
+        /// When the deployer has worked, as soon as the forge lets it be merged.
         OnDeploy = "on_deploy",
     }
 }
@@ -80,6 +81,8 @@ pub enum ForgeEvent {
         reason: String,
     },
     PullMerged,
+    /// The pull request was closed, opened again, or its title or base was changed.
+    PullChanged,
 }
 
 impl Trigger {
@@ -104,6 +107,7 @@ impl Trigger {
                 ForgeEvent::ReviewApproved => "review_approved",
                 ForgeEvent::ReviewRejected { .. } => "review_rejected",
                 ForgeEvent::PullMerged => "pull_merged",
+                ForgeEvent::PullChanged => "pull_changed",
             },
             Trigger::Look => "look",
         }
@@ -152,6 +156,8 @@ pub struct Finding {
     pub changed: Changed,
     /// The checks of CI that are waited for, by their names.
     pub checks: Vec<String>,
+    /// What the merge waits for, where one is waited for and it is not simply a person's.
+    pub hold: Option<Hold>,
 }
 
 /// The answer.
@@ -187,10 +193,16 @@ pub fn needs_finding(task: &TaskFacts, trigger: &Trigger) -> bool {
         Trigger::Command { command, .. } => match command {
             Command::Approve => !matches!(task.state, TaskState::Paused) && task.stage != Stage::Created,
             Command::Resume => task.state == TaskState::Paused && task.stage != Stage::Created,
-            Command::Reject { .. } | Command::Retry | Command::Pause | Command::Cancel => false,
+            Command::Retry => task.state != TaskState::Paused && waits_for_a_merge(task),
+            Command::Reject { .. } | Command::Pause | Command::Cancel => false,
         },
         Trigger::Answer { .. } | Trigger::Deleted { .. } | Trigger::Appeared { .. } => false,
     }
+}
+
+/// The deployer has done its work; another try is one of the merge.
+pub fn waits_for_a_merge(task: &TaskFacts) -> bool {
+    merge::waits(task.stage, task.worked, task.said.as_deref())
 }
 
 /// Decides. `finding` must be given where [`needs_finding`] says so.

@@ -32,10 +32,7 @@ pub fn judge(gate: Gate, names: &ArtifactNames, ev: &Evidence) -> GateOutcome {
         Gate::ReviewerVerdict => reviewer_verdict(names, ev),
         Gate::ReviewApproved => review_approved(names, ev),
         Gate::TestsPassed => tests_passed(names, ev),
-        Gate::PrMerged => match &ev.pull {
-            Some(pull) if pull.merged => GateOutcome::Pass,
-            Some(_) | None => GateOutcome::Waiting(Waiting::Merge),
-        },
+        Gate::PrMerged => pr_merged(ev),
     }
 }
 
@@ -118,6 +115,17 @@ fn review_approved(names: &ArtifactNames, ev: &Evidence) -> GateOutcome {
         None if ev.forge => GateOutcome::Waiting(Waiting::PullMissing),
         None if names.review.iter().any(|name| ev.artifacts.contains_key(name)) => reviewer_verdict(names, ev),
         None => GateOutcome::Fail(FailReason::NoPullAndNoReview),
+    }
+}
+
+/// Only what was judged counts: a merge of anything else is waited for on.
+fn pr_merged(ev: &Evidence) -> GateOutcome {
+    match &ev.pull {
+        Some(pull) if pull.merged && pull.landed => GateOutcome::Pass,
+        Some(pull) if pull.open || pull.merged => GateOutcome::Waiting(Waiting::Merge),
+        Some(_) => GateOutcome::Waiting(Waiting::PullClosed),
+        None if ev.forge => GateOutcome::Waiting(Waiting::PullMissing),
+        None => GateOutcome::Waiting(Waiting::Merge),
     }
 }
 

@@ -14,6 +14,16 @@ impl GateOutcome {
         self.to_string()
     }
 
+    /// The kind of outcome, as it is recorded.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            GateOutcome::Pass => "pass",
+            GateOutcome::Fail(_) => "fail",
+            GateOutcome::Infra(_) => "infra",
+            GateOutcome::Waiting(_) => "waiting",
+        }
+    }
+
     /// The same text for the same reason on the same commit, whatever a second run's output looks like: with the
     /// commit, the key under which a person is told once.
     pub fn fingerprint(&self) -> String {
@@ -51,7 +61,8 @@ impl FailReason {
             | FailReason::NotFound { .. }
             | FailReason::NoVerdict { .. }
             | FailReason::NoPullAndNoReview
-            | FailReason::EvidenceGone { .. } => self.to_string(),
+            | FailReason::EvidenceGone { .. }
+            | FailReason::BaseMoved { .. } => self.to_string(),
         };
         let most = text.chars().count();
         // The end of an output says more than its beginning.
@@ -74,6 +85,7 @@ impl FailReason {
             }
             FailReason::TestsNotPassed { file, .. } => format!("tests_not_passed:{file}"),
             FailReason::EvidenceGone { gate, .. } => format!("evidence_gone:{gate}"),
+            FailReason::BaseMoved { base, files } => format!("base_moved:{base}:{}", files.join(",")),
         }
     }
 }
@@ -114,6 +126,12 @@ impl fmt::Display for FailReason {
             }
             FailReason::EvidenceGone { gate, by, .. } => {
                 write!(f, "what {gate} was passed on no longer holds: {}", line(&by.join("; ")))
+            }
+            FailReason::BaseMoved { base, files } if files.is_empty() => {
+                write!(f, "{base} has moved and was merged into the branch")
+            }
+            FailReason::BaseMoved { base, files } => {
+                write!(f, "it conflicts with {base} in: {}", line(&files.join(", ")))
             }
         }
     }
@@ -203,6 +221,8 @@ mod tests {
             FailReason::PullRejected { reviewer: text(), reason: text(), person: true },
             FailReason::TestsNotPassed { file: "13-test-report.md".into(), reason: text() },
             FailReason::EvidenceGone { stage: Stage::Review, gate: Gate::ReviewerVerdict, by: vec![text(), text()] },
+            FailReason::BaseMoved { base: "main".into(), files: vec![text()] },
+            FailReason::BaseMoved { base: "main".into(), files: vec![] },
         ];
         let mut prints: Vec<String> = Vec::new();
         for reason in reasons {

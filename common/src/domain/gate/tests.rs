@@ -178,7 +178,7 @@ fn pull(open: bool, reviews: &[(&str, bool, i64)]) -> Option<PullEvidence> {
         person: true,
         submitted_at: *submitted_at,
     };
-    Some(PullEvidence { number: 1, merged: false, open, reviews: reviews.iter().map(review).collect() })
+    Some(PullEvidence { number: 1, merged: false, open, landed: false, reviews: reviews.iter().map(review).collect() })
 }
 
 #[test]
@@ -254,12 +254,14 @@ fn the_testers_report() {
 
 #[test]
 fn the_merge() {
-    let ask = |pull| ask(Gate::PrMerged, &Evidence { pull, ..evidence(&[]) });
-    let merged = pull(false, &[]).map(|pull| PullEvidence { merged: true, ..pull });
-    assert_eq!(ask(merged), GateOutcome::Pass);
-    for open in [pull(true, &[]), pull(false, &[]), None] {
-        assert_eq!(ask(open), GateOutcome::Waiting(Waiting::Merge));
-    }
+    let ask = |pull, forge| ask(Gate::PrMerged, &Evidence { pull, forge, ..evidence(&[]) });
+    let merged = |landed| pull(false, &[]).map(|pull| PullEvidence { merged: true, landed, ..pull });
+    assert_eq!(ask(merged(true), true), GateOutcome::Pass);
+    assert_eq!(ask(merged(false), true), GateOutcome::Waiting(Waiting::Merge), "something else was merged");
+    assert_eq!(ask(pull(true, &[]), true), GateOutcome::Waiting(Waiting::Merge));
+    assert_eq!(ask(pull(false, &[]), true), GateOutcome::Waiting(Waiting::PullClosed));
+    assert_eq!(ask(None, true), GateOutcome::Waiting(Waiting::PullMissing));
+    assert_eq!(ask(None, false), GateOutcome::Waiting(Waiting::Merge));
 }
 
 proptest! {

@@ -214,6 +214,22 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("outside_back", "{{ what }} answers again; it was away since {{ since }}. What waited for it goes on now."),
     ("task_done", "{{ key }} is done: {{ title | line }}\n\nThe work is on the branch {{ branch }}."),
     (
+        "task_done_unmerged",
+        "{{ key }} is done: {{ title | line }}\n\nThe work is on the branch {{ branch }}. Orch does not merge it: in this project \
+         that is left to people, and to what the deployer did.",
+    ),
+    (
+        "merge_waits",
+        "The merge waits: {{ why }}\n\n\
+         It is tried again by itself when that changes, and every few minutes. :retry: tries it now.",
+    ),
+    (
+        "base_moved",
+        "The branch {{ base }} has moved. {% if files %}The task's branch conflicts with it in {{ files | join(', ') }}; the \
+         developer joins the two now{% else %}It was merged into the task's branch; the developer looks now whether the work \
+         still holds{% endif %} (attempt {{ attempt }} of {{ cap }}). Tests and reviews follow as before.",
+    ),
+    (
         "pull_body",
         "{{ title | line }}\n\n\
          Work item: {{ key }}{% if url %} {{ url | line }}{% endif %}\n\

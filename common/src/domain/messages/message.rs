@@ -7,6 +7,7 @@ use crate::domain::failure::Denial;
 use crate::domain::gate::{FailReason, Gate, Waiting};
 use crate::domain::job::JobKind;
 use crate::domain::leftover::Leftover;
+use crate::domain::merge::Hold;
 use crate::domain::names::{BranchName, WorkItemKey};
 use crate::domain::stage::{Role, Stage};
 use crate::domain::submodule::SubmoduleWhy;
@@ -146,6 +147,13 @@ messages! {
     /// It answers again.
     OutsideBack = "outside_back" { what: String, since: Moment },
     TaskDone = "task_done" { key: WorkItemKey, title: String, branch: BranchName },
+    /// The same where nobody has waited for the merge.
+    TaskDoneUnmerged = "task_done_unmerged" { key: WorkItemKey, title: String, branch: BranchName },
+    /// A merge waits; `why` is the reason.
+    MergeWaits = "merge_waits" { why: Hold },
+    /// The base has moved: the branch conflicts with it in `files`, or (none) it was merged into the branch; the developer's
+    /// `attempt` of `cap` begins.
+    BaseMoved = "base_moved" { base: String, files: Vec<String>, attempt: u32, cap: u32 },
     /// The body of a task's pull request; `url` leads to the work item.
     PullBody = "pull_body" { key: WorkItemKey, title: String, url: Option<String>, branch: BranchName },
     /// What an agent left that is not simply on the branch; `repo` is the repository's folder on the worker's host.

@@ -5,6 +5,7 @@ use crate::domain::budget::Limit;
 use crate::domain::failure::Denial;
 use crate::domain::gate::{FailReason, Gate, Waiting};
 use crate::domain::job::JobKind;
+use crate::domain::merge::Hold;
 use crate::domain::names::{BranchName, WorkItemKey};
 use crate::domain::stage::{Role, Stage};
 use crate::domain::submodule::SubmoduleWhy;
@@ -231,12 +232,12 @@ impl Shown for Limit {
 impl Shown for Waiting {
     fn shown(&self, locale: Locale) -> Value {
         Value::from(match (locale, self) {
-            (Locale::En, Waiting::PullMissing) => "not open yet; a review is given there",
+            (Locale::En, Waiting::PullMissing) => "not open yet; it is opened by itself",
             (Locale::En, Waiting::PullClosed) => "closed: please open it again, or write :cancel: here",
             (Locale::En, Waiting::PullMerged) => {
                 "merged already, before it was reviewed: please write :cancel: here, or :rejected: with what is to be done"
             }
-            (Locale::Ru, Waiting::PullMissing) => "ещё не открыт; ревью проводится там",
+            (Locale::Ru, Waiting::PullMissing) => "ещё не открыт; он откроется сам",
             (Locale::Ru, Waiting::PullClosed) => "закрыт: откройте его снова или напишите здесь :cancel:",
             (Locale::Ru, Waiting::PullMerged) => {
                 "уже влит, до ревью: напишите здесь :cancel: или :rejected: с тем, что нужно сделать"
@@ -252,6 +253,48 @@ impl Shown for Waiting {
     }
     fn sample() -> Value {
         Value::from("closed")
+    }
+}
+
+impl Shown for Hold {
+    fn shown(&self, locale: Locale) -> Value {
+        let text = match locale {
+            Locale::En => self.to_string(),
+            Locale::Ru => hold_in_russian(self),
+        };
+        Value::from(tame(&text))
+    }
+    fn sample() -> Value {
+        String::sample()
+    }
+}
+
+fn hold_in_russian(hold: &Hold) -> String {
+    match hold {
+        Hold::Forge { why } => format!("форж не готов: {why}"),
+        Hold::Checks { names } if names.is_empty() => "не пройдены обязательные проверки".to_owned(),
+        Hold::Checks { names } => format!("не пройдены проверки: {}", names.join(", ")),
+        Hold::Approvals { wanted } => format!("не хватает одобрений (нужно {wanted})"),
+        Hold::Rejected { by } if by.is_empty() => "запрошены правки".to_owned(),
+        Hold::Rejected { by } => format!("правки запросил {}", by.join(", ")),
+        Hold::Draft => "PR помечен как незавершённый".to_owned(),
+        Hold::Retargeted { base, wanted } => format!("PR ведёт в {base}, а не в {wanted}"),
+        Hold::Gone => "такого PR на форже нет".to_owned(),
+        Hold::Archived => "репозиторий в архиве".to_owned(),
+        Hold::Style => "репозиторий не разрешает подходящего способа слияния".to_owned(),
+        Hold::NotAllowed { words } => format!("учётной записи нельзя вливать: {words}"),
+        Hold::Hook { words } => format!("отказал хук сервера: {words}"),
+        Hold::Rule { words } => format!("форж отказывает: {words}"),
+        Hold::Otherwise { by, missing, unjudged } => {
+            let mut text = format!("влил {by}, и не то, что было проверено");
+            if !missing.is_empty() {
+                text.push_str(&format!("; нет в основной ветке: {}", missing.join(", ")));
+            }
+            if !unjudged.is_empty() {
+                text.push_str(&format!("; влито без проверки: {}", unjudged.join(", ")));
+            }
+            text
+        }
     }
 }
 
@@ -290,6 +333,10 @@ fn in_russian(reason: &FailReason) -> String {
         FailReason::EvidenceGone { gate, by, .. } => {
             format!("результат проверки {gate} больше не действует: {}", by.join("; "))
         }
+        FailReason::BaseMoved { base, files } if files.is_empty() => {
+            format!("ветка {base} изменилась и влита в ветку задачи")
+        }
+        FailReason::BaseMoved { base, files } => format!("конфликт с {base} в: {}", files.join(", ")),
     };
     text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(500).collect()
 }

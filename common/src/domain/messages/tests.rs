@@ -4,7 +4,8 @@ use crate::domain::failure::Denial;
 use crate::domain::gate::{FailReason, Gate, Waiting};
 use crate::domain::job::JobKind;
 use crate::domain::leftover::{LeftKind, Leftover};
-use crate::domain::names::WorkItemKey;
+use crate::domain::merge::Hold;
+use crate::domain::names::{BranchName, WorkItemKey};
 use crate::domain::stage::{Role, Stage};
 use crate::domain::submodule::SubmoduleWhy;
 use crate::domain::words::{Command, parse_comment};
@@ -24,7 +25,8 @@ fn left(text: &str) -> Vec<Leftover> {
 
 /// One of each, with `text` wherever a text from outside can be.
 fn every(text: &str) -> Vec<Message> {
-    let (key, text, branch) = (key(), text.to_owned(), "feature/ET-017-x".parse().unwrap());
+    let (key, text) = (key(), text.to_owned());
+    let branch: BranchName = "feature/ET-017-x".parse().unwrap();
     let files = vec!["01-brd.md".to_owned(), text.clone()];
     let reason = FailReason::ChangesRequested { file: "12-review.md".into(), reason: text.clone() };
     vec![
@@ -92,7 +94,10 @@ fn every(text: &str) -> Vec<Message> {
         Message::WebhooksSilent { source: text.clone(), since: Moment(4_102_444_800_000) },
         Message::OutsideAway { what: text.clone(), since: Moment(4_102_444_800_000), why: text.clone(), jobs: 3 },
         Message::OutsideBack { what: text.clone(), since: Moment(4_102_444_800_000) },
-        Message::TaskDone { key: key.clone(), title: text.clone(), branch },
+        Message::TaskDone { key: key.clone(), title: text.clone(), branch: branch.clone() },
+        Message::TaskDoneUnmerged { key: key.clone(), title: text.clone(), branch },
+        Message::MergeWaits { why: Hold::Hook { words: text.clone() } },
+        Message::BaseMoved { base: "main".into(), files: vec![text.clone()], attempt: 2, cap: 3 },
         Message::PullBody {
             key: key.clone(),
             title: text.clone(),

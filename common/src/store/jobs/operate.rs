@@ -48,6 +48,19 @@ pub fn cancel_queued_of_task(conn: &mut Conn, task: i64, why: &str, now: i64) ->
     .execute(conn)?)
 }
 
+/// What was put off of a task's looks at its gate is due at once.
+pub fn hasten_looks(conn: &mut Conn, task: i64) -> Result<usize, StoreError> {
+    Ok(diesel::update(
+        jobs::table
+            .filter(jobs::task_id.eq(task))
+            .filter(jobs::status.eq(JobStatus::Queued))
+            .filter(jobs::kind.eq(JobKind::Advance))
+            .filter(jobs::available_at.is_not_null()),
+    )
+    .set(jobs::available_at.eq(None::<i64>))
+    .execute(conn)?)
+}
+
 /// Puts a failed or cancelled job back with its counters at zero; `false` where it is neither.
 pub fn retry(conn: &mut Conn, id: i64) -> Result<bool, StoreError> {
     let revivable = [JobStatus::Failed.as_str(), JobStatus::Cancelled.as_str()];

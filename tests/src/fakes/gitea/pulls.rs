@@ -290,6 +290,37 @@ impl FakeGitea {
         number
     }
 
+    /// A person gives the pull request another title.
+    pub fn rename_as(&self, login: &str, repo: &str, number: i64, title: &str) -> Delivery {
+        let mut world = self.world();
+        let now = world.tick();
+        let pull = world.repo(repo).pull_mut(number);
+        (pull.title, pull.updated_ms) = (title.to_owned(), now);
+        let edited = world.about_pull(repo, number, "pull_request_edited_title", login);
+        self.courier().take(edited)
+    }
+
+    /// A person has it go to another base.
+    pub fn retarget_as(&self, login: &str, repo: &str, number: i64, base: &str) -> Delivery {
+        let mut world = self.world();
+        let now = world.tick();
+        let pull = world.repo(repo).pull_mut(number);
+        (pull.base, pull.updated_ms) = (base.to_owned(), now);
+        let edited = world.about_pull(repo, number, "pull_request_edited_title", login);
+        self.courier().take(edited)
+    }
+
+    /// A person opens it again.
+    pub fn reopen_as(&self, login: &str, repo: &str, number: i64) -> Delivery {
+        let mut world = self.world();
+        let now = world.tick();
+        let pull = world.repo(repo).pull_mut(number);
+        (pull.open, pull.closed_head, pull.updated_ms) = (true, None, now);
+        world.observe(repo);
+        let reopened = world.about_pull(repo, number, "pull_request_reopened", login);
+        self.courier().take(reopened)
+    }
+
     /// A person closes the pull request without merging.
     pub fn close(&self, repo: &str, number: i64) -> Delivery {
         let mut world = self.world();

@@ -1,25 +1,11 @@
-//! Merging. The forge's answers say much in few words; here they become [`MergeOutcome`].
+//! Asking the forge to merge. What its answer means is read in [`orch_common::domain::merge`], together with the facts.
 
 use super::{GiteaClient, message};
 use crate::clients::error::ApiError;
-use crate::clients::http::{Answer, Call};
+use crate::clients::http::Call;
+use orch_common::domain::merge::MergeStyle;
 use orch_common::domain::stage::CommitId;
-use orch_common::named_enum;
 use serde_json::{Value, json};
-
-/// "Please try again later" is answered while the forge still checks, and for conflicts: it is asked this often.
-const TRIES: usize = 4;
-
-named_enum! {
-    /// How the commits get into the base branch.
-    pub enum MergeStyle ("merge style") {
-        Merge = "merge",
-        Rebase = "rebase",
-        RebaseMerge = "rebase-merge",
-        Squash = "squash",
-        FastForwardOnly = "fast-forward-only",
-    }
-}
 
 /// A merge to make.
 #[derive(Debug, Clone, Copy)]
@@ -33,25 +19,13 @@ pub struct NewMerge<'a> {
     pub delete_branch: bool,
 }
 
-/// How a merge ended.
+/// What was answered. That it was merged, or was not, is asked afterwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MergeOutcome {
-    Merged,
-    AlreadyMerged,
-    /// Commits came after the one that was judged.
-    HeadMoved,
-    /// It cannot be merged as it is.
-    Conflicts,
-    /// The forge is still checking; later.
-    NotReady,
-    /// A rule of the repository forbids it; the forge's own words.
-    Forbidden(String),
-}
-
-/// What one answer means.
-enum Step {
-    Ended(MergeOutcome),
-    Again,
+pub struct MergeAnswer {
+    /// 0 = there was no answer that can be read.
+    pub status: u16,
+    /// The forge's words; may be empty.
+    pub words: String,
 }
 
 impl GiteaClient {
@@ -65,40 +39,14 @@ impl GiteaClient {
         }
     }
 
-    /// Merges the pull request if its head is still `new.head`.
-    pub async fn merge(&self, repo: &str, number: i64, new: NewMerge<'_>) -> Result<MergeOutcome, ApiError> {
+    /// Asks once to merge the pull request if its head is still `new.head`. Never sent twice: a merge may go on at the forge
+    /// long after the answer was given up.
+    pub async fn merge(&self, repo: &str, number: i64, new: NewMerge<'_>) -> MergeAnswer {
         let path = self.path(repo, &["pulls", &number.to_string(), "merge"]);
-        let call = Call::post(path, form(new)).repeatable();
-        for attempt in 1..=TRIES {
-            match self.read_merge(self.http.exchange(&call).await?)? {
-                Step::Ended(outcome) => return Ok(outcome),
-                Step::Again if attempt < TRIES => tokio::time::sleep(self.merge_pause).await,
-                Step::Again => {}
-            }
+        match self.http.exchange(&Call::post(path, form(new))).await {
+            Ok(answer) => MergeAnswer { status: answer.status, words: message(&self.http, &answer) },
+            Err(error) => MergeAnswer { status: 0, words: error.to_string() },
         }
-        Ok(match self.pull(repo, number).await? {
-            Some(pull) if pull.merged => MergeOutcome::AlreadyMerged,
-            Some(pull) if !pull.mergeable => MergeOutcome::Conflicts,
-            Some(_) => MergeOutcome::NotReady,
-            None => return Err(ApiError::NotFound),
-        })
-    }
-
-    fn read_merge(&self, answer: Answer) -> Result<Step, ApiError> {
-        let text = message(&self.http, &answer);
-        let says = |words: &str| text.to_ascii_lowercase().contains(words);
-        Ok(match answer.status {
-            200..=299 => Step::Ended(MergeOutcome::Merged),
-            405 if says("try again later") => Step::Again,
-            405 if says("already merged") => Step::Ended(MergeOutcome::AlreadyMerged),
-            405 => Step::Ended(MergeOutcome::Forbidden(text)),
-            409 if says("head out of date") => Step::Ended(MergeOutcome::HeadMoved),
-            409 => Step::Ended(MergeOutcome::Conflicts),
-            _ => {
-                self.http.check(answer)?;
-                Step::Again
-            }
-        })
     }
 }
 

@@ -18,7 +18,7 @@ pub use branches::Created;
 pub use comments::marker;
 pub use hook_faults::{Hook, HookFault, glob};
 pub use hooks::{HOOK_EVENTS, NewHook};
-pub use merge::{MergeOutcome, MergeStyle, NewMerge};
+pub use merge::{MergeAnswer, NewMerge};
 pub use pulls::{NewPull, Opened, PullFilter};
 pub use reviews::{Asked, NewReview, standing};
 pub use rights::{Protection, Scopes};
@@ -33,7 +33,6 @@ use super::http::{Answer, Call, Http, Timing};
 use super::network::Network;
 use serde::de::DeserializeOwned;
 use std::fmt;
-use std::time::Duration;
 use tokio::sync::OnceCell;
 
 /// The server clips a larger one silently (`MAX_RESPONSE_ITEMS`).
@@ -65,8 +64,6 @@ pub struct GiteaClient {
     http: Http,
     owner: String,
     me: OnceCell<Account>,
-    /// Between two tries of a merge that the forge is not ready for.
-    merge_pause: Duration,
 }
 
 impl GiteaClient {
@@ -91,7 +88,7 @@ impl GiteaClient {
         // Without a token it is asked as anybody would.
         let auth = (!token.is_empty()).then(|| ("authorization", format!("token {token}")));
         let http = Http::new(&url, auth, &token, timing)?;
-        Ok(GiteaClient { http, owner, me: OnceCell::new(), merge_pause: timing.first_pause * 2 })
+        Ok(GiteaClient { http, owner, me: OnceCell::new() })
     }
 
     /// The second account of the same forge: where the forge is away, it is away for both.

@@ -2,6 +2,7 @@
 
 use super::comments::MARKER_BEGIN;
 use crate::clients::times;
+use orch_common::domain::merge::MergeStyle;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -106,6 +107,32 @@ pub struct Repo {
     pub allowed: AllowedStyles,
     #[serde(default)]
     pub default_delete_branch_after_merge: bool,
+    /// The styles that are allowed; what a server does not say of a style that it knows is allowed.
+    #[serde(default)]
+    pub allow_merge_commits: Option<bool>,
+    #[serde(default)]
+    pub allow_rebase: Option<bool>,
+    #[serde(default)]
+    pub allow_rebase_explicit: Option<bool>,
+    #[serde(default)]
+    pub allow_squash_merge: Option<bool>,
+    #[serde(default)]
+    pub allow_fast_forward_only_merge: Option<bool>,
+}
+
+impl Repo {
+    /// The styles that a merge may have.
+    pub fn allowed_styles(&self) -> Vec<MergeStyle> {
+        let allowed = |style: &MergeStyle| match style {
+            MergeStyle::Merge => self.allow_merge_commits != Some(false),
+            MergeStyle::Squash => self.allow_squash_merge != Some(false),
+            MergeStyle::RebaseMerge => self.allow_rebase_explicit != Some(false),
+            MergeStyle::Rebase => self.allow_rebase != Some(false),
+            // Older servers do not know it.
+            MergeStyle::FastForwardOnly => self.allow_fast_forward_only_merge == Some(true),
+        };
+        MergeStyle::ALL.iter().filter(|style| allowed(style)).copied().collect()
+    }
 }
 
 const fn yes() -> bool {
@@ -236,6 +263,11 @@ pub struct Pull {
 impl Pull {
     pub fn is_open(&self) -> bool {
         self.state == "open"
+    }
+
+    /// Who merged it, for people.
+    pub fn merger(&self) -> String {
+        self.merged_by.as_ref().map_or_else(|| "somebody".to_owned(), |user| user.login.clone())
     }
 
     /// It comes from another repository. A branch's name does not tell: a fork's may be the same.

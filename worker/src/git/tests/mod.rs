@@ -1,6 +1,7 @@
 //! The whole module against real repositories: a bare one stands for the forge, a clone for a person.
 
 mod account;
+mod base;
 mod checkout;
 mod dirt;
 mod drift;

@@ -65,9 +65,9 @@ fn an_agent_ended_and_its_gate_passes() {
         step(S::Review, S::Testing, R::Reviewer, R::Tester),
         step(S::Testing, S::Deploy, R::Tester, R::Deployer),
         (
-            "deploy, no gate: done",
+            "deploy, no gate: done, and nobody has merged it",
             at(S::Deploy, ended(R::Deployer)).finds(GateOutcome::Pass),
-            done(vec![success(S::Deploy), Outward::Pull, comment(finished()), chat(finished())]),
+            done(vec![success(S::Deploy), Outward::Pull, comment(finished_unmerged()), chat(finished_unmerged())]),
         ),
         (
             "deploy, pr_merged and merged: done, nothing merged again",
@@ -212,48 +212,72 @@ fn the_architect_found_a_conflict() {
     assert!(shown, "{first:?}");
 }
 
+fn merging(trigger: Trigger) -> Given {
+    at(S::Deploy, trigger).merges().gate(Some(Gate::PrMerged))
+}
+
 #[test]
-fn the_deployer_ended_and_the_policy_merges() {
-    let deployer = || at(S::Deploy, ended(R::Deployer));
-    let waits = || deployer().merges().gate(Some(Gate::PrMerged)).finds(GateOutcome::Waiting(Waiting::Merge));
-    let merging = || {
-        Want::Change(Change {
-            said: Some(format!("{HEAD}:waiting:merge")),
-            outward: vec![Outward::Pull, Outward::Merge],
-            ..to(S::Deploy, T::Active)
-        })
+fn a_task_is_done_when_the_base_has_it_and_waits_until_then_with_a_reason() {
+    let draft = || Message::MergeWaits { why: Hold::Draft };
+    let said = |key: &str| format!("{HEAD}:waiting:merge:{key}");
+    let waits = |outward| Want::Change(Change { said: Some(said("draft")), outward, ..to(S::Deploy, T::Active) });
+    let done = |pull: bool| {
+        let mut outward = vec![success(S::Deploy), Outward::Pull, comment(finished()), chat(finished())];
+        outward.retain(|o| pull || *o != Outward::Pull);
+        Want::Change(Change { outward, ..to(S::Done, T::Done) })
     };
-    let waiting = |gate, said: &str, outward: Vec<Outward>| {
-        let mut outward = outward;
-        outward.push(comment(Message::Waiting { gate }));
-        Want::Change(Change { said: Some(format!("{HEAD}:{said}")), outward, ..to(S::Deploy, T::Active) })
-    };
-    let merged_and_done =
-        || vec![success(S::Deploy), Outward::Pull, Outward::Merge, comment(finished()), chat(finished())];
-    let again = Given { said: Some(format!("{HEAD}:waiting:merge")), ..waits() };
-    let look = Given { trigger: Trigger::Look, ..waits() };
-    let mut never = waits();
-    never.policy.merge = MergePolicy::Never;
+    let again = Given { said: Some(said("draft")), ..merging(Trigger::Look).held(Hold::Draft) };
+    let mut never = at(S::Deploy, ended(R::Deployer)).gate(Some(Gate::PrMerged));
+    never = never.finds(GateOutcome::Waiting(Waiting::Merge));
+    let asked = Message::Waiting { gate: Gate::PrMerged };
     check(vec![
         (
-            "on_deploy without pr_merged: merged, done",
-            deployer().merges().finds(GateOutcome::Pass),
-            Want::Change(Change { outward: merged_and_done(), ..to(S::Done, T::Done) }),
+            "the deployer ended",
+            merging(ended(R::Deployer)).held(Hold::Draft),
+            waits(vec![Outward::Pull, comment(draft())]),
         ),
+        ("a look", merging(Trigger::Look).held(Hold::Draft), waits(vec![comment(draft())])),
+        ("the same reason again", again, Want::Nothing),
+        ("the base has it", merging(ended(R::Deployer)).finds(GateOutcome::Pass), done(true)),
+        ("a look finds that", merging(Trigger::Look).finds(GateOutcome::Pass), done(true)),
         (
-            "on_deploy behind another gate: merged when that passes",
-            deployer().merges().gate(Some(Gate::CiGreen)).finds(GateOutcome::Pass),
-            Want::Change(Change { outward: merged_and_done(), ..to(S::Done, T::Done) }),
-        ),
-        ("on_deploy with pr_merged: merged, waits", waits(), merging()),
-        ("a deployer that was sent again merges again", again, merging()),
-        ("a look never merges", look, waiting(Gate::PrMerged, "waiting:merge", vec![])),
-        (
-            "never with pr_merged: waits for a person's merge",
+            "never: waits for a person's merge",
             never,
-            waiting(Gate::PrMerged, "waiting:merge", vec![Outward::Pull]),
+            Want::Change(Change {
+                said: Some(format!("{HEAD}:waiting:merge")),
+                outward: vec![Outward::Pull, comment(asked)],
+                ..to(S::Deploy, T::Active)
+            }),
         ),
     ]);
+    let change = merging(Trigger::Look).held(Hold::Draft).change();
+    assert_eq!(change.state_reason.as_deref(), Some("the merge waits: the pull request is marked as work in progress"));
+}
+
+#[test]
+fn where_approvals_are_missing_the_projects_reviewers_are_asked() {
+    let change = merging(Trigger::Look).held(Hold::Approvals { wanted: 1 }).change();
+    let text = "waits for a review".to_owned();
+    let pending = Outward::Status { stage: S::Deploy, state: StatusState::Pending, text };
+    assert!(change.outward.ends_with(&[pending, Outward::AskReview]), "{:?}", change.outward);
+}
+
+#[test]
+fn a_base_that_moved_sends_the_developer_back_under_the_cap() {
+    let files = || vec!["a.rs".to_owned(), "b.rs".to_owned()];
+    for files in [files(), Vec::new()] {
+        let reason = FailReason::BaseMoved { base: "main".into(), files: files.clone() };
+        for trigger in [ended(R::Deployer), Trigger::Look, sees(ForgeEvent::CiFinished)] {
+            let change = merging(trigger).fails(reason.clone()).runs(R::Developer, 1).change();
+            assert_eq!((change.stage, change.state, change.reset_cap), (S::Development, T::Active, false));
+            let brief = Brief::BaseMoved { base: "main".into(), files: files.clone(), attempt: 2, cap: 3 };
+            assert_eq!(change.start, start(R::Developer, brief));
+            let told = Message::BaseMoved { base: "main".into(), files: files.clone(), attempt: 2, cap: 3 };
+            assert!(change.outward.contains(&comment(told)), "{:?}", change.outward);
+        }
+        let capped = merging(Trigger::Look).fails(reason).runs(R::Developer, 3).change();
+        assert_eq!((capped.stage, capped.state, capped.start), (S::Development, T::Blocked, None));
+    }
 }
 
 #[test]

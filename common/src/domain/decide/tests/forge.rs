@@ -8,11 +8,17 @@ fn rejected() -> ForgeEvent {
 }
 
 fn all_events() -> Vec<Trigger> {
-    let mut all: Vec<Trigger> =
-        [ForgeEvent::Pushed, ForgeEvent::CiFinished, ForgeEvent::ReviewApproved, ForgeEvent::PullMerged, rejected()]
-            .into_iter()
-            .map(sees)
-            .collect();
+    let mut all: Vec<Trigger> = [
+        ForgeEvent::Pushed,
+        ForgeEvent::CiFinished,
+        ForgeEvent::ReviewApproved,
+        ForgeEvent::PullMerged,
+        ForgeEvent::PullChanged,
+        rejected(),
+    ]
+    .into_iter()
+    .map(sees)
+    .collect();
     all.push(Trigger::Look);
     all
 }
@@ -52,6 +58,14 @@ fn the_gate_of_the_matching_stage_is_run() {
             to_testing(),
         ),
         ("PR merged", pass(S::Deploy, ForgeEvent::PullMerged).gate(Some(Gate::PrMerged)), done()),
+        (
+            "CI finished, where the merge waits",
+            pass(S::Deploy, ForgeEvent::CiFinished).gate(Some(Gate::PrMerged)),
+            done(),
+        ),
+        ("approved, the same", pass(S::Deploy, ForgeEvent::ReviewApproved).gate(Some(Gate::PrMerged)), done()),
+        ("opened again", pass(S::Deploy, ForgeEvent::PullChanged).gate(Some(Gate::PrMerged)), done()),
+        ("a changed title is not about tests", pass(S::Testing, ForgeEvent::PullChanged), Want::Nothing),
         ("the reconciler looks", review().finds(GateOutcome::Pass), to_testing()),
         ("CI finished says nothing about a review", pass(S::Review, ForgeEvent::CiFinished), Want::Nothing),
         ("an approving review is not about tests", pass(S::Testing, ForgeEvent::ReviewApproved), Want::Nothing),

@@ -15,6 +15,7 @@ use super::*;
 use crate::domain::effect::StatusState;
 use crate::domain::failure::Denial;
 use crate::domain::gate::{FailReason, FailedCheck, Waiting};
+use crate::domain::merge::Hold;
 use crate::domain::messages::Message;
 use crate::domain::names::{BranchName, WorkItemKey};
 use crate::domain::pipeline::{Pipeline, Step};
@@ -36,6 +37,7 @@ struct Given {
     verdict: Option<WrittenVerdict>,
     worked: bool,
     changed: Changed,
+    hold: Option<Hold>,
     said: Option<String>,
     history: History,
     policy: Policy,
@@ -71,6 +73,7 @@ fn at(stage: Stage, trigger: Trigger) -> Given {
         verdict: None,
         worked: true,
         changed: Changed::Work,
+        hold: None,
         said: None,
         history: History::default(),
         policy: policy(),
@@ -85,6 +88,11 @@ impl Given {
     fn finds(mut self, outcome: GateOutcome) -> Given {
         self.outcome = Some(outcome);
         self
+    }
+    /// The merge is held.
+    fn held(mut self, hold: Hold) -> Given {
+        self.hold = Some(hold);
+        self.finds(GateOutcome::Waiting(Waiting::Merge))
     }
     fn fails(self, reason: FailReason) -> Given {
         self.finds(GateOutcome::Fail(reason))
@@ -166,12 +174,16 @@ impl Given {
     fn finding(&self) -> Option<Finding> {
         self.outcome.clone().map(|outcome| Finding {
             gate: self.policy.pipeline.gate(self.stage),
-            fingerprint: format!("{HEAD}:{}", outcome.fingerprint()),
+            fingerprint: match &self.hold {
+                Some(hold) => format!("{HEAD}:{}:{}", outcome.fingerprint(), hold.key()),
+                None => format!("{HEAD}:{}", outcome.fingerprint()),
+            },
             outcome,
             questions: self.questions.clone(),
             verdict: self.verdict.clone(),
             changed: self.changed,
             checks: vec!["build".into()],
+            hold: self.hold.clone(),
         })
     }
 
@@ -279,6 +291,11 @@ fn moved(from: Stage, to: Stage, role: Role) -> Message {
 
 fn finished() -> Message {
     Message::TaskDone { key: key(), title: "Login".into(), branch: branch() }
+}
+
+/// Where nobody has waited for a merge.
+fn finished_unmerged() -> Message {
+    Message::TaskDoneUnmerged { key: key(), title: "Login".into(), branch: branch() }
 }
 
 fn missing(file: &str) -> FailReason {

@@ -68,6 +68,38 @@ fn approved_at_a_stage_whose_gate_does_not_pass_says_why_not() {
 }
 
 #[test]
+fn a_word_at_the_merge_tries_the_merge_and_no_deployer_works_twice() {
+    let said = Some(format!("{HEAD}:waiting:merge:draft"));
+    let waits = |command: Command| {
+        let given = at(S::Deploy, says(command)).merges().gate(Some(Gate::PrMerged));
+        Given { said: said.clone(), ..given }
+    };
+    let retry = || waits(Command::Retry);
+    assert!(needs_finding(&retry().task(), &retry().trigger), "the merge is looked at");
+    let change = retry().held(Hold::Archived).change();
+    assert_eq!((change.stage, change.state, change.start, change.reset_cap), (S::Deploy, T::Active, None, true));
+    assert_eq!(change.outward, [comment(Message::MergeWaits { why: Hold::Archived })], "the person is answered");
+    assert_eq!(retry().held(Hold::Draft).change().outward, [comment(Message::MergeWaits { why: Hold::Draft })]);
+    assert_eq!(retry().finds(GateOutcome::Pass).change().state, T::Done);
+    let moved = FailReason::BaseMoved { base: "main".into(), files: vec!["a.rs".into()] };
+    for command in [Command::Retry, Command::Approve] {
+        let change = waits(command).fails(moved.clone()).runs(R::Developer, 9).change();
+        assert_eq!((change.stage, change.state, change.reset_cap), (S::Development, T::Active, true));
+    }
+    let approve = waits(Command::Approve).held(Hold::Archived).change();
+    assert!(
+        matches!(approve.outward.as_slice(), [Outward::Comment(Message::Refused { why, .. })] if why.contains("archived")),
+        "{approve:?}"
+    );
+    let resume = waits(Command::Resume).state(T::Paused).held(Hold::Draft).change();
+    assert_eq!((resume.stage, resume.state, resume.start), (S::Deploy, T::Active, None));
+    // Before the deployer has worked it is the deployer who tries again.
+    let early = Given { said: None, ..waits(Command::Retry) };
+    assert_eq!(early.change().start, start(R::Deployer, Brief::Again { found: String::new() }));
+    refused(&at(S::Done, says(Command::Retry)).state(T::Done), &Command::Retry);
+}
+
+#[test]
 fn rejected_goes_back_to_the_work_before() {
     let rows = [
         (S::Analysis, S::Analysis),
@@ -267,8 +299,10 @@ fn a_mapped_state_is_the_same_as_the_command() {
 
 #[test]
 fn after_the_end_there_is_nothing_to_command() {
-    let commands = [Command::Approve, Command::Retry, Command::Pause, Command::Resume, Command::Cancel];
+    let commands = [Command::Approve, Command::Pause, Command::Resume, Command::Cancel];
     for (stage, state) in [(S::Done, T::Done), (S::Review, T::Cancelled), (S::Created, T::Cancelled)] {
+        // Whoever asks for another try waits for an answer.
+        refused(&at(stage, says(Command::Retry)).state(state), &Command::Retry);
         for command in &commands {
             check(vec![(command.word(), at(stage, says(command.clone())).state(state), Want::Nothing)]);
         }

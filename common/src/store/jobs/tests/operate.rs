@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::domain::job::{JobEnd, JobKind, JobStatus};
-use crate::store::jobs::{CancelOutcome, NewJob, cancel, cancel_queued_of_task, claim, finish, retry};
+use crate::store::jobs::{
+    CancelOutcome, NewJob, cancel, cancel_queued_of_task, claim, finish, hasten_looks, next_due, retry,
+};
 use crate::store::tests::add_task;
 
 #[test]
@@ -22,6 +24,24 @@ fn a_cancel_finds_the_job_as_it_stands() {
     let running = claim(&mut conn, JobKind::Agent, "w", NOW).unwrap().unwrap();
     assert_eq!(cancel(&mut conn, running.id, "x", NOW).unwrap(), CancelOutcome::Running(Box::new(running.clone())));
     assert_eq!(job(&mut conn, running.id), running, "its owner ends it");
+}
+
+#[test]
+fn a_look_that_was_put_off_is_due_when_something_is_told_of_its_task() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    let (one, two) = (add_task(&mut conn, 1).id, add_task(&mut conn, 2).id);
+    let later =
+        |kind, task, key: &str| NewJob { task_id: Some(task), available_at: Some(NOW + 60_000), ..keyed(kind, key) };
+    let look = add(&mut conn, &later(JobKind::Advance, one, "one"));
+    add(&mut conn, &later(JobKind::Advance, two, "two"));
+    add(&mut conn, &later(JobKind::Agent, one, "agent"));
+    assert!(claim(&mut conn, JobKind::Advance, "w", NOW).unwrap().is_none());
+    assert_eq!(hasten_looks(&mut conn, one).unwrap(), 1);
+    assert!(next_due(&mut conn, JobKind::Advance, NOW).unwrap().is_some_and(|at| at <= NOW));
+    assert_eq!(claim(&mut conn, JobKind::Advance, "w", NOW).unwrap().map(|job| job.id), Some(look));
+    assert!(claim(&mut conn, JobKind::Advance, "w", NOW).unwrap().is_none(), "another task's waits on");
+    assert!(claim(&mut conn, JobKind::Agent, "w", NOW).unwrap().is_none(), "an agent in backoff, too");
 }
 
 #[test]
