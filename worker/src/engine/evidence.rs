@@ -20,18 +20,7 @@ pub(crate) async fn gone(
     pipeline: &Pipeline,
     head: &CommitId,
 ) -> Result<Option<Gone>, GitError> {
-    let stages = bound_stages(pipeline, task.stage);
-    let id = task.id;
-    let read = ctx.store.read(move |c| {
-        let passed = stages.into_iter().map(|(stage, gate)| Ok((stage, gate, gates::last_pass(c, id, gate)?)));
-        passed.collect::<Result<Vec<_>, StoreError>>()
-    });
-    let passed: Vec<(Stage, Gate, CommitId)> = read
-        .await
-        .map_err(unread)?
-        .into_iter()
-        .filter_map(|(stage, gate, row)| Some((stage, gate, judged_at(&row?)?)))
-        .collect();
+    let passed = passed(ctx, task, pipeline).await?;
     // The last stage was passed on a commit that the evidence of all before it covered.
     let Some((_, _, last)) = passed.last() else { return Ok(None) };
     if drift(ctx, task, last, head).await?.voided_by().is_none() {
@@ -43,6 +32,23 @@ pub(crate) async fn gone(
         all.push((stage, gate, drift));
     }
     Ok(first_gone(&all))
+}
+
+/// The commit that was judged last: the one on which the stage before was left. `None` = nothing was bound to a commit.
+pub(crate) async fn judged_last(ctx: &Context, task: &Task, pipeline: &Pipeline) -> Result<Option<CommitId>, GitError> {
+    Ok(passed(ctx, task, pipeline).await?.pop().map(|(_, _, commit)| commit))
+}
+
+/// The stages that the task has passed, each with the commit it was passed on.
+async fn passed(ctx: &Context, task: &Task, pipeline: &Pipeline) -> Result<Vec<(Stage, Gate, CommitId)>, GitError> {
+    let stages = bound_stages(pipeline, task.stage);
+    let id = task.id;
+    let read = ctx.store.read(move |c| {
+        let passed = stages.into_iter().map(|(stage, gate)| Ok((stage, gate, gates::last_pass(c, id, gate)?)));
+        passed.collect::<Result<Vec<_>, StoreError>>()
+    });
+    let rows = read.await.map_err(unread)?.into_iter();
+    Ok(rows.filter_map(|(stage, gate, row)| Some((stage, gate, judged_at(&row?)?))).collect())
 }
 
 /// The commit on which a gate was passed. An earlier version bound it to nothing, and what was not bound is not held to it.

@@ -2,6 +2,7 @@
 //! the project says so merges exactly the judged head. Whatever comes of it is read from facts - is it merged, where are the
 //! ends, what is in the base - and a merge that is refused is a reason to wait, never a failed job.
 
+use super::evidence::judged_last;
 use super::facts::{facts, history};
 use super::merge_lease::MergeLease;
 use crate::clients::ApiError;
@@ -9,12 +10,13 @@ use crate::clients::gitea::{Branch, GiteaClient, NewMerge, Pull, standing};
 use crate::context::Context;
 use crate::events::Speakers;
 use crate::gates::Checked;
-use crate::git::{GitError, Joins, Merge, Worktree};
+use crate::git::{GitError, Joins, Landed, Merge, Worktree};
 use orch_common::config::Project;
 use orch_common::domain::checks::{CheckState, OWN_CONTEXT_PREFIX, Unfinished};
 use orch_common::domain::decide::{Changed, Decision, Finding, MergePolicy, Policy, Trigger, decide};
 use orch_common::domain::gate::{CiEvidence, FailReason, Gate, GateOutcome, Waiting};
 use orch_common::domain::merge::{self, Ends, Hold, MergeStyle, Next, Refused, after, before, styles};
+use orch_common::domain::pipeline::Pipeline;
 use orch_common::domain::stage::{CommitId, Stage};
 use orch_common::domain::task::History;
 use orch_common::domain::words::Command;
@@ -150,12 +152,12 @@ impl Merging<'_> {
 
     /// It is merged: done if the base has what was judged and no more, or if a person takes it as it is.
     async fn merged(&self, pull: &Pull, base: &CommitId) -> Result<Step, MergeError> {
-        let mut landed = landed(self.ctx, self.task, self.head, pull, base).await?;
+        let mut landed = landed(self.ctx, (self.task, &self.policy.pipeline), self.head, pull, base).await?;
         if !landed.is_whole()
             && let Some(base) = self.fetched_base().await?
         {
             // It may have been merged since the last fetch.
-            landed = self::landed(self.ctx, self.task, self.head, pull, &base).await?;
+            landed = self::landed(self.ctx, (self.task, &self.policy.pipeline), self.head, pull, &base).await?;
         }
         let approves = matches!(self.trigger, Trigger::Command { command: Command::Approve, .. });
         if landed.is_whole() || approves {
@@ -358,15 +360,15 @@ impl Merging<'_> {
 }
 
 /// What a merge of the pull request brought into its base, compared with the commit that was judged last: what came to the
-/// branch since, and was merged with it, nobody has judged. `head` where the branch was not seen before.
+/// branch since, and was merged with it, nobody has judged. `head` where nothing was bound to a commit.
 pub(crate) async fn landed(
     ctx: &Context,
-    task: &Task,
+    (task, pipeline): (&Task, &Pipeline),
     head: &CommitId,
     pull: &Pull,
     base: &CommitId,
-) -> Result<crate::git::Landed, GitError> {
-    let judged: Option<CommitId> = task.head.as_deref().and_then(|head| head.parse().ok());
+) -> Result<Landed, GitError> {
+    let judged = judged_last(ctx, task, pipeline).await?;
     let commit: Option<CommitId> = pull.merge_commit_sha.as_deref().and_then(|sha| sha.parse().ok());
     let documents = format!("docs/work-items/{}", task.key);
     let judged = judged.as_ref().unwrap_or(head);

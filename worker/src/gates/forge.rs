@@ -3,6 +3,7 @@
 use super::Look;
 use crate::clients::ApiError;
 use crate::clients::gitea::{Pull, Review, standing};
+use crate::context::pipeline_of;
 use crate::engine::{covers, landed, was_heard};
 use crate::events::{Speakers, Voice};
 use crate::git::GitError;
@@ -29,7 +30,7 @@ pub(super) async fn pull(look: &Look<'_>) -> Result<Option<PullEvidence>, GitErr
 async fn has_landed(look: &Look<'_>, pull: &Pull) -> Result<bool, GitError> {
     let (ctx, task) = (look.ctx, look.task);
     let Some(base) = ctx.repos.forge_head(&task.repo, &task.base, &ctx.stopping).await? else { return Ok(false) };
-    Ok(landed(ctx, task, look.head, pull, &base).await?.is_whole())
+    Ok(landed(ctx, (task, &pipeline_of(look.project)), look.head, pull, &base).await?.is_whole())
 }
 
 async fn evidence(look: &Look<'_>, review: &Review, voice: Voice) -> Result<ReviewEvidence, GitError> {

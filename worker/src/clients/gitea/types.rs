@@ -107,31 +107,12 @@ pub struct Repo {
     pub allowed: AllowedStyles,
     #[serde(default)]
     pub default_delete_branch_after_merge: bool,
-    /// The styles that are allowed; what a server does not say of a style that it knows is allowed.
-    #[serde(default)]
-    pub allow_merge_commits: Option<bool>,
-    #[serde(default)]
-    pub allow_rebase: Option<bool>,
-    #[serde(default)]
-    pub allow_rebase_explicit: Option<bool>,
-    #[serde(default)]
-    pub allow_squash_merge: Option<bool>,
-    #[serde(default)]
-    pub allow_fast_forward_only_merge: Option<bool>,
 }
 
 impl Repo {
     /// The styles that a merge may have.
     pub fn allowed_styles(&self) -> Vec<MergeStyle> {
-        let allowed = |style: &MergeStyle| match style {
-            MergeStyle::Merge => self.allow_merge_commits != Some(false),
-            MergeStyle::Squash => self.allow_squash_merge != Some(false),
-            MergeStyle::RebaseMerge => self.allow_rebase_explicit != Some(false),
-            MergeStyle::Rebase => self.allow_rebase != Some(false),
-            // Older servers do not know it.
-            MergeStyle::FastForwardOnly => self.allow_fast_forward_only_merge == Some(true),
-        };
-        MergeStyle::ALL.iter().filter(|style| allowed(style)).copied().collect()
+        MergeStyle::ALL.iter().filter(|style| self.allowed.has(style.as_str())).copied().collect()
     }
 }
 
