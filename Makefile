@@ -26,6 +26,8 @@ run: ## Both processes with your configuration
 	cargo build --workspace --bins
 	target/debug/orchctl up
 
+# The tests wait more than they compute: two for each core of a small machine.
+test: export RUST_TEST_THREADS ?= 4
 test: ## Every test of the workspace
 	tests/needs.sh
 	cargo test --workspace

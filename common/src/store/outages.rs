@@ -192,10 +192,10 @@ mod tests {
         let (_dir, store) = store();
         let id = queue(&store, "task:1:gitea");
         assert_eq!([1, 2].map(|_| store.write_now(|c| count_try(c, id)).unwrap()), [1, 2]);
-        assert_eq!(store.write_now(|c| forget_ended(c)).unwrap(), 0);
+        assert_eq!(store.write_now(forget_ended).unwrap(), 0);
         let job = claim(&store).unwrap();
         store.write_now(|c| jobs::finish(c, &job, &JobEnd::Done { note: None }, NOW)).unwrap();
-        assert_eq!(store.write_now(|c| forget_ended(c)).unwrap(), 1);
+        assert_eq!(store.write_now(forget_ended).unwrap(), 1);
         assert_eq!(store.write_now(|c| count_try(c, id)).unwrap(), 1);
     }
 

@@ -142,6 +142,18 @@ impl Formatter for Python {
     }
 }
 
+impl FakePlane {
+    /// No request meets a fault that was planned.
+    pub fn heal(&self) {
+        self.server.heal();
+    }
+
+    /// Every request meets `fault` from now on; `None`: no longer.
+    pub fn fall_ill(&self, fault: Option<Fault>) {
+        self.server.fall_ill(fault);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,17 +178,5 @@ mod tests {
         assert_eq!(said.header("X-Plane-Event"), Some("issue_comment"));
         assert!(created.body.contains(r#""name": "Title \u00e9""#) && created.body.contains(r#""name": "auto""#));
         assert_eq!(plane.deliveries().len(), 2);
-    }
-}
-
-impl FakePlane {
-    /// No request meets a fault that was planned.
-    pub fn heal(&self) {
-        self.server.heal();
-    }
-
-    /// Every request meets `fault` from now on; `None`: no longer.
-    pub fn fall_ill(&self, fault: Option<Fault>) {
-        self.server.fall_ill(fault);
     }
 }
