@@ -79,7 +79,7 @@ fn show_tells_the_whole_story() {
         "ET-001 Pay [31mby card2J",
         "$0.12 in 1 runs, 1234 tokens",
         "denied: WebFetch (2)",
-        "tests_local  fail     0123456789  abcdefabcd  2     1m    fedcba9876  make test",
+        "tests_local  fail     0123456789  abcdefabcd  0123456789  2     1m    fedcba9876  make test",
         "3 tests are red",
         "active > paused",
         "operator:",
