@@ -39,7 +39,7 @@ impl Repos {
     }
 
     async fn settle_on_branch(&self, w: &Site, cancel: &CancellationToken) -> Result<(), GitError> {
-        if marker(w).exists() {
+        if is_changing(w) {
             tracing::warn!(key = w.key, "a change of the folder was cut short; taken back");
             self.preserve(w, None, cancel).await?;
             self.put_back(w, cancel).await?;
@@ -131,6 +131,11 @@ impl Repos {
 /// Exists while we change the folder: if it is there later, we were killed in the middle.
 fn marker(w: &Site) -> PathBuf {
     w.admin.join("orch-changing")
+}
+
+/// We were killed while we changed the folder.
+pub(super) fn is_changing(w: &Site) -> bool {
+    marker(w).exists()
 }
 
 /// To be called before the first step that a kill must not leave half done.

@@ -9,6 +9,7 @@ use super::error::GitError;
 use super::nested::has_files;
 use super::refs;
 use super::repos::{Place, Repos, commit_id};
+use super::settle::is_changing;
 use crate::untrusted;
 use orch_common::domain::leftover::{LeftKind, Leftover};
 use orch_common::domain::stage::CommitId;
@@ -201,7 +202,11 @@ impl Repos {
     }
 
     async fn rebuild(&self, place: &Place, w: &Site, base: &str, cancel: &CancellationToken) -> Result<(), GitError> {
-        self.preserve_or_set_aside(place, w, cancel).await?;
+        // A first fill of ours that was cut short: no agent has been there, and half-written files are nobody's work.
+        let ours = is_changing(w) && !untrusted::holds(&w.admin.join(READY), &w.branch);
+        if !ours {
+            self.preserve_or_set_aside(place, w, cancel).await?;
+        }
         delete_tree(&w.path).await?;
         delete_tree(&w.admin).await?;
         let start = self.start_of(w, base, cancel).await?;

@@ -2,7 +2,7 @@
 //! statuses of their heads, and for nothing else. That a forge does not tell is seen from what it told, whatever its version.
 
 use super::findings::{Finding, Findings};
-use super::{RoundError, forge};
+use super::{RoundError, forge, lease};
 use crate::clients::gitea::GiteaClient;
 use crate::clock::now_ms;
 use crate::context::{Context, pipeline_of};
@@ -12,7 +12,7 @@ use orch_common::domain::checks::{CheckState, OWN_CONTEXT_PREFIX};
 use orch_common::domain::gate::Gate;
 use orch_common::domain::stage::TaskState;
 use orch_common::store::tasks::{self, Task};
-use orch_common::store::{Conn, StoreError, cursors, jobs};
+use orch_common::store::{Conn, StoreError, jobs};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +41,7 @@ async fn round(ctx: &Arc<Context>) -> Result<(), RoundError> {
     let Some(gitea) = ctx.outside.gitea.clone() else { return Ok(()) };
     let inner = Arc::clone(ctx);
     let waiting = ctx.store.read(move |conn| waiting(conn, &inner)).await?;
-    if waiting.is_empty() || !lease(ctx).await? {
+    if waiting.is_empty() || !lease(ctx, LEASE, ctx.config.worker.ci_poll_s).await? {
         return Ok(());
     }
     let mut findings = Findings::default();
@@ -76,17 +76,6 @@ fn waiting(conn: &mut Conn, ctx: &Context) -> Result<Vec<Task>, StoreError> {
         }
     }
     Ok(waiting)
-}
-
-async fn lease(ctx: &Context) -> Result<bool, StoreError> {
-    let pause_ms = i64::try_from(ctx.config.worker.ci_poll_s).unwrap_or(i64::MAX / 4_000).saturating_mul(2_000);
-    let name = ctx.name.clone();
-    ctx.store
-        .write(move |conn| {
-            let now = now_ms();
-            cursors::lease(conn, LEASE, &name, now.saturating_add(pause_ms.max(60_000)), now)
-        })
-        .await
 }
 
 /// What CI says of a task's head, once it says something that is more than that it runs. The same picture is found once.

@@ -61,7 +61,7 @@ pub async fn periodically(ctx: Arc<Context>) {
 impl Reconciler {
     /// One round; the number of findings and looks it led to. Another worker's turn: 0.
     pub async fn round(&mut self, ctx: &Arc<Context>) -> Result<usize, StoreError> {
-        if !lease(ctx).await? {
+        if !lease(ctx, LEASE, ctx.config.worker.reconcile_s).await? {
             return Ok(0);
         }
         self.turn = self.turn.wrapping_add(1);
@@ -89,7 +89,7 @@ impl Reconciler {
         if findings.is_empty() {
             return Ok(Vec::new());
         }
-        if !lease(ctx).await? {
+        if !lease(ctx, LEASE, ctx.config.worker.reconcile_s).await? {
             tracing::warn!("another worker asks now; what was found is left to it");
             return Ok(Vec::new());
         }
@@ -136,14 +136,14 @@ impl Reconciler {
     }
 }
 
-/// Takes or renews the lease: long enough for a slow round and for the pause until the next one.
-async fn lease(ctx: &Context) -> Result<bool, StoreError> {
-    let pause_ms = i64::try_from(ctx.config.worker.reconcile_s).unwrap_or(i64::MAX / 4000).saturating_mul(1500);
+/// Takes or renews the lease of a kind of round: long enough for a slow round and for the pause until the next one.
+async fn lease(ctx: &Context, round: &'static str, every_s: u64) -> Result<bool, StoreError> {
+    let pause_ms = i64::try_from(every_s).unwrap_or(i64::MAX / 4000).saturating_mul(1500);
     let name = ctx.name.clone();
     ctx.store
         .write(move |conn| {
             let now = now_ms();
-            cursors::lease(conn, LEASE, &name, now.saturating_add(pause_ms.max(60_000)), now)
+            cursors::lease(conn, round, &name, now.saturating_add(pause_ms.max(60_000)), now)
         })
         .await
 }

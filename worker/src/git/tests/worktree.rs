@@ -73,6 +73,22 @@ async fn broken_worktrees_are_rebuilt_and_their_work_preserved() {
 }
 
 #[tokio::test]
+async fn a_first_fill_that_was_cut_short_is_made_again_and_is_nobodys_work() {
+    let w = World::new();
+    let tree = w.worktree("ET-1").await;
+    let admin = w.mirror().join("worktrees/ET-1");
+    // As a killed worker leaves it: a file half written, the change open, the folder not finished.
+    let file = git(&tree.path, &["ls-files"]).lines().last().unwrap().to_owned();
+    write(&tree.path, &file, "hal");
+    std::fs::write(admin.join("orch-changing"), "").unwrap();
+    std::fs::remove_file(admin.join("orch-ready")).unwrap();
+    let again = w.again("ET-1").await;
+    assert_eq!(again.head, tree.head);
+    assert_eq!(git(&again.path, &["status", "--porcelain"]), "");
+    assert_eq!(git(&w.mirror(), &["for-each-ref", "refs/orch/preserved"]), "", "there is nothing to tell anybody");
+}
+
+#[tokio::test]
 async fn a_folder_without_its_git_is_linked_again_and_its_files_stay_the_work() {
     type Break = fn(&World, &std::path::Path);
     let ways: &[(&str, Break)] = &[
