@@ -93,14 +93,11 @@ fn end(
         tracing::info!(%scope, error, "waits until it answers again");
         return hold(conn, job, scope, error, now);
     }
-    let retry = match trouble {
-        Trouble::Later { asked_s: Some(seconds) } => return again(conn, job, error, seconds, now),
-        Trouble::Later { asked_s: None } => Some(None),
-        Trouble::Refused | Trouble::Never => None,
-    };
     match trouble {
-        Trouble::Never => job_end::end(conn, ctx, job, error, retry, now),
-        Trouble::Later { .. } | Trouble::Refused => tried(conn, ctx, job, error, retry, now),
+        Trouble::Later { asked_s: Some(seconds) } => again(conn, job, error, seconds, now),
+        Trouble::Later { asked_s: None } => later(conn, ctx, job, error, now),
+        Trouble::Refused => tried(conn, ctx, job, error, None, now),
+        Trouble::Never => job_end::end(conn, ctx, job, error, None, now),
     }
 }
 
