@@ -31,7 +31,6 @@ impl Repos {
         head: &CommitId,
         cancel: &CancellationToken,
     ) -> Result<(), GitError> {
-        remove_left_locks(w);
         if !index_file::is_readable(&w.admin.join("index"), head.as_str().len() / 2) {
             self.mend_index(w, cancel).await?;
         }
@@ -150,10 +149,10 @@ pub(super) fn close_change(w: &Site) -> Result<(), GitError> {
     delete(&marker(w)).map_err(|e| GitError::io("ending a change of the worktree", e))
 }
 
-/// The locks of this worktree and its branch; only its one agent could hold them, and that has ended.
+/// The locks of this worktree and of what says where its branch is; only its one agent could hold them, and that has ended.
 pub(super) fn remove_left_locks(w: &Site) {
-    let branch = w.mirror.join(format!("{}.lock", w.branch_ref()));
-    for lock in ["index.lock", "HEAD.lock"].map(|name| w.admin.join(name)).into_iter().chain([branch]) {
+    let refs = [w.branch_ref(), w.origin_ref(), w.synced_ref()].map(|name| w.mirror.join(format!("{name}.lock")));
+    for lock in ["index.lock", "HEAD.lock"].map(|name| w.admin.join(name)).into_iter().chain(refs) {
         if lock.symlink_metadata().is_ok() && delete(&lock).is_ok() {
             tracing::warn!(lock = %lock.display(), "removed a lock that a killed git left");
         }

@@ -9,7 +9,7 @@ use super::error::GitError;
 use super::nested::has_files;
 use super::refs;
 use super::repos::{Place, Repos, commit_id};
-use super::settle::is_changing;
+use super::settle::{is_changing, remove_left_locks};
 use crate::untrusted;
 use orch_common::domain::leftover::{LeftKind, Leftover};
 use orch_common::domain::stage::CommitId;
@@ -109,6 +109,7 @@ impl Repos {
         refuse_shared_branch(&site)?;
         // What follows may need no call of git, which would do this; the agent's own calls come after it.
         self.pin_all(&site).await?;
+        remove_left_locks(&site);
         self.relink(&site, &mut Vec::new(), cancel).await?;
         match self.head_if_good(&site, cancel).await? {
             Some(head) => self.settle_to_begin(&site, &head, cancel).await?,

@@ -82,8 +82,13 @@ async fn a_first_fill_that_was_cut_short_is_made_again_and_is_nobodys_work() {
     write(&tree.path, &file, "hal");
     std::fs::write(admin.join("orch-changing"), "").unwrap();
     std::fs::remove_file(admin.join("orch-ready")).unwrap();
+    for name in ["heads", "remotes/origin"].map(|place| format!("refs/{place}/{}", tree.branch)) {
+        write(&w.mirror(), &format!("{name}.lock"), "");
+    }
+    write(&w.mirror(), "refs/orch/synced/ET-1.lock", "");
     let again = w.again("ET-1").await;
     assert_eq!(again.head, tree.head);
+    assert_eq!(git(&w.mirror(), &["update-ref", "refs/orch/synced/ET-1", again.head.as_str()]), "", "no lock is left");
     assert_eq!(git(&again.path, &["status", "--porcelain"]), "");
     assert_eq!(git(&w.mirror(), &["for-each-ref", "refs/orch/preserved"]), "", "there is nothing to tell anybody");
 }
