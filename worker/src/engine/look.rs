@@ -88,7 +88,7 @@ pub(super) async fn look(
         heard = rejection.heard;
     } else if let Some(gone) = bound.gone {
         (outcome, verdict) = (GateOutcome::Fail(gone.into()), None);
-    } else if merge_wait::is_next(task, policy, gate, &outcome) {
+    } else if merge_wait::is_next(task.stage, policy.merge, gate, &outcome) {
         let said_at = payload.stage;
         let merging =
             Merging { ctx, job, task, project, policy, trigger, said_at, judged: &head, head: &at_forge, changed };

@@ -29,8 +29,8 @@ pub(super) enum Waited {
 }
 
 /// The last gate of the stage is the merge, and it has not passed; or another has, and the project merges.
-pub(super) fn is_next(task: &Task, policy: &Policy, gate: Gate, outcome: &GateOutcome) -> bool {
-    let merges = task.stage == Stage::Deploy && policy.merge == MergePolicy::OnDeploy;
+pub(super) fn is_next(stage: Stage, policy: MergePolicy, gate: Gate, outcome: &GateOutcome) -> bool {
+    let merges = stage == Stage::Deploy && policy == MergePolicy::OnDeploy;
     let passed = *outcome == GateOutcome::Pass;
     if gate == merge::GATE { !passed } else { passed && merges }
 }
@@ -83,6 +83,26 @@ fn pause_ms(so_far: i64, within_ms: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use orch_common::domain::gate::FailReason;
+
+    #[test]
+    fn the_project_merges_before_its_deploy_stage_is_left_whatever_that_stages_gate_is() {
+        let red = GateOutcome::Fail(FailReason::MissingFiles { files: Vec::new() });
+        let (own, never) = (MergePolicy::OnDeploy, MergePolicy::Never);
+        let table = [
+            (Stage::Deploy, own, Gate::CiGreen, GateOutcome::Pass, true),
+            (Stage::Deploy, own, Gate::TestsPassed, GateOutcome::Pass, true),
+            (Stage::Deploy, own, Gate::CiGreen, red.clone(), false),
+            (Stage::Deploy, never, Gate::CiGreen, GateOutcome::Pass, false),
+            (Stage::Testing, own, Gate::CiGreen, GateOutcome::Pass, false),
+            (Stage::Deploy, own, merge::GATE, GateOutcome::Waiting(Waiting::Merge), true),
+            (Stage::Deploy, never, merge::GATE, red, true),
+            (Stage::Deploy, own, merge::GATE, GateOutcome::Pass, false),
+        ];
+        for (stage, policy, gate, outcome, expected) in table {
+            assert_eq!(is_next(stage, policy, gate, &outcome), expected, "{stage} {policy:?} {gate:?} {outcome:?}");
+        }
+    }
 
     #[test]
     fn pauses_grow_from_a_moment_to_a_minute() {

@@ -119,6 +119,23 @@ fn a_test_delivery_is_a_ping_and_a_deletion_is_no_push() {
 }
 
 #[test]
+fn a_pull_request_is_of_this_repository_only_where_both_ends_say_so() {
+    let opened = std::fs::read_to_string(fixtures().join("pull_request_opened.json")).unwrap();
+    let approved = std::fs::read_to_string(fixtures().join("pull_request_review_approved.json")).unwrap();
+    for (body, kind) in [(opened, "pull_request"), (approved, "pull_request_review_approved")] {
+        let own: serde_json::Value = serde_json::from_str(&body).unwrap();
+        let base = own["pull_request"]["base"]["repo_id"].clone();
+        assert_eq!(own["pull_request"]["head"]["repo_id"], base, "the recorded one is no fork's");
+        for (head, foreign) in [(base, false), (999.into(), true), (serde_json::Value::Null, true)] {
+            let mut json = own.clone();
+            json["pull_request"]["head"]["repo_id"] = head.clone();
+            let means = told(&read(&json.to_string(), kind, None).unwrap());
+            assert_eq!(means.ends_with("of another repository"), foreign, "{kind} {head}: {means}");
+        }
+    }
+}
+
+#[test]
 fn a_push_of_an_older_forgejo_is_read() {
     let body = std::fs::read_to_string(fixtures().join("recorded_forgejo_push_event_payload.json")).unwrap();
     let Ok(Parsed::Event(event)) = read(&body, "push", None) else { panic!() };
