@@ -30,31 +30,15 @@ impl Projects {
         };
         let mut usable = Vec::new();
         for (index, entry) in entries.iter().enumerate() {
-            match read_project(entry, owner) {
-                Ok(project) => usable.push(project),
-                Err(why) => problems.push(Problem::Project { place: place(index, entry), why }),
+            let mut faults = Faults::default();
+            let project = read_project(entry, owner, &mut faults);
+            if faults.0.is_empty() {
+                usable.extend(project);
             }
+            problems.extend(faults.0.into_iter().map(|why| Problem::Project { place: place(index, entry), why }));
         }
-        Projects::new(usable).unwrap_or_else(|problem| {
-            problems.push(problem);
-            Projects::default()
-        })
-    }
-
-    /// A registry of projects that are known to be usable (their `repo` has an owner); refuses doubles.
-    pub fn new(projects: Vec<Project>) -> Result<Projects, Problem> {
-        for (what, key) in [
-            ("plane_project", (|p| p.plane_project.to_lowercase()) as fn(&Project) -> String),
-            ("repo", |p| p.repo.to_lowercase()),
-            ("id_prefix", |p| p.id_prefix.to_lowercase()),
-        ] {
-            let mut seen = BTreeSet::new();
-            if let Some(double) = projects.iter().find(|p| !seen.insert(key(p))) {
-                let why = format!("{what} = {} is used twice; allowed: once", key(double));
-                return Err(Problem::Project { place: format!("projects ({})", double.id_prefix), why });
-            }
-        }
-        Ok(Projects(projects))
+        problems.extend(doubles(&usable));
+        Projects(usable)
     }
 
     /// In the order of the file.
@@ -94,82 +78,145 @@ fn place(index: usize, entry: &toml::Value) -> String {
     format!("projects[{}]{}", index + 1, prefix.map(|p| format!(" ({p})")).unwrap_or_default())
 }
 
-fn read_project(entry: &toml::Value, owner: Option<&str>) -> Result<Project, String> {
-    known_keys(entry)?;
-    secret_env(entry)?;
-    let mut project = Project::deserialize(entry.clone()).map_err(|error| in_one_line(&error))?;
-    let uuid = uuid::Uuid::parse_str(&project.plane_project);
-    project.plane_project = uuid.map_err(|_| bad("plane_project", &project.plane_project, "a UUID"))?.to_string();
-    if !project.repo.contains('/') {
-        let missing = || bad("repo", &project.repo, "owner/name, or a name alone where gitea.owner is set");
-        project.repo = format!("{}/{}", owner.ok_or_else(missing)?, project.repo);
+/// What is wrong with an entry, all of it.
+#[derive(Default)]
+struct Faults(Vec<String>);
+
+impl Faults {
+    fn require(&mut self, holds: bool, key: &str, value: &str, allowed: &str) {
+        if !holds {
+            self.0.push(bad(key, value, allowed));
+        }
     }
-    check_names(&project)?;
-    check_rules(&project)?;
-    check_limits(&project)?;
-    Ok(project)
 }
 
-fn check_names(p: &Project) -> Result<(), String> {
-    let repo = p.repo.split_once('/').is_some_and(|(owner, name)| is_repo_part(owner) && is_repo_part(name));
-    require(repo, "repo", &p.repo, "owner/name of letters, digits, -, _ and .")?;
-    require(
-        is_prefix(&p.id_prefix),
-        "id_prefix",
-        &p.id_prefix,
-        "1 to 24 letters, digits, - and _, the first a letter",
-    )?;
-    IdPrefix::from_identifier(&p.id_prefix).map_err(|e| format!("id_prefix: {e}"))?;
-    require(is_branch(&p.default_branch), "default_branch", &p.default_branch, "a git branch name")?;
+/// Every use of a key that only one project may have, but for the first.
+fn doubles(projects: &[Project]) -> Vec<Problem> {
+    let mut found = Vec::new();
+    for (what, key) in [
+        ("plane_project", (|p| p.plane_project.to_lowercase()) as fn(&Project) -> String),
+        ("repo", |p| p.repo.to_lowercase()),
+        ("id_prefix", |p| p.id_prefix.to_lowercase()),
+    ] {
+        let mut seen = BTreeSet::new();
+        for double in projects.iter().filter(|p| !seen.insert(key(p))) {
+            let why = format!("{what} = {} is used twice; allowed: once", key(double));
+            found.push(Problem::Project { place: format!("projects ({})", double.id_prefix), why });
+        }
+    }
+    found
+}
+
+/// The project as far as its values can be read; usable where no fault was found.
+fn read_project(entry: &toml::Value, owner: Option<&str>, faults: &mut Faults) -> Option<Project> {
+    let Some(table) = entry.as_table() else {
+        faults.0.push(format!("{}: allowed: a table", entry.type_str()));
+        return None;
+    };
+    let readable = readable(table, faults);
+    let mut project = Project::deserialize(toml::Value::Table(readable)).ok()?;
+    match uuid::Uuid::parse_str(&project.plane_project) {
+        Ok(uuid) => project.plane_project = uuid.to_string(),
+        Err(_) => faults.require(false, "plane_project", &project.plane_project, "a UUID"),
+    }
+    match owner {
+        _ if project.repo.contains('/') => check_repo(&project.repo, faults),
+        Some(owner) => {
+            project.repo = format!("{owner}/{}", project.repo);
+            check_repo(&project.repo, faults);
+        }
+        None => {
+            faults.require(false, "repo", &project.repo, "owner/name, or a name alone where gitea.owner is set");
+        }
+    }
+    check_names(&project, faults);
+    check_rules(&project, faults);
+    check_limits(&project, faults);
+    Some(project)
+}
+
+/// The values that can be read; a placeholder for each needed key that has none, so that one fault hides no other.
+fn readable(table: &toml::Table, faults: &mut Faults) -> toml::Table {
+    let needed = [("plane_project", uuid::Uuid::nil().to_string()), ("repo", "a/b".into()), ("id_prefix", "A".into())];
+    let sound: toml::Table = needed.iter().map(|(key, text)| ((*key).to_owned(), text.clone().into())).collect();
+    let mut readable = sound.clone();
+    for (key, value) in table {
+        let alone = || {
+            let mut alone = sound.clone();
+            alone.insert(key.clone(), value.clone());
+            Project::deserialize(toml::Value::Table(alone)).map_err(|error| in_one_line(&error))
+        };
+        match known_key(key).and_then(|()| secret_env(key, value)).and_then(|()| alone()) {
+            Ok(_) => drop(readable.insert(key.clone(), value.clone())),
+            Err(why) => faults.0.push(why),
+        }
+    }
+    let missing = needed.iter().map(|(key, _)| *key).filter(|key| !table.contains_key(*key));
+    faults.0.extend(missing.map(|key| format!("missing field `{key}`")));
+    readable
+}
+
+fn check_repo(repo: &str, faults: &mut Faults) {
+    let fine = repo.split_once('/').is_some_and(|(owner, name)| is_repo_part(owner) && is_repo_part(name));
+    faults.require(fine, "repo", repo, "owner/name of letters, digits, -, _ and .");
+}
+
+fn check_names(p: &Project, faults: &mut Faults) {
+    if !is_prefix(&p.id_prefix) {
+        let allowed = "1 to 24 letters, digits, - and _, the first a letter";
+        faults.require(false, "id_prefix", &p.id_prefix, allowed);
+    } else if let Err(error) = IdPrefix::from_identifier(&p.id_prefix) {
+        faults.0.push(format!("id_prefix: {error}"));
+    }
+    faults.require(is_branch(&p.default_branch), "default_branch", &p.default_branch, "a git branch name");
     for id in &p.approvers {
-        require(uuid::Uuid::parse_str(id).is_ok(), "approvers", id, "Plane user ids (UUIDs)")?;
+        faults.require(uuid::Uuid::parse_str(id).is_ok(), "approvers", id, "Plane user ids (UUIDs)");
     }
     for name in &p.reviewers {
         let login = name.strip_prefix("team:").unwrap_or(name);
         let allowed = "logins at the forge, or team:NAME";
-        require(is_repo_part(login), "reviewers", name, allowed)?;
+        faults.require(is_repo_part(login), "reviewers", name, allowed);
     }
     for check in &p.required_checks {
         let fine = !blank(check) && check.chars().count() <= 255 && !check.starts_with(OWN_CONTEXT_PREFIX);
-        require(fine, "required_checks", check, "names or patterns of contexts, none of Orch's own (orch/...)")?;
+        faults.require(fine, "required_checks", check, "names or patterns of contexts, none of Orch's own (orch/...)");
     }
     for name in p.env.keys() {
-        require(is_variable(name), "env", name, "names of letters, digits and _ that do not begin with ORCH_")?;
+        faults.require(is_variable(name), "env", name, "names of letters, digits and _ that do not begin with ORCH_");
     }
     for name in p.artifacts.all() {
-        require(is_file_name(name), "artifacts", name, "plain file names")?;
+        faults.require(is_file_name(name), "artifacts", name, "plain file names");
     }
     for path in &p.protected_paths {
-        require(is_inside(path), "protected_paths", path, "paths inside the repository")?;
+        faults.require(is_inside(path), "protected_paths", path, "paths inside the repository");
     }
     for path in &p.test_caches {
-        require(
+        faults.require(
             is_cache(path),
             "test_caches",
             path,
             "relative paths of folders, without ., .. and .git, at most 200 bytes",
-        )?;
+        );
     }
     for model in p.models.values() {
-        require(!blank(model) && !model.starts_with('-'), "models", model, "a model's name or alias")?;
+        faults.require(!blank(model) && !model.starts_with('-'), "models", model, "a model's name or alias");
     }
-    Ok(())
 }
 
-fn check_rules(p: &Project) -> Result<(), String> {
+fn check_rules(p: &Project, faults: &mut Faults) {
     let command = p.test_command.as_ref();
     let runnable = command.is_none_or(|c| match c {
         CommandLine::Shell(text) => !blank(text),
         CommandLine::Program(argv) => argv.first().is_some_and(|program| !blank(program)),
     });
-    require(runnable, "test_command", "", "a command line as text, or a list of a program and its arguments")?;
+    faults.require(runnable, "test_command", "", "a command line as text, or a list of a program and its arguments");
     let start = match &p.start {
         StartRule::Created => "-",
         StartRule::Label(name) | StartRule::State(name) => name,
     };
-    require(!blank(start), "start", start, "\"created\", { label = \"...\" } or { state = \"...\" }")?;
+    faults.require(!blank(start), "start", start, "\"created\", { label = \"...\" } or { state = \"...\" }");
     for name in p.states.values().chain(p.commands_by_state.values().flat_map(|names| names.as_slice())) {
-        require(!blank(name) && name.chars().count() <= 255, "states", name, "names of 1 to 255 characters")?;
+        faults.require(!blank(name) && name.chars().count() <= 255, "states", name, "names of 1 to 255 characters");
     }
     for (key, gate, allowed) in [
         ("development_gate", p.development_gate, &[Gate::TestsLocal, Gate::CiGreen][..]),
@@ -178,46 +225,44 @@ fn check_rules(p: &Project) -> Result<(), String> {
     ] {
         let Some(gate) = gate else { continue };
         let names = allowed.iter().map(|g| g.as_str()).collect::<Vec<_>>().join(", ");
-        require(allowed.contains(&gate), key, gate.as_str(), &names)?;
-        require(p.pipeline.is_none(), key, gate.as_str(), "not beside pipeline, which names its gates itself")?;
+        faults.require(allowed.contains(&gate), key, gate.as_str(), &names);
+        faults.require(p.pipeline.is_none(), key, gate.as_str(), "not beside pipeline, which names its gates itself");
     }
-    p.pipeline.as_ref().map_or(Ok(()), |steps| {
+    if let Some(steps) = &p.pipeline {
         let stages: Vec<Stage> = steps.iter().map(|step| step.stage).collect();
         let shown = stages.iter().map(|s| s.as_str()).collect::<Vec<_>>().join(", ");
         let ends = stages.first() == Some(&Stage::Created) && !stages.contains(&Stage::Done);
         let ordered = stages.iter().zip(stages.iter().skip(1)).all(|(a, b)| a < b);
         let allowed = "stages in the order of the default pipeline, created first, each once, done left out";
-        require(ends && ordered && stages.len() > 1, "pipeline", &shown, allowed)?;
-        Pipeline::new(steps.clone()).map(drop).map_err(|e| format!("pipeline: {e}"))
-    })
+        let fine = ends && ordered && stages.len() > 1;
+        faults.require(fine, "pipeline", &shown, allowed);
+        if let Some(error) = Pipeline::new(steps.clone()).err().filter(|_| fine) {
+            faults.0.push(format!("pipeline: {error}"));
+        }
+    }
 }
 
-fn check_limits(p: &Project) -> Result<(), String> {
+fn check_limits(p: &Project, faults: &mut Faults) {
     let week = |s: &u64| (1..=604_800).contains(s);
     let limits = &p.limits;
     let seconds = limits.agent_timeout_s.iter().chain(limits.timeout_overrides.values()).chain([&p.test_timeout_s]);
     for s in seconds {
-        require(week(s), "a time limit", &s.to_string(), "1 to 604800 seconds")?;
+        faults.require(week(s), "a time limit", &s.to_string(), "1 to 604800 seconds");
     }
     if let Some(cap) = limits.role_run_cap {
-        require((1..=100).contains(&cap), "limits.role_run_cap", &cap.to_string(), "1 to 100")?;
+        faults.require((1..=100).contains(&cap), "limits.role_run_cap", &cap.to_string(), "1 to 100");
     }
     let b = &p.budget;
     for usd in [b.run_usd, b.task_usd, b.usd_per_day].into_iter().flatten() {
-        require((0.01..=1_000_000.0).contains(&usd), "budget", &usd.to_string(), "0.01 to 1000000 US dollars")?;
+        faults.require((0.01..=1_000_000.0).contains(&usd), "budget", &usd.to_string(), "0.01 to 1000000 US dollars");
     }
     for count in [b.run_turns, b.task_runs].into_iter().flatten() {
-        require((1..=100_000).contains(&count), "budget", &count.to_string(), "1 to 100000")?;
+        faults.require((1..=100_000).contains(&count), "budget", &count.to_string(), "1 to 100000");
     }
     for tokens in [b.run_tokens, b.task_tokens, b.tokens_per_day].into_iter().flatten() {
         let sane = (1..=1_000_000_000_000).contains(&tokens);
-        require(sane, "budget", &tokens.to_string(), "1 to 1000000000000 tokens")?;
+        faults.require(sane, "budget", &tokens.to_string(), "1 to 1000000000000 tokens");
     }
-    Ok(())
-}
-
-fn require(holds: bool, key: &str, value: &str, allowed: &str) -> Result<(), String> {
-    if holds { Ok(()) } else { Err(bad(key, value, allowed)) }
 }
 
 fn bad(key: &str, value: &str, allowed: &str) -> String {
@@ -278,16 +323,20 @@ pub(super) fn in_one_line(error: &toml::de::Error) -> String {
 }
 
 /// Refuses an `env` of another shape before serde can quote what it found there.
-fn secret_env(entry: &toml::Value) -> Result<(), String> {
-    let texts = |env: &toml::Value| env.as_table().is_some_and(|table| table.values().all(toml::Value::is_str));
-    require(entry.get("env").is_none_or(texts), "env", "***", "a table of texts, e.g. { RUST_LOG = \"info\" }")
+fn secret_env(key: &str, value: &toml::Value) -> Result<(), String> {
+    let texts = value.as_table().is_some_and(|table| table.values().all(toml::Value::is_str));
+    if key != "env" || texts {
+        return Ok(());
+    }
+    Err(bad(key, "***", "a table of texts, e.g. { RUST_LOG = \"info\" }"))
 }
 
 /// Refuses a key that [`Project`] has not, with the one that was perhaps meant.
-fn known_keys(entry: &toml::Value) -> Result<(), String> {
-    let table = entry.as_table().ok_or_else(|| format!("{}: allowed: a table", entry.type_str()))?;
+fn known_key(key: &str) -> Result<(), String> {
     let known = project_keys();
-    let Some(key) = table.keys().find(|key| !known.contains(&key.as_str())) else { return Ok(()) };
+    if known.contains(&key) {
+        return Ok(());
+    }
     let hint = nearest(key, known.iter().copied()).map(|k| format!(": did you mean {k}?")).unwrap_or_default();
     Err(format!("unknown key {key}{hint}; allowed: {}", known.join(", ")))
 }

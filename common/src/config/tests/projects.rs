@@ -147,13 +147,40 @@ fn a_cache_of_the_tests_is_a_plain_folder_inside_the_checkout() {
 fn the_needed_keys_are_needed() {
     for (text, expected) in [
         ("projects = 3", "projects: integer: allowed: a list of tables, [[projects]]"),
-        ("[[projects]]", "projects[1]: missing field `plane_project`"),
+        ("projects = [3]", "projects[1]: integer: allowed: a table"),
         (
             "[[projects]]\nplane_project = \"x\"\nrepo = \"a/b\"\nid_prefix = \"X\"",
             "projects[1] (X): plane_project = \"x\": allowed: a UUID",
         ),
     ] {
         assert_eq!(problems(text, &[]), [expected], "{text}");
+    }
+    let missing = ["plane_project", "repo", "id_prefix"].map(|key| format!("projects[1]: missing field `{key}`"));
+    assert_eq!(problems("[[projects]]", &[]), missing);
+}
+
+#[test]
+fn all_faults_of_all_entries_are_told_at_once() {
+    let first = entry("approvers = [\"nobody\"]\nwithout_checks = \"go\"\nbudget = { run_usd = 0 }\nstrat = 1");
+    let second = "[[projects]]\nplane_project = \"x\"\nrepo = \"a/b/c\"\nid_prefix = 7\n";
+    let third = entry("");
+    let mut found = problems(&(first + second + &third + &third), &[]);
+    found.sort();
+    let expected = [
+        "projects (SHOP): id_prefix = shop is used twice; allowed: once",
+        &format!("projects (SHOP): plane_project = {PLANE} is used twice; allowed: once"),
+        "projects (SHOP): repo = team/shop is used twice; allowed: once",
+        "projects[1] (SHOP): approvers = \"nobody\": allowed: Plane user ids (UUIDs)",
+        "projects[1] (SHOP): budget = \"0\": allowed: 0.01 to 1000000 US dollars",
+        "projects[1] (SHOP): unknown key strat: did you mean start?; allowed: ",
+        "projects[1] (SHOP): unknown variant `go`, expected `wait` or `pass`",
+        "projects[2]: invalid type: integer `7`, expected a string",
+        "projects[2]: plane_project = \"x\": allowed: a UUID",
+        "projects[2]: repo = \"a/b/c\": allowed: owner/name of letters, digits, -, _ and .",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "{found}\n{expected}");
     }
 }
 
