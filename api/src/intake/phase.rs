@@ -11,8 +11,10 @@ pub enum Phase {
     Opening,
     /// It cannot be opened, with the reason.
     Unusable(String),
-    /// Its schema is not this program's, with the difference.
+    /// Its schema is older than this program, with the difference.
     Outdated(String),
+    /// Its schema is of a newer version, with the difference.
+    Newer(String),
     /// Deliveries are committed.
     Ready,
     /// The last attempt to commit failed, with the reason; the next may do.
@@ -50,6 +52,7 @@ impl Standing {
         Some(match *self.lock() {
             Phase::Opening | Phase::Unusable(_) => "the database is not open",
             Phase::Outdated(_) => "the database's schema is not current",
+            Phase::Newer(_) => "the database is of a newer version",
             Phase::Ready | Phase::Failing(_) => "the service is stopping",
         })
     }

@@ -138,6 +138,7 @@ fn become_ready(outlet: &Outlet, options: &StoreOptions, standing: &Standing) ->
                 return Some(database);
             }
             Err(StoreError::NotMigrated(why)) => Phase::Outdated(why),
+            Err(StoreError::Newer(why)) => Phase::Newer(why),
             Err(other) => Phase::Unusable(other.to_string()),
         };
         if standing.enter(phase.clone()) {

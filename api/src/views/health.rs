@@ -33,6 +33,7 @@ impl Health {
             Phase::Opening => ("opening", "unknown"),
             Phase::Unusable(_) => ("cannot be opened", "unknown"),
             Phase::Outdated(_) => ("ok", "not current: run orchctl migrate"),
+            Phase::Newer(_) => ("ok", "of a newer version: install that"),
             Phase::Ready => ("ok", "ok"),
             Phase::Failing(_) => ("cannot be written", "ok"),
         };
@@ -63,6 +64,7 @@ mod tests {
             (Phase::Opening, Ok(None), false),
             (Phase::Unusable(why()), Ok(None), false),
             (Phase::Outdated(why()), Ok(None), false),
+            (Phase::Newer(why()), Ok(None), false),
             (Phase::Failing(why()), Ok(Some(1_000)), false),
             (Phase::Ready, Ok(Some(1_000)), true),
             (Phase::Ready, Ok(None), true),

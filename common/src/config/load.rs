@@ -36,7 +36,11 @@ pub const OTHER_VARIABLES: &[(&str, &str)] = &[
 ];
 
 /// Where the file is looked for when nobody names one.
-const DEFAULT_FILES: [&str; 2] = ["orch.toml", "/etc/orch/orch.toml"];
+const DEFAULT_FILES: [&str; 2] = ["orch.toml", PACKAGED_FILE];
+/// The file that the packaged units name.
+const PACKAGED_FILE: &str = "/etc/orch/orch.toml";
+/// Where systemd finds the credentials that the packaged units name.
+const CREDENTIAL_STORES: [&str; 3] = ["/etc/credstore", "/run/credstore", "/usr/lib/credstore"];
 
 /// Every setting of every section.
 pub fn settings() -> impl Iterator<Item = &'static SettingDoc> {
@@ -69,34 +73,51 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     /// The file that was read, if there is one.
     pub file: Option<PathBuf>,
+    /// A folder of the services' secrets that this user may not read: what is not set here may be set there.
+    pub hidden: Option<PathBuf>,
 }
 
 impl Config {
     /// Reads `file` (else what `ORCH_CONFIG` names, else the first default file that exists) and lets `env`
     /// win over it. Nothing but these, the files that `*_FILE` variables name and systemd's credentials is read.
     pub fn load(file: Option<&Path>, env: &BTreeMap<String, String>) -> Result<Loaded, ConfigError> {
-        let chosen = file.map(Path::to_owned).or_else(|| default_file(env));
+        Config::load_with(file.map(Path::to_owned).or_else(|| default_file(env)), env, &[])
+    }
+
+    /// As [`Config::load`] of the chosen file, with the folders in which the services' credentials lie.
+    pub(super) fn load_with(
+        chosen: Option<PathBuf>,
+        env: &BTreeMap<String, String>,
+        stores: &[PathBuf],
+    ) -> Result<Loaded, ConfigError> {
         let parsed = chosen.as_deref().map(read_file).transpose();
         let table = parsed.map_err(|problem| ConfigError { problems: vec![problem] })?;
-        let mut source = Source::new(env, chosen.as_deref().zip(table.as_ref()));
+        let mut source = Source::new(env, chosen.as_deref().zip(table.as_ref()), stores);
         let config = Config::read(&mut source, table.as_ref());
         source.refuse_unknown_keys(SECTIONS, &["prices", "projects"]);
         let others: Vec<&str> = OTHER_VARIABLES.iter().map(|(name, _)| *name).collect();
         source.warn_unknown_variables(SECTIONS, &others);
         source.warn_open_file();
         source.problems.extend(config.contradictions());
-        let Source { problems, warnings, .. } = source;
+        let Source { problems, warnings, hidden, .. } = source;
         if problems.is_empty() {
-            return Ok(Loaded { config, warnings, file: chosen });
+            return Ok(Loaded { config, warnings, file: chosen, hidden });
         }
         Err(ConfigError { problems })
     }
 
     /// [`Config::load`] with the environment of this process. Variables that are not UTF-8 do not count.
     pub fn from_process(file: Option<&Path>) -> Result<Loaded, ConfigError> {
-        let text = |value: std::ffi::OsString| value.into_string().ok();
-        let env = std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect();
-        Config::load(file, &env)
+        Config::load(file, &own_environment())
+    }
+
+    /// [`Config::from_process`] for an operator: of the packaged installation's file with the secrets that systemd gives its services.
+    pub fn for_operator(file: Option<&Path>) -> Result<Loaded, ConfigError> {
+        let env = own_environment();
+        let chosen = file.map(Path::to_owned).or_else(|| default_file(&env));
+        let packaged = chosen.as_deref() == Some(Path::new(PACKAGED_FILE));
+        let stores: Vec<PathBuf> = CREDENTIAL_STORES.iter().filter(|_| packaged).map(PathBuf::from).collect();
+        Config::load_with(chosen, &env, &stores)
     }
 
     fn read(source: &mut Source<'_>, table: Option<&toml::Table>) -> Config {
@@ -149,6 +170,11 @@ impl Config {
             .map(|(_, found, allowed)| Problem::Contradiction(format!("{found}: allowed: {allowed}")))
             .collect()
     }
+}
+
+fn own_environment() -> BTreeMap<String, String> {
+    let text = |value: std::ffi::OsString| value.into_string().ok();
+    std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
 }
 
 fn default_file(env: &BTreeMap<String, String>) -> Option<PathBuf> {

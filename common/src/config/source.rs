@@ -1,10 +1,11 @@
-//! Where values are looked for, in this order: the variable, its `*_FILE`, a systemd credential, the file, the
-//! default. What is wrong is collected, never returned early.
+//! Where values are looked for, in this order: the variable, its `*_FILE`, a systemd credential (for an operator: where
+//! systemd takes it from), the file, the default. What is wrong is collected, never returned early.
 
 use super::declare::{Section, SettingDoc};
 use super::error::{Origin, Problem, nearest};
 use super::value::Setting;
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -12,16 +13,25 @@ use std::path::{Path, PathBuf};
 pub(super) struct Source<'a> {
     env: &'a BTreeMap<String, String>,
     file: Option<(&'a Path, &'a toml::Table)>,
+    /// Folders in which the services' credentials lie, where an operator's program looks for them.
+    stores: &'a [PathBuf],
     secret_in_file: bool,
     /// Reasons not to start.
     pub problems: Vec<Problem>,
     /// Things an operator should hear about.
     pub warnings: Vec<String>,
+    /// A folder of credentials that this user may not read.
+    pub hidden: Option<PathBuf>,
 }
 
 impl<'a> Source<'a> {
-    pub fn new(env: &'a BTreeMap<String, String>, file: Option<(&'a Path, &'a toml::Table)>) -> Self {
-        Source { env, file, secret_in_file: false, problems: Vec::new(), warnings: Vec::new() }
+    pub fn new(
+        env: &'a BTreeMap<String, String>,
+        file: Option<(&'a Path, &'a toml::Table)>,
+        stores: &'a [PathBuf],
+    ) -> Self {
+        let (problems, warnings) = (Vec::new(), Vec::new());
+        Source { env, file, stores, secret_in_file: false, problems, warnings, hidden: None }
     }
 
     /// The value of one setting, or its default where nothing (or nothing usable) is set.
@@ -73,10 +83,28 @@ impl<'a> Source<'a> {
             (Some(text), None) => Some((text.to_owned(), Origin::Variable(doc.env.to_owned()))),
             (None, Some(path)) => self.secret_file(file_variable, PathBuf::from(path)),
             (None, None) => {
-                let path = Path::new(self.variable("CREDENTIALS_DIRECTORY")?).join(credential_name(doc.env));
-                path.exists().then(|| self.secret_file("CREDENTIALS_DIRECTORY".to_owned(), path)).flatten()
+                let name = credential_name(doc.env);
+                let own = self.variable("CREDENTIALS_DIRECTORY").map(|folder| Path::new(folder).join(&name));
+                if let Some(path) = own.filter(|path| path.exists()) {
+                    return self.secret_file("CREDENTIALS_DIRECTORY".to_owned(), path);
+                }
+                let path = self.stored(&name)?;
+                self.secret_file("LoadCredential".to_owned(), path)
             }
         }
+    }
+
+    /// The file from which systemd would give the services a credential.
+    fn stored(&mut self, name: &str) -> Option<PathBuf> {
+        for store in self.stores {
+            let path = store.join(format!("orch.{name}"));
+            match std::fs::File::open(&path) {
+                Ok(_) => return Some(path),
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => self.hidden = Some(store.clone()),
+                Err(_) => {}
+            }
+        }
+        None
     }
 
     fn secret_file(&mut self, variable: String, path: PathBuf) -> Option<(String, Origin)> {

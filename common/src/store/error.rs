@@ -11,6 +11,9 @@ pub enum StoreError {
     /// The schema is not the one this program was built for; `orchctl migrate` (or a worker's start) brings it up.
     #[error("the database's schema is not current: {0}")]
     NotMigrated(String),
+    /// The schema is of a newer version than this program; no migration helps.
+    #[error("the database is of a newer version: {0}")]
+    Newer(String),
     /// The file cannot be written: read-only, full disk, wrong owner.
     #[error("the database cannot be written: {0}")]
     NotWritable(String),

@@ -44,8 +44,9 @@ pub(super) fn check(conn: &mut Conn) -> Result<(), StoreError> {
 fn unknown_versions(conn: &mut Conn) -> Result<(), StoreError> {
     let known = versions()?;
     match applied(conn)?.difference(&known).next() {
-        Some(newer) => Err(StoreError::NotMigrated(format!(
-            "the database has migration {newer}, which this program does not know: it was used by a newer version"
+        Some(newer) => Err(StoreError::Newer(format!(
+            "it has migration {newer}, which orch {} does not know; install the version that made it, or restore a backup from before",
+            crate::VERSION
         ))),
         None => Ok(()),
     }
@@ -67,6 +68,7 @@ fn applied(conn: &mut Conn) -> Result<BTreeSet<String>, StoreError> {
         Err(e) => match StoreError::from(e) {
             StoreError::NotMigrated(_) => Ok(BTreeSet::new()),
             other @ (StoreError::Busy
+            | StoreError::Newer(_)
             | StoreError::NotWritable(_)
             | StoreError::Open { .. }
             | StoreError::Durability(_)

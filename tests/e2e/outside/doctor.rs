@@ -2,7 +2,12 @@
 //! do, and the exit code. What is about the forge is in `forge_setups`.
 
 use super::place::{OURS, Place, doctor, line};
-use orch_tests::fakes::{FakeGitea, FakePlane, FakeTelegram};
+use orch_tests::fakes::{FakeGitea, FakePlane, FakeTelegram, Reply, Server};
+use serde_json::json;
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt as _;
+use std::process::Command;
 
 #[test]
 fn nothing_configured_is_said_line_by_line() {
@@ -31,9 +36,12 @@ fn each_fault_has_its_line() {
     let good = || Place::new().hook(&format!("{OURS}/webhook/gitea"));
     let guest = good();
     guest.plane.set_bot_role(5);
-    let table: [(&str, Place, &str, &str); 5] = [
+    let guest_of_project = good();
+    guest_of_project.plane.set_bot_role_in_project(5);
+    let table: [(&str, Place, &str, &str); 6] = [
         ("a guest", guest, "plane.role", "Member"),
-        ("Plane's token", good().with(FakePlane::TOKEN, "plane_api_other"), "plane.token", "API tokens"),
+        ("a guest of the project", guest_of_project, "plane.project ET", "refuses every change of a state"),
+        ("Plane's token", good().with(FakePlane::TOKEN, "plane_api_other"), "plane.token", "Personal Access Tokens"),
         ("Plane's workspace", good().with("\"acme\"\napi", "\"other\"\napi"), "plane.project ET", "Member"),
         ("the chat", good().with(FakeTelegram::CHAT, "-1"), "telegram.chat", "add the bot"),
         ("Telegram's token", good().with(FakeTelegram::TOKEN, "123:other"), "telegram.token", "@BotFather"),
@@ -45,6 +53,55 @@ fn each_fault_has_its_line() {
         assert!(said.contains(words), "{what}: {said}");
         let others: Vec<_> = lines.iter().filter(|(name, level, _)| level == "FAIL" && name != check).collect();
         assert!(others.is_empty(), "{what}: {others:#?}");
+    }
+}
+
+/// What answers at the intake's port, and what doctor says of it.
+#[test]
+fn whether_the_intake_listens_and_whether_its_address_leads_there_is_asked() {
+    let health = |ready: bool| {
+        let readiness = json!({ "ready": ready, "database": "cannot be written", "migrations": "ok" });
+        Reply::json(200, json!({ "status": "ok", "version": "x", "readiness": readiness }))
+    };
+    type Row = (&'static str, Option<Reply>, (&'static str, &'static str), (&'static str, &'static str));
+    let table: [Row; 4] = [
+        ("ready", Some(health(true)), ("ok", "takes webhooks"), ("ok", "leads to orch-api")),
+        ("unready", Some(health(false)), ("FAIL", "cannot be written"), ("warn", "cannot take webhooks")),
+        ("another", Some(Reply::empty(404)), ("FAIL", "another program"), ("warn", "leads elsewhere")),
+        ("nothing", None, ("warn", "start orch-api"), ("warn", "cannot be reached")),
+    ];
+    for (what, reply, (level, words), (level_of_url, words_of_url)) in table {
+        let server = reply.map(|reply| Server::start(move |_| reply.clone()));
+        let nobodys = || TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).unwrap().to_string();
+        let at = server.as_ref().map_or_else(nobodys, |server| server.url.replace("http://", ""));
+        let url = format!("http://{at}");
+        let place = Place::new().hook(&format!("{url}/webhook/gitea"));
+        let place = place.with(&format!("public_url = \"{OURS}\""), &format!("public_url = \"{url}\""));
+        let (lines, _) = place.with("[plane]", &format!("[api]\nbind = \"{at}\"\n[plane]")).examine();
+        for (check, level, words) in [("api", level, words), ("api.public_url", level_of_url, words_of_url)] {
+            let (found, said) = line(&lines, check);
+            assert!(found == level && said.contains(words), "{what}: {check} {found} {said}");
+        }
+    }
+}
+
+#[test]
+fn root_looks_as_the_user_that_owns_the_database_and_leaves_no_file_of_its_own() {
+    if !nix::unistd::geteuid().is_root() {
+        let _ = writeln!(std::io::stderr(), "skipped: only root can look as somebody else");
+        return;
+    }
+    let place = Place::new().hook(&format!("{OURS}/webhook/gitea"));
+    place.store();
+    let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+    let owner = format!("{}:{}", nobody.uid, nobody.gid);
+    assert!(Command::new("chown").args(["-R", &owner]).arg(place.dir.path()).status().unwrap().success());
+    let (lines, code) = place.examine();
+    assert_eq!(code, 0, "{lines:#?}");
+    for entry in std::fs::read_dir(place.dir.path()).unwrap().map(Result::unwrap) {
+        // The configuration is the test's own, written just before.
+        let ours = entry.file_name() == "orch.toml";
+        assert!(ours || entry.metadata().unwrap().uid() == nobody.uid.as_raw(), "{:?}", entry.path());
     }
 }
 

@@ -73,7 +73,7 @@ fn a_conversation_ends_in_a_file_that_loads_and_a_hook_that_is_there() {
     assert_eq!(gitea.hooks("widgets").len(), 1);
     assert_eq!(gitea.hooks("widgets")[0].1, format!("{OURS}/webhook/gitea"));
     let text = said(&output);
-    assert!(text.contains(&format!("URL: {OURS}/webhook/plane")) && text.contains("Issue comment"), "{text}");
+    assert!(text.contains(&format!("URL: {OURS}/webhook/plane")) && text.contains("Work item comments"), "{text}");
     for words in [
         "Plane does not know the token of plane.api_token",
         "a UUID",

@@ -1,6 +1,6 @@
 //! One setting for an own authority and a proxy: the APIs' clients and git obey it alike.
 
-use super::place::{Place, line};
+use super::place::{NO_PROXY, Place, line};
 use orch_common::config::NetworkConfig;
 use orch_tests::fakes::FakeGitea;
 use orch_worker::clients::causes::{Asked, Cause, What, diagnose};
@@ -86,9 +86,9 @@ async fn an_own_authority_is_trusted_once_it_is_named() {
 fn a_proxy_is_used_by_the_apis_and_by_git_and_not_for_loopback() {
     let place = Place::new();
     let url = format!("[gitea]\nurl = \"{}\"", place.gitea.url());
-    let through = format!("[network]\nproxy = \"{}\"\n[gitea]\nurl = \"http://forge.example\"", place.gitea.url());
+    let through = format!("proxy = \"{}\"", place.gitea.url());
     let remote = format!("remote = \"{}/widgets.git\"\n", place.dir.path().display());
-    let place = place.with(&url, &through).with(&remote, "");
+    let place = place.with(&url, "[gitea]\nurl = \"http://forge.example\"").with(NO_PROXY, &through).with(&remote, "");
     let (lines, _) = place.examine();
     assert_eq!(line(&lines, "gitea").0, "ok", "{lines:#?}");
     assert_eq!(line(&lines, "plane.token").0, "ok", "loopback needs none: {lines:#?}");
@@ -99,7 +99,7 @@ fn a_proxy_is_used_by_the_apis_and_by_git_and_not_for_loopback() {
 
 #[test]
 fn a_file_of_authorities_that_cannot_be_read_is_said_by_the_settings_name() {
-    let place = Place::new().with("[plane]", "[network]\nca_file = \"/nowhere/ca.pem\"\n[plane]");
+    let place = Place::new().with(NO_PROXY, "ca_file = \"/nowhere/ca.pem\"");
     let (lines, code) = place.examine();
     let (level, said) = line(&lines, "services");
     assert_eq!((level, code), ("FAIL", 1));

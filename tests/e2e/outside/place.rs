@@ -11,6 +11,9 @@ use tempfile::TempDir;
 /// An address of the outside, without a name that would have to be looked up.
 pub(super) const OURS: &str = "http://192.0.2.10:8500";
 
+/// A proxy that is not there.
+pub(super) const NO_PROXY: &str = "proxy = \"http://127.0.0.1:9\"";
+
 /// An installation in which everything is in order.
 pub(super) struct Place {
     pub dir: TempDir,
@@ -82,12 +85,14 @@ impl Place {
         Store::open_and_migrate(&StoreOptions::new(self.dir.path().join("orch.db"))).unwrap()
     }
 
-    /// The checks by name, and the exit code.
+    /// The checks by name, and the exit code. A proxy that is not there keeps [`OURS`] from being waited for; what is on loopback is
+    /// reached past it.
     pub(super) fn examine(&self) -> (Vec<(String, String, String)>, i32) {
         let mut text = format!(
             "[database]\npath = \"{0}/orch.db\"\n[worker]\nrepos_dir = \"{0}/repos\"\nruns_dir = \"{0}/runs\"\n\
              public_url = \"{OURS}\"\n[agent]\nclaude_bin = \"{0}/claude\"\n[plane]\nurl = \"{1}\"\nworkspace = \"acme\"\n\
              api_token = \"{2}\"\nwebhook_secret = \"w\"\n[gitea]\nurl = \"{3}\"\ntoken = \"{4}\"\nwebhook_secret = \"g\"\n\
+             [network]\n{NO_PROXY}\n\
              [telegram]\nbot_token = \"{5}\"\nchat_id = \"{6}\"\napi_url = \"{7}\"\n\
              [[projects]]\nplane_project = \"{8}\"\nrepo = \"acme/widgets\"\nid_prefix = \"ET\"\n\
              remote = \"{0}/widgets.git\"\n",

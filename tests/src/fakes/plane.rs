@@ -31,6 +31,7 @@ pub(super) struct World {
     pub old_routes: bool,
     /// 20 admin, 15 member, 5 guest.
     pub bot_role: i32,
+    pub bot_role_in_project: i32,
     next_sequence: i64,
     last_ms: i64,
 }
@@ -295,6 +296,7 @@ impl World {
             calls: VecDeque::new(),
             old_routes: false,
             bot_role: 15,
+            bot_role_in_project: 15,
             next_sequence: 1,
             last_ms: 0,
         }

@@ -23,6 +23,11 @@ impl FakePlane {
     pub fn set_bot_role(&self, role: i32) {
         self.world().bot_role = role;
     }
+
+    /// Its role in the project.
+    pub fn set_bot_role_in_project(&self, role: i32) {
+        self.world().bot_role_in_project = role;
+    }
 }
 
 pub(super) fn handle(world: &mut World, courier: &Courier, request: &Request) -> Reply {
@@ -77,7 +82,9 @@ fn page_not_found() -> Reply {
 }
 
 fn in_workspace(world: &mut World, courier: &Courier, request: &Request, rest: &[&str]) -> Reply {
-    let project = json!({ "id": FakePlane::PROJECT, "name": "Example Tracker", "identifier": "ET" });
+    let role = world.bot_role_in_project;
+    let project =
+        json!({ "id": FakePlane::PROJECT, "name": "Example Tracker", "identifier": "ET", "member_role": role });
     match rest {
         [] => page(vec![project], request),
         [id, ..] if *id != FakePlane::PROJECT => {

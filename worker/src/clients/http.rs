@@ -309,7 +309,7 @@ pub fn plain_client() -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder().redirect(redirect::Policy::none()).no_proxy().tls_certs_only([]).build()
 }
 
-fn build_client(
+pub(super) fn build_client(
     base: &Url,
     headers: HeaderMap,
     timing: Timing,

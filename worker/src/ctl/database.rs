@@ -52,7 +52,9 @@ pub fn restore(desk: &Desk, screen: &mut Screen<'_>, file: &Path) -> Done {
     screen.line(format!("{} is restored from {}", target.display(), file.display()))?;
     match Store::open(&options(target))?.check_schema() {
         Ok(()) => screen.line("the schema is current; orch-api and the workers may start")?,
-        Err(StoreError::NotMigrated(why)) => screen.line(format!("before orch-api starts: {why}"))?,
+        Err(StoreError::NotMigrated(why) | StoreError::Newer(why)) => {
+            screen.line(format!("before orch-api starts: {why}"))?
+        }
         Err(other) => return Err(other.into()),
     }
     Ok(())

@@ -37,12 +37,12 @@ impl Desk {
 
     /// The configuration with its warnings.
     pub fn load(&self) -> Result<Loaded, CtlError> {
-        Ok(Config::from_process(self.config_file())?)
+        Ok(Config::for_operator(self.config_file())?)
     }
 
     /// The configuration; its warnings go to standard error.
     pub fn config(&self) -> Result<Config, CtlError> {
-        let Loaded { config, warnings, file: _ } = self.load()?;
+        let Loaded { config, warnings, file: _, hidden: _ } = self.load()?;
         for warning in warnings {
             super::complain(&format!("warning: {warning}"));
         }

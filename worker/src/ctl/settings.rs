@@ -35,7 +35,7 @@ pub fn run(desk: &Desk, screen: &mut Screen<'_>, Arguments { verb }: Arguments) 
     }
 }
 
-fn check(screen: &mut Screen<'_>, Loaded { config, warnings, file }: &Loaded) -> Done {
+fn check(screen: &mut Screen<'_>, Loaded { config, warnings, file, hidden }: &Loaded) -> Done {
     let from = file.as_ref().map(|path| path.display().to_string());
     screen.line(format!("# file: {}", from.as_deref().unwrap_or("none, the environment alone")))?;
     for warning in warnings {
@@ -43,6 +43,12 @@ fn check(screen: &mut Screen<'_>, Loaded { config, warnings, file }: &Loaded) ->
     }
     if let Some(Err(error)) = config.agent.user.as_deref().map(Account::named) {
         screen.line(format!("# warning: agent.user: {error}; no worker starts"))?;
+    }
+    if let Some(folder) = hidden {
+        let folder = folder.display();
+        screen.line(format!(
+            "# secrets in {folder} are hidden from this user and count as not set here: sudo shows them"
+        ))?;
     }
     not_set(screen, "orch-api", &config.missing_for_api())?;
     not_set(screen, "orch-worker", &config.missing_for_worker())?;

@@ -29,6 +29,37 @@ fn a_secret_is_read_from_variable_file_credential_and_configuration_in_this_orde
 }
 
 #[test]
+fn an_operator_sees_the_secrets_that_systemd_gives_the_services() {
+    let file = File::new("[plane]\napi_token = \"configured\"");
+    let store = |name: &str, secret: Option<&str>| {
+        let folder = file.path.with_file_name(name);
+        std::fs::create_dir(&folder).unwrap();
+        if let Some(secret) = secret {
+            std::fs::write(folder.join("orch.plane_api_token"), format!("{secret}\n")).unwrap();
+        }
+        folder
+    };
+    let stores = [store("empty", None), store("first", Some("first")), store("second", Some("second"))];
+    let read = |pairs: &[(&str, &str)]| Config::load_with(Some(file.path.clone()), &env(pairs), &stores).unwrap();
+    let loaded = read(&[]);
+    assert_eq!((token(&loaded), &loaded.hidden), (Some("first"), &None), "as systemd does, and before the file");
+    assert_eq!(token(&read(&[("ORCH_PLANE_API_TOKEN", "direct")])), Some("direct"));
+    let plain = Config::load(Some(&file.path), &env(&[])).unwrap();
+    assert_eq!(token(&plain), Some("configured"), "a service is given its own by systemd alone");
+    let mode = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    mode(&stores[1], 0o000);
+    mode(&file.path, 0o644);
+    mode(file.path.parent().unwrap(), 0o755);
+    // Where the tests are root: this thread alone is somebody else for files.
+    let me = nix::unistd::geteuid();
+    nix::unistd::setfsuid(if me.is_root() { nix::unistd::Uid::from_raw(65_534) } else { me });
+    let loaded = read(&[]);
+    nix::unistd::setfsuid(me);
+    mode(&stores[1], 0o700);
+    assert_eq!(loaded.hidden.as_ref(), Some(&stores[1]), "what is not set may be set where this user may not look");
+}
+
+#[test]
 fn a_variable_and_its_file_are_refused_together() {
     let pairs = [("ORCH_GITEA_TOKEN", TOKEN), ("ORCH_GITEA_TOKEN_FILE", "/nowhere")];
     assert_eq!(problems("", &pairs), ["ORCH_GITEA_TOKEN and ORCH_GITEA_TOKEN_FILE are both set; allowed: one of them"]);

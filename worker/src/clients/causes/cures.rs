@@ -167,7 +167,7 @@ pub(super) fn cure(asked: &Asked<'_>, cause: &Cause) -> String {
 fn where_tokens_are(asked: &Asked<'_>) -> &'static str {
     match asked.service {
         Service::Forge => "Settings > Applications > Generate new token",
-        Service::Plane => "Profile settings > API tokens",
+        Service::Plane => "Profile settings > Personal Access Tokens",
         Service::Telegram => "ask @BotFather",
     }
 }

@@ -169,7 +169,7 @@ fn every_answer_has_its_cause_its_cure_and_who_can_mend_it() {
         ),
         (SERVER, ApiError::RateLimited { retry_after_s: 7 }, Cause::TooManyCalls, "wait", Time),
         (PLANE, refused("Given API token is not valid"), Cause::TokenUnknown, "set plane.api_token", Operator),
-        (PLANE, ApiError::Unauthorized(String::new()), Cause::TokenUnknown, "API tokens", Operator),
+        (PLANE, ApiError::Unauthorized(String::new()), Cause::TokenUnknown, "Personal Access Tokens", Operator),
         (CHAT, ApiError::NotFound, Cause::TokenUnknown, "@BotFather", Operator),
         (CHAT, refused("Unauthorized"), Cause::TokenUnknown, "telegram.bot_token", Operator),
     ];

@@ -35,6 +35,9 @@ pub struct Project {
     pub name: String,
     /// The prefix of its work items' numbers. May hold blanks, slashes and non-ASCII letters.
     pub identifier: String,
+    /// The token's role there: 5 guest, 15 member, 20 admin; older servers do not say it.
+    #[serde(default)]
+    pub member_role: Option<i32>,
 }
 
 /// A state a work item can have.

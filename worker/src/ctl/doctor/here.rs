@@ -97,10 +97,33 @@ pub fn database(report: &Report, config: &Config, now: i64) -> Known {
             known
         }
         Err(error) => {
-            report.fail("database", error.to_string(), "run `orchctl migrate`, or restore a backup");
+            let (found, todo) = trouble(&error);
+            report.fail("database", found, todo);
             Known::default()
         }
     }
+}
+
+/// What is wrong with a database that cannot be used, and what helps.
+fn trouble(error: &StoreError) -> (String, &'static str) {
+    let todo = match error {
+        StoreError::NotMigrated(_) => "run `orchctl migrate`; a worker's start does it as well",
+        StoreError::Newer(_) => "install that version, or restore a backup from before it (`orchctl restore`)",
+        StoreError::Busy => "look again: another program is writing",
+        StoreError::NotWritable(_) => "see that the disk has room, and that this user may write the file",
+        StoreError::Open { .. } => "see that database.path names a database that this user may read and write",
+        StoreError::Durability(_) => "put the database on a local disk (no network file system)",
+        StoreError::Corrupt(_) | StoreError::Sql(_) => "restore a backup (`orchctl restore`)",
+        StoreError::LostOwnership => "look again",
+    };
+    let found = match error {
+        StoreError::NotMigrated(why) if why.contains("orchctl migrate") => {
+            "its schema is older than this program".to_owned()
+        }
+        StoreError::Newer(_) => "it is of a newer version than this program".to_owned(),
+        other => other.to_string(),
+    };
+    (found, todo)
 }
 
 fn look(config: &Config, now: i64) -> Result<(Known, Option<u64>), StoreError> {
@@ -233,6 +256,16 @@ fn private(report: &Report, what: &str, path: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_cure_repeats_what_was_found_and_none_is_a_migration_where_that_cannot_help() {
+        let old = "migration 8 is not applied; run `orchctl migrate`".to_owned();
+        for error in [StoreError::NotMigrated(old), StoreError::Newer("install it".into()), StoreError::Busy] {
+            let (found, todo) = trouble(&error);
+            assert!(!found.contains("run `") && !found.contains("install"), "{found} -> {todo}");
+            assert_eq!(todo.contains("migrate"), matches!(error, StoreError::NotMigrated(_)), "{found} -> {todo}");
+        }
+    }
 
     #[test]
     fn the_version_of_git_is_read() {

@@ -3,9 +3,11 @@
 
 mod address;
 mod agents;
+mod api;
 mod deliveries;
 mod gitea;
 mod here;
+mod owner;
 mod plane;
 mod report;
 mod telegram;
@@ -76,7 +78,10 @@ pub fn run(desk: &Desk, screen: &mut Screen<'_>, arguments: Arguments) -> Result
     let sheet = runtime.block_on(async {
         let looked = async {
             match desk.load() {
-                Ok(loaded) => examine(report, &loaded, deliver, desk.now).await,
+                Ok(loaded) => match owner::become_owner(&loaded.config.database.path) {
+                    Ok(()) => examine(report, &loaded, deliver, desk.now).await,
+                    Err(why) => report.fail("database", why, "run it as the user that owns the database"),
+                },
                 Err(error) => {
                     report.fail("config", error.to_string(), "mend it; `orchctl config example` shows every key");
                 }
@@ -109,11 +114,19 @@ async fn show(screen: &mut Screen<'_>, mut told: UnboundedReceiver<Line>, json: 
 }
 
 async fn examine(report: Report, loaded: &Loaded, deliver: bool, now: i64) {
-    let Loaded { config, warnings, file } = loaded;
+    let Loaded { config, warnings, file, hidden } = loaded;
     let from = file.as_ref().map_or_else(|| "the environment alone".to_owned(), |f| f.display().to_string());
     match warnings.as_slice() {
         [] => report.ok("config", from),
         warnings => report.warn("config", warnings.join("; "), "mend it"),
+    }
+    if let Some(folder) = hidden {
+        let found = format!("the services' secrets in {} are not for this user to read", folder.display());
+        return report.fail(
+            "secrets",
+            found,
+            "run `sudo orchctl doctor`: it reads them, and goes on as the services' user",
+        );
     }
     if config.projects.is_empty() {
         report.fail("projects", "none: every webhook is ignored", "add a [[projects]] table, or run `orchctl init`");
@@ -137,6 +150,7 @@ async fn examine(report: Report, loaded: &Loaded, deliver: bool, now: i64) {
         tokio::join!(
             here::git(&report, &asked),
             agents::check(&report, config, &known.workers),
+            api::check(&report, &asked),
             plane::check(&report, &asked),
             gitea::check(&report, &asked),
             telegram::check(&report, &asked),

@@ -82,6 +82,11 @@ async fn project(report: &Report, plane: &PlaneClient, me: &Person, listed: &Pro
         .during(&check("project"), async { tokio::join!(plane.project(id), plane.members(id), plane.states(id)) })
         .await;
     match found {
+        Ok(found) if found.member_role.is_some_and(|role| role < MEMBER) => {
+            let todo =
+                "make it a Member of the project: of a guest Plane takes comments, and refuses every change of a state";
+            report.fail(check("project"), format!("the bot is a guest of '{}'", found.name), todo);
+        }
         Ok(found) => report.ok(check("project"), format!("'{}' ({})", found.name, found.identifier)),
         Err(ApiError::Unauthorized(_) | ApiError::NotFound) => {
             let todo = "check plane.workspace and plane_project, and add the bot to the project as a Member";

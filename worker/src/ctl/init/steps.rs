@@ -19,7 +19,7 @@ pub fn show(screen: &mut Screen<'_>, config: &Config, path: &Path) -> Done {
     screen.heading("In Plane (as an admin of the workspace)")?;
     screen.line("1. Workspace settings > Webhooks > Add webhook")?;
     screen.line(format!("   URL: {ours}/webhook/plane"))?;
-    screen.line("   Which events: choose individual events > Issue (work item) and Issue comment; active: yes")?;
+    screen.line("   Select individual events: Work items, and Work item comments (Issue, Issue comment in older ones); active: yes")?;
     screen.line("2. Plane shows the secret (plane_wh_...) once: put it into plane.webhook_secret")?;
     screen.line("3. Add the bot's account to the project as a Member")?;
     screen.line(
