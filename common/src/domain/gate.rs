@@ -6,6 +6,7 @@ mod summary;
 pub use judge::{judge, written_verdict};
 
 use super::checks::Unfinished;
+use super::clash::Clash;
 use super::stage::{CommitId, Stage};
 use crate::named_enum;
 use serde::{Deserialize, Serialize};
@@ -70,6 +71,8 @@ pub enum FailReason {
     /// The base has moved so that the branch cannot be merged any more: it conflicts in these files, or (none) it has to be
     /// up to date and the base was merged into it.
     BaseMoved { base: String, files: Vec<String> },
+    /// What people pushed to the branch cannot be joined with what our roles committed.
+    BranchClash { clash: Box<Clash> },
 }
 
 /// A check of CI that failed.

@@ -5,6 +5,7 @@ pub mod backoff;
 pub mod breaker;
 pub mod budget;
 pub mod checks;
+pub mod clash;
 pub mod decide;
 pub mod effect;
 pub mod evidence;

@@ -4,7 +4,7 @@
 use super::apply::{Applied, Asked, apply, enqueue_look_at};
 use super::budget;
 use super::facts::{ended, facts, history};
-use super::look::{Looked, look};
+use super::look::{Looked, clashed, look};
 use super::merge::MergeError;
 use super::payload::AdvancePayload;
 use super::publish::{PublishError, publish};
@@ -15,6 +15,7 @@ use crate::git::GitError;
 use crate::job_end;
 use crate::outage::{self, Scope, Trouble, blame, troubled};
 use orch_common::config::Project;
+use orch_common::domain::clash::Clash;
 use orch_common::domain::decide::{Decision, Policy, Trigger, decide, needs_finding};
 use orch_common::domain::gate::{Gate, GateOutcome, Waiting};
 use orch_common::domain::job::{JobEnd, Spend};
@@ -45,6 +46,8 @@ pub(super) enum LookError {
     /// The agent touched what only people may: nothing is published, the task waits for one.
     #[error("protected files are changed")]
     Protected(Vec<PathBuf>),
+    #[error("both sides of the branch clash")]
+    Clash(Box<Clash>),
     /// Something that only a person can mend keeps the work from being published.
     #[error("{}", .0.name())]
     Stopped(Box<Message>),
@@ -80,6 +83,7 @@ impl From<PublishError> for LookError {
             PublishError::Git(error) => LookError::Git(error),
             PublishError::Protected(paths) => LookError::Protected(paths),
             PublishError::Stopped(message) => LookError::Stopped(message),
+            PublishError::Clash(clash) => LookError::Clash(clash),
         }
     }
 }
@@ -139,6 +143,7 @@ async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
                 }
                 return stop(ctx, job, &task, &project, *message).await;
             }
+            Err(LookError::Clash(clash)) => Some(clashed(clash)?),
             looked => {
                 let looked = looked?;
                 if let GateOutcome::Infra(why) = &looked.finding.outcome
@@ -151,6 +156,8 @@ async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
         },
         false => match publish_unjudged(ctx, &task, &project, &payload.trigger).await {
             Err(LookError::Protected(paths)) => return refuse_protected(ctx, job, &task, &project, &paths).await,
+            // Whoever resumes the task looks, and finds it.
+            Err(LookError::Clash(_)) => None,
             published => {
                 published?;
                 None

@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::events::Once;
 use crate::gates::Look;
 use orch_common::config::Project;
+use orch_common::domain::clash::Clash;
 use orch_common::domain::decide::{Changed, Finding, Policy, Trigger};
 use orch_common::domain::evidence::Gone;
 use orch_common::domain::gate::{
@@ -144,6 +145,17 @@ fn voided(
     let (gate, checks) = (Some(gate), Vec::new());
     let finding = Finding { gate, outcome, fingerprint, questions: None, verdict: None, changed, checks, hold: None };
     Looked { finding, head: at_forge, result: Some(result), heard: Vec::new(), again_at: None }
+}
+
+/// Nothing could be published, so no gate is looked at: the two sides are joined first. What is judged is what the forge has.
+pub(super) fn clashed(clash: Box<Clash>) -> Result<Looked, LookError> {
+    let unusable = |e| LookError::Unusable(format!("the forge's head: {e}"));
+    let head: CommitId = clash.theirs.parse().map_err(unusable)?;
+    let outcome = GateOutcome::Fail(FailReason::BranchClash { clash });
+    let (fingerprint, changed, checks) = (outcome.fingerprint(), Changed::Work, Vec::new());
+    let finding =
+        Finding { gate: None, outcome, fingerprint, questions: None, verdict: None, changed, checks, hold: None };
+    Ok(Looked { finding, head, result: None, heard: Vec::new(), again_at: None })
 }
 
 /// A stage that has no gate is left by its agent's end, unless somebody asks for changes.

@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::git::{GitError, Identity, LfsFault, Remote, SubmoduleRules, Worktree};
 use crate::runs::leftovers::after_look;
 use orch_common::config::Project;
+use orch_common::domain::clash::Clash;
 use orch_common::domain::messages::Message;
 use orch_common::domain::stage::{CommitId, Role};
 use orch_common::failpoint::{self, Point};
@@ -35,6 +36,9 @@ pub(super) enum PublishError {
     /// Files that only people may change, as the forge does not have them yet.
     #[error("{} protected file(s) are changed", .0.len())]
     Protected(Vec<PathBuf>),
+    /// What people pushed cannot be joined with what was committed here: whoever works there joins it.
+    #[error("both sides of the branch clash")]
+    Clash(Box<Clash>),
 }
 
 impl From<GitError> for PublishError {
@@ -93,7 +97,13 @@ pub(super) async fn publish(
         take_work(ctx, &worktree, task, role).await?;
         failpoint::here(Point::AdvanceWorkCommitted);
     }
-    let brought = bring_together(ctx, (task, project), &worktree, &remote, role.is_some()).await;
+    let brought = match bring_together(ctx, (task, project), &worktree, &remote, role.is_some()).await {
+        Err(PublishError::Git(error)) => Err(match ctx.repos.clash_of(&worktree, &error, cancel).await? {
+            Some(clash) => PublishError::Clash(Box::new(clash)),
+            None => PublishError::Git(error),
+        }),
+        other => other,
+    };
     // Whatever was in the way and had to be kept is told, also where nothing could be published.
     after_look(ctx, task).await?;
     brought

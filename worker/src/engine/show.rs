@@ -221,6 +221,8 @@ const fn concerns_the_pull(message: &Message) -> bool {
         | Message::ChecksFailed { .. }
         | Message::ChecksWait { .. }
         | Message::NothingChanged { .. }
+        | Message::BranchConflict { .. }
+        | Message::BranchRewritten { .. }
         | Message::Conflict { .. }
         | Message::StageAdvanced { .. }
         | Message::Approved { .. }

@@ -17,6 +17,7 @@ mod caches;
 mod call;
 mod check;
 mod checkout;
+mod clash;
 mod command;
 mod commit;
 mod config_pin;

@@ -111,13 +111,15 @@ impl Repos {
         self.merge(w, &ours, &theirs, if forward { &["--ff-only"] } else { &["--no-ff"] }, cancel).await
     }
 
-    async fn replace(
+    /// The forge's version in the place of ours; what was on ours and is nowhere at the forge is kept.
+    pub(super) async fn replace(
         &self,
         w: &Site,
         from: CommitId,
         to: CommitId,
         cancel: &CancellationToken,
     ) -> Result<Refreshed, GitError> {
+        self.keep_rewritten(w, &from, cancel).await?;
         self.preserve(w, None, cancel).await?;
         self.set_ref(&w.mirror, &w.branch_ref(), &to, cancel).await?;
         self.take_branch(w, cancel).await?;

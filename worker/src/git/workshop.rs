@@ -143,14 +143,18 @@ impl Repos {
     ) -> Result<(), GitError> {
         let bundle = Handover::new(self.root(), &shop.tenant, false)?;
         let names = [worktree.branch_ref(), format!("refs/remotes/origin/{}", check::branch(base)?)];
-        let pack =
-            Call::bare(&worktree.mirror).args(["bundle", "create", "--quiet"]).args([bundle.file()]).args(&names);
+        // What the forge has on the branch, which differs where it could not be joined.
+        let forge =
+            self.resolve(&worktree.mirror, &worktree.origin_ref(), cancel).await?.map(|_| worktree.origin_ref());
+        let pack = Call::bare(&worktree.mirror).args(["bundle", "create", "--quiet"]).args([bundle.file()]);
+        let pack = pack.args(&names).args(&forge);
         let kept = format!("{}/*", worktree.preserved_ref());
         let pack = pack.args([format!("--glob={kept}")]);
         self.git(&worktree.mirror, pack.within(self.settings().network_timeout), cancel).await?;
         bundle.give()?;
         let take = |from: &str, to: &str| format!("+{from}:refs/remotes/origin/{to}");
-        let specs = [take(&names[0], &worktree.branch), take(&names[1], base), format!("+{kept}:{kept}")];
+        let mut specs = vec![take(&names[0], &worktree.branch), take(&names[1], base), format!("+{kept}:{kept}")];
+        specs.extend(forge.map(|name| format!("+{name}:refs/remotes/forge/{}", worktree.branch)));
         let fetch = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--"];
         let fetch = self.inside(shop).args(fetch).args([bundle.file()]).args(&specs);
         self.do_inside(fetch.env("GIT_ALLOW_PROTOCOL", "file"), cancel).await.map(drop)

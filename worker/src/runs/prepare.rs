@@ -13,6 +13,7 @@ use crate::engine::apply::wants_agent;
 use crate::engine::{needs_a_person, note_joined};
 use crate::git::{GitError, SubmoduleRules, Worktree};
 use orch_common::config::Project;
+use orch_common::domain::clash::Clash;
 use orch_common::domain::messages::Message;
 use orch_common::domain::stage::{CommitId, Role};
 use orch_common::domain::task::Brief;
@@ -112,7 +113,7 @@ pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, R
     let session = session(&work, home.clone()).await;
     // Who is asked for a verdict mends the file that is there.
     let judges_anew = matches!(session, Session::Fresh(_)) && !is_asked(&work);
-    let (worktree, place, begins_on) = worktree(ctx, &work, judges_anew).await?;
+    let Begun { worktree, place, begins_on, clash } = worktree(ctx, &work, judges_anew).await?;
     failpoint::here(Point::AgentWorktree);
     let dir = ctx.runs_dir.join(&run);
     let spec = spec(ctx, &work, place, &run, &session, home).await?;
@@ -122,6 +123,9 @@ pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, R
     // A user of its own does not get into the run's folder.
     if checks_log.is_some() && ctx.tenant.is_none() {
         prompt += &prompt::where_the_logs_are(&RunDir::at(&dir).checks_log());
+    }
+    if let Some(clash) = clash.filter(|_| !matches!(work.payload.brief, Brief::BranchClash { .. })) {
+        prompt.push_str(&prompt::in_the_way(&clash));
     }
     failpoint::here(Point::AgentRow);
     insert(ctx, job, &work, (&worktree, begins_on), (&run, &session)).await?;
@@ -209,9 +213,19 @@ fn left_unfinished(last: &Run, role: Role) -> bool {
     last.role != role && last.outcome.as_deref() != Some("success")
 }
 
-/// The worktree, and the folder that the agent is to work in: the same, or the workshop of a user of its own.
-/// Who judges anew finds no verdict of an earlier round there. The commit is what the agent begins on.
-async fn worktree(ctx: &Context, work: &Work, judges_anew: bool) -> Result<(Worktree, PathBuf, CommitId), Refused> {
+/// Where an agent begins.
+struct Begun {
+    worktree: Worktree,
+    /// The folder that it works in: the worktree's, or the workshop of a user of its own.
+    place: PathBuf,
+    /// The commit that it begins on.
+    begins_on: CommitId,
+    /// What it has to join first.
+    clash: Option<Clash>,
+}
+
+/// Who judges anew finds no verdict of an earlier round there.
+async fn worktree(ctx: &Context, work: &Work, judges_anew: bool) -> Result<Begun, Refused> {
     let remote = ctx.remote(&work.project)?;
     let (task, cancel) = (&work.task, &ctx.stopping);
     let heard = work.heard.as_deref().filter(|_| ctx.tenant.is_none());
@@ -227,17 +241,26 @@ async fn worktree(ctx: &Context, work: &Work, judges_anew: bool) -> Result<(Work
     if let Some(shop) = &shop {
         ctx.repos.collect(&worktree, shop, None, cancel).await?;
     }
-    // What people pushed meanwhile is what the agent must see; what cannot be joined now is joined at the end.
+    // What people pushed meanwhile is what the agent must see; what cannot be joined by itself the agent joins.
     let joined = match &shop {
         // What was collected moved the branch since it was looked at.
         Some(_) => ctx.repos.refresh(&worktree, &remote, cancel).await,
         None => ctx.repos.join_fetched(&worktree, cancel).await,
     };
-    match joined {
-        Ok(joined) => note_joined(ctx, task, &joined).await?,
-        Err(GitError::Diverged { .. } | GitError::Conflict { .. }) => {}
+    let clash = match joined {
+        Ok(joined) => {
+            note_joined(ctx, task, &joined).await?;
+            None
+        }
+        Err(error @ (GitError::Diverged { .. } | GitError::Conflict { .. })) => {
+            let clash = ctx.repos.clash_of(&worktree, &error, cancel).await?;
+            if let GitError::Diverged { theirs, .. } = &error {
+                ctx.repos.give_way(&worktree, theirs, cancel).await?;
+            }
+            clash
+        }
         Err(error) => return Err(error.into()),
-    }
+    };
     if judges_anew {
         let (role, names) = (work.payload.role, &work.project.artifacts);
         clear::old_verdicts(ctx, task, role, names, &worktree).await?;
@@ -249,7 +272,7 @@ async fn worktree(ctx: &Context, work: &Work, judges_anew: bool) -> Result<(Work
     ctx.repos.furnish_submodules(&worktree, shop.as_ref(), &rules, cancel).await?;
     let place = shop.map_or_else(|| worktree.path.clone(), |shop| shop.path);
     let begins_on = ctx.repos.head(&worktree, cancel).await?;
-    Ok((worktree, place, begins_on))
+    Ok(Begun { worktree, place, begins_on, clash })
 }
 
 async fn spec(

@@ -72,7 +72,8 @@ impl Case<'_> {
             | FailReason::PullRejected { .. }
             | FailReason::TestsNotPassed { .. }
             | FailReason::EvidenceGone { .. }
-            | FailReason::BaseMoved { .. } => None,
+            | FailReason::BaseMoved { .. }
+            | FailReason::BranchClash { .. } => None,
         }
     }
 
@@ -221,7 +222,8 @@ impl Case<'_> {
                 | FailReason::PullRejected { .. }
                 | FailReason::TestsNotPassed { .. }
                 | FailReason::EvidenceGone { .. }
-                | FailReason::BaseMoved { .. },
+                | FailReason::BaseMoved { .. }
+                | FailReason::BranchClash { .. },
             ) => self.failed_by_rule(reason, Some(role)),
         }
     }
@@ -238,6 +240,7 @@ impl Case<'_> {
             FailReason::EvidenceGone { .. } => self.judge_anew(reason, false),
             FailReason::CiFailed { checks } => self.send_back(&ci_failed(reason, checks)),
             FailReason::BaseMoved { base, files } => self.send_back(&base_moved(reason, base, files)),
+            FailReason::BranchClash { clash } => self.clashed(reason, clash, false),
             FailReason::NotFound { file } | FailReason::NoVerdict { file, .. } if ended == Some(Role::Tester) => {
                 self.send_back(&tests_not_passed(reason, file))
             }

@@ -62,6 +62,7 @@ impl Case<'_> {
             (GateOutcome::Infra(why), _) => Decision::TryAgain { why: why.clone() },
             // What nobody has judged is judged first; the attempts count anew, since a person spoke.
             (GateOutcome::Fail(reason @ FailReason::EvidenceGone { .. }), _) => self.judge_anew(reason, true),
+            (GateOutcome::Fail(reason @ FailReason::BranchClash { clash }), _) => self.clashed(reason, clash, true),
             (GateOutcome::Fail(reason @ FailReason::BaseMoved { .. }), _) => self.sent_back_by_a_word(reason),
             (GateOutcome::Fail(reason), Some(gate)) => {
                 self.refuse(&Command::Approve, &format!("the gate {gate} does not pass: {reason}"))
@@ -189,6 +190,7 @@ impl Case<'_> {
             | FailReason::PullRejected { .. }
             | FailReason::TestsNotPassed { .. } => self.failed_by_rule(reason, None),
             FailReason::EvidenceGone { .. } => self.judge_anew(reason, true),
+            FailReason::BranchClash { clash } => self.clashed(reason, clash, true),
         };
         match &mut decision {
             Decision::Apply(change) => {

@@ -6,6 +6,7 @@ mod agent;
 mod anew;
 mod budget;
 mod change;
+mod clash;
 mod forge;
 mod human;
 mod rework;

@@ -55,6 +55,19 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
          (attempt {{ attempt }} of {{ cap }}).",
     ),
     (
+        "branch_conflict",
+        "Commits were pushed to the branch (up to {{ theirs }}) that conflict with those of the {{ role }} (up to {{ ours }}) in: \
+         {{ files | join(', ') }}. The {{ role }} joins both sides now (attempt {{ attempt }} of {{ cap }}); nothing of either \
+         is lost.",
+    ),
+    (
+        "branch_rewritten",
+        "The branch was rewritten at the forge (to {{ theirs }}) while the {{ role }} worked. It stays as it was put there. The \
+         commits of the {{ role }} (up to {{ ours }}) are kept beside it, as told in a comment of its own; the {{ role }} works \
+         again now, on the branch as it is (attempt {{ attempt }} of {{ cap }}), and takes over what still fits.\n\n\
+         If nothing of it is wanted, write :approved: once it has ended, or :cancel: to give the task up.",
+    ),
+    (
         "conflict",
         "The architect found a conflict in the requirements; the analyst works on it now.\n\n{{ excerpt }}\n\n\
          A comment from you that settles it helps.",

@@ -78,6 +78,12 @@ messages! {
     /// Others changed what was judged, so the task goes back to `to`, where `role` begins its `attempt` of `cap`. `by` names
     /// their commits, `gate` what had been passed.
     JudgedAnew = "judged_anew" { gate: Gate, by: Vec<String>, to: Stage, role: Role, attempt: u32, cap: u32 },
+    /// People's commits and the role's conflict; its `attempt` of `cap` begins. `ours` and `theirs` are the heads.
+    BranchConflict = "branch_conflict" {
+        role: Role, ours: String, theirs: String, files: Vec<String>, attempt: u32, cap: u32,
+    },
+    /// The branch was rewritten under the role's commits; its `attempt` of `cap` begins.
+    BranchRewritten = "branch_rewritten" { role: Role, ours: String, theirs: String, attempt: u32, cap: u32 },
     /// The architect reports a conflict; the analyst goes on.
     Conflict = "conflict" { excerpt: String },
     /// A role ran as often as it may; the task is blocked.

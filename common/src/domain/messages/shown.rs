@@ -337,6 +337,15 @@ fn in_russian(reason: &FailReason) -> String {
             format!("ветка {base} изменилась и влита в ветку задачи")
         }
         FailReason::BaseMoved { base, files } => format!("конфликт с {base} в: {}", files.join(", ")),
+        FailReason::BranchClash { clash } => {
+            let (ours, theirs) = clash.short();
+            match clash.rewritten {
+                true => format!("ветка переписана на {theirs}, а наших коммитов до {ours} в ней не было"),
+                false => {
+                    format!("наши коммиты до {ours} и коммиты до {theirs} конфликтуют: {}", clash.files.join(", "))
+                }
+            }
+        }
     };
     text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(500).collect()
 }

@@ -1,0 +1,95 @@
+//! What a person does to the task's branch, its pull request or its repository while the task is under way, as people and the
+//! next agent read it, and that it goes on by itself after the mend.
+
+use super::forge::push;
+use orch_common::domain::stage::{Role, Stage, TaskState};
+use orch_tests::stack::play::{after, develops};
+use orch_tests::stack::{Play, REPO, Stack, WORKER, git};
+use orch_worker::ctl::scripted::Deed;
+
+/// A stack whose first developer waits for the signal `go`; the second does `then`.
+fn held_developer(then: Vec<Deed>) -> (Stack, String) {
+    let mut stack = Stack::builder().without_worker().start();
+    let go = stack.signal("go");
+    stack.change_play(&Play::default().role(Role::Developer, [after(&go, develops("the agent's")), then]));
+    stack.start_worker(WORKER);
+    let item = stack.approved("Login");
+    stack.wait_at_work(&item, Role::Developer);
+    (stack, item)
+}
+
+fn shell(line: &str) -> Deed {
+    Deed::Shell(line.to_owned())
+}
+
+fn second_developer(stack: &Stack, item: &str) -> String {
+    let developers: Vec<_> = stack.runs(item).into_iter().filter(|run| run.role == Role::Developer).collect();
+    assert_eq!(developers.len(), 2, "{}", stack.story());
+    stack.prompt(&developers[1])
+}
+
+#[test]
+fn a_push_that_conflicts_goes_to_the_developer_at_once_with_both_sides() {
+    let join = "git merge -q origin/$(git branch --show-current) || \
+        (printf 'both\\n' > feature.txt && git add feature.txt && git commit -qm 'Join both')";
+    let (stack, item) = held_developer(vec![shell(join)]);
+    let branch = stack.task(&item).unwrap().branch;
+    push(&stack, &branch, "feature.txt", "a person's\n");
+    let theirs = stack.gitea().head_of(REPO, &branch).unwrap();
+    stack.give("go");
+    stack.wait_task(&item, Stage::Done, TaskState::Done);
+    stack.settle();
+
+    let prompt = second_developer(&stack, &item);
+    for words in [&format!("git merge {theirs}"), "feature.txt", "By hand", "work of the developer at development"] {
+        assert!(prompt.contains(words), "{words}: {prompt}");
+    }
+    let said = stack.said(&item, "branch conflict");
+    assert!(said.contains("feature.txt") && said.contains(&theirs[..12]) && said.contains("attempt 2 of 3"), "{said}");
+    assert_eq!(git(&stack.scene.forge, &["show", &format!("{branch}:feature.txt")]), "both");
+    git(&stack.scene.forge, &["merge-base", "--is-ancestor", &theirs, &branch]);
+    assert!(
+        git(&stack.scene.forge, &["log", "--format=%s", &branch]).contains("work of the developer"),
+        "ours is there"
+    );
+    assert!(stack.jobs(&item).iter().all(|job| job.attempts <= 1), "nothing was tried in vain: {}", stack.story());
+}
+
+#[test]
+fn a_branch_that_a_person_rewrote_stays_so_and_the_agents_commits_are_kept_and_offered() {
+    let (stack, item) = held_developer(develops("again"));
+    let task = stack.task(&item).unwrap();
+    let (before, clone) = (stack.gitea().head_of(REPO, &task.branch).unwrap(), stack.signal("clone-of-hugo"));
+    let forge = stack.scene.forge.to_string_lossy().into_owned();
+    git(&stack.scene.root, &["clone", "--quiet", &forge, &clone.to_string_lossy()]);
+    git(&clone, &["checkout", "--quiet", "-B", &task.branch, "main"]);
+    std::fs::write(clone.join("anew.txt"), "anew\n").unwrap();
+    git(&clone, &["add", "--all"]);
+    git(&clone, &["commit", "--quiet", "-m", "Begun anew"]);
+    git(&clone, &["push", "--quiet", "--force", "origin", &task.branch]);
+    let theirs = git(&clone, &["rev-parse", "HEAD"]);
+    stack.gitea().pushed("hugo", REPO, &task.branch, &before);
+    stack.give("go");
+    let said = stack.wait_said(&item, "branch rewritten");
+    assert!(said.contains(&theirs[..12]), "{said}");
+    stack.wait("the second developer", || stack.agents_begun(&item, Role::Developer) == 2);
+    let prompt = second_developer(&stack, &item);
+    assert!(
+        prompt.contains("A person rewrote the task's branch") && prompt.contains("refs/orch/preserved/"),
+        "{prompt}"
+    );
+
+    let told = stack.wait_said(&item, "left");
+    let kept =
+        told.split("Kept as ").nth(1).and_then(|rest| rest.split(". ").next()?.split(".<").next()).expect("a ref");
+    let mirror = stack.scene.root.join("repos/acme/shop/mirror.git");
+    assert_eq!(git(&mirror, &["show", &format!("{}^{{commit}}:feature.txt", kept.trim())]), "the agent's", "{told}");
+    stack.wait("the work on the rewritten branch to be published", || {
+        stack.gitea().head_of(REPO, &task.branch).is_some_and(|head| head != theirs)
+    });
+    git(&stack.scene.forge, &["merge-base", "--is-ancestor", &theirs, &task.branch]);
+    let history = git(&stack.scene.forge, &["log", "--format=%H", &task.branch]);
+    assert!(!history.contains(&before), "what the person took out is not brought back: {history}");
+    stack.settle();
+    assert_eq!(stack.comments(&item).iter().filter(|kind| *kind == "left").count(), 1, "said once");
+}
