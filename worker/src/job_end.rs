@@ -39,7 +39,7 @@ pub async fn put_back(ctx: &Arc<Context>, job: &Job) {
 /// Ends a job that is only too early: again at a time (ms), however often.
 pub async fn too_early(ctx: &Arc<Context>, job: &Job, why: &str, at: i64) {
     let (row, end) = (job.clone(), JobEnd::Again { at: Some(at), error: why.to_owned(), spend: Spend::Nothing });
-    match ctx.store.write(move |conn| jobs::finish(conn, &row, &end, now_ms())).await {
+    match ctx.store.write(move |conn| Ok(jobs::finish_or_give_way(conn, &row, end.clone(), now_ms())?.1)).await {
         Ok(true) => tracing::info!(%why, "too early; again later"),
         Ok(false) => tracing::warn!("the job is no longer this worker's; left alone"),
         Err(error) => tracing::warn!(%error, "could not be put off; recovery will find it"),
@@ -56,7 +56,8 @@ pub fn end(
     now: i64,
 ) -> Result<bool, StoreError> {
     let end = after_error(job.kind, job.attempts, job.max_attempts, retry, now, error);
-    if !jobs::finish(conn, job, &end, now)? {
+    let (end, ended) = jobs::finish_or_give_way(conn, job, end, now)?;
+    if !ended {
         return Ok(false);
     }
     match &end {

@@ -20,6 +20,7 @@ pub mod messages;
 pub mod names;
 pub mod pipeline;
 pub mod price;
+pub mod refusal;
 pub mod stage;
 pub mod submodule;
 pub mod task;

@@ -84,8 +84,9 @@ pub fn held_for(conn: &mut Conn, job: i64) -> Result<Option<String>, StoreError>
 pub fn hold(conn: &mut Conn, job: &Job, scope: &str, error: &str, now: i64) -> Result<bool, StoreError> {
     let wait = if get(conn, scope)?.is_some() { LOOK_AGAIN_MS } else { OVER_ALREADY_MS };
     let end = JobEnd::Again { at: Some(now.saturating_add(wait)), error: error.to_owned(), spend: Spend::Nothing };
-    if !jobs::finish(conn, job, &end, now)? {
-        return Ok(false);
+    let (end, ended) = jobs::finish_or_give_way(conn, job, end, now)?;
+    if !ended || !matches!(end, JobEnd::Again { .. }) {
+        return Ok(ended);
     }
     diesel::insert_into(held_jobs::table)
         .values((held_jobs::job.eq(job.id), held_jobs::scope.eq(scope)))

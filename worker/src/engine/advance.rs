@@ -4,6 +4,7 @@
 use super::apply::{Applied, Asked, apply, enqueue_look_at};
 use super::budget;
 use super::facts::{ended, facts, history};
+use super::hold;
 use super::look::{Looked, clashed, look};
 use super::merge::MergeError;
 use super::payload::AdvancePayload;
@@ -46,6 +47,9 @@ pub(super) enum LookError {
     /// The agent touched what only people may: nothing is published, the task waits for one.
     #[error("protected files are changed")]
     Protected(Vec<PathBuf>),
+    /// The same, and it is looked at until it is mended.
+    #[error("{}", .0.name())]
+    Held(Box<Message>),
     #[error("both sides of the branch clash")]
     Clash(Box<Clash>),
     /// Something that only a person can mend keeps the work from being published.
@@ -83,6 +87,7 @@ impl From<PublishError> for LookError {
             PublishError::Git(error) => LookError::Git(error),
             PublishError::Protected(paths) => LookError::Protected(paths),
             PublishError::Stopped(message) => LookError::Stopped(message),
+            PublishError::Held(message) => LookError::Held(message),
             PublishError::Clash(clash) => LookError::Clash(clash),
         }
     }
@@ -143,6 +148,7 @@ async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
                 }
                 return stop(ctx, job, &task, &project, *message).await;
             }
+            Err(LookError::Held(message)) => return put_off(ctx, job, &task, &project, *message).await,
             Err(LookError::Clash(clash)) => Some(clashed(clash)?),
             looked => {
                 let looked = looked?;
@@ -157,7 +163,7 @@ async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
         false => match publish_unjudged(ctx, &task, &project, &payload.trigger).await {
             Err(LookError::Protected(paths)) => return refuse_protected(ctx, job, &task, &project, &paths).await,
             // Whoever resumes the task looks, and finds it.
-            Err(LookError::Clash(_)) => None,
+            Err(LookError::Clash(_) | LookError::Held(_)) => None,
             published => {
                 published?;
                 None
@@ -258,6 +264,24 @@ async fn stop(
             let note = format!("{}: nothing was published", message.name());
             let end = JobEnd::Done { note: Some(note.clone()) };
             if jobs::finish(c, &job, &end, now)? { Ok(note) } else { Err(StoreError::LostOwnership) }
+        })
+        .await?)
+}
+
+/// Lets the job wait for a mend at the forge.
+async fn put_off(
+    ctx: &Arc<Context>,
+    job: &Job,
+    task: &Task,
+    project: &Project,
+    message: Message,
+) -> Result<String, LookError> {
+    let (inner, job, task, project) = (Arc::clone(ctx), job.clone(), task.clone(), project.clone());
+    Ok(ctx
+        .store
+        .write(move |c| {
+            let held = hold::put_off(c, &inner, (&project, &task), &message, &job, now_ms())?;
+            if held { Ok(format!("{}: waits for the mend", message.name())) } else { Err(StoreError::LostOwnership) }
         })
         .await?)
 }

@@ -36,6 +36,9 @@ pub(super) enum PublishError {
     /// Files that only people may change, as the forge does not have them yet.
     #[error("{} protected file(s) are changed", .0.len())]
     Protected(Vec<PathBuf>),
+    /// Why nothing is published until a person has mended something at the forge; it is looked at again and again.
+    #[error("{}", .0.name())]
+    Held(Box<Message>),
     /// What people pushed cannot be joined with what was committed here: whoever works there joins it.
     #[error("both sides of the branch clash")]
     Clash(Box<Clash>),
@@ -80,8 +83,44 @@ pub fn needs_a_person(error: &GitError) -> Option<Message> {
     }
 }
 
+/// What a task waits for at the forge, by this error.
+pub fn held_by(task: &Task, error: &GitError) -> Option<Message> {
+    let (why, words) = error.refusal()?;
+    Some(Message::PushRefused { branch: task.branch.parse().ok()?, why, words })
+}
+
+/// Whether somebody deleted or renamed the task's branch; one whose pull request is merged may go.
+pub async fn branch_gone(ctx: &Context, task: &Task, worktree: &Worktree) -> Result<Option<Message>, GitError> {
+    if !ctx.repos.is_gone(worktree, &ctx.stopping).await? {
+        return Ok(None);
+    }
+    if let (Some(gitea), Some(number)) = (&ctx.outside.gitea, task.pull) {
+        let pull = gitea.pull(&task.repo, number).await;
+        let pull = pull.map_err(|e| GitError::Unavailable { tail: format!("pull request #{number}: {e}") })?;
+        if pull.is_some_and(|pull| pull.merged) {
+            return Ok(None);
+        }
+    }
+    Ok(task.branch.parse().ok().map(|branch| Message::BranchGone { branch }))
+}
+
 /// Brings the worktree and the forge's branch together. `role` worked there, if anybody did.
 pub(super) async fn publish(
+    ctx: &Context,
+    project: &Project,
+    task: &Task,
+    role: Option<Role>,
+) -> Result<Published, PublishError> {
+    match publish_or_say(ctx, project, task, role).await {
+        Err(PublishError::Git(error)) => Err(match held_by(task, &error) {
+            Some(message) => PublishError::Held(Box::new(message)),
+            None => PublishError::Git(error),
+        }),
+        other => other,
+    }
+}
+
+async fn publish_or_say(
     ctx: &Context,
     project: &Project,
     task: &Task,
@@ -96,6 +135,16 @@ pub(super) async fn publish(
     if let Some(role) = role {
         take_work(ctx, &worktree, task, role).await?;
         failpoint::here(Point::AdvanceWorkCommitted);
+    }
+    if ctx.repos.is_gone(&worktree, cancel).await? {
+        return match branch_gone(ctx, task, &worktree).await? {
+            Some(message) => Err(PublishError::Held(Box::new(message))),
+            // It was merged and tidied away: nothing is to be published any more.
+            None => {
+                let head = ctx.repos.head(&worktree, cancel).await?;
+                Ok(Published { at_forge: head.clone(), head })
+            }
+        };
     }
     let brought = match bring_together(ctx, (task, project), &worktree, &remote, role.is_some()).await {
         Err(PublishError::Git(error)) => Err(match ctx.repos.clash_of(&worktree, &error, cancel).await? {

@@ -221,6 +221,9 @@ const fn concerns_the_pull(message: &Message) -> bool {
         | Message::ChecksFailed { .. }
         | Message::ChecksWait { .. }
         | Message::NothingChanged { .. }
+        | Message::PushRefused { .. }
+        | Message::BranchGone { .. }
+        | Message::PullGivenUp { .. }
         | Message::BranchConflict { .. }
         | Message::BranchRewritten { .. }
         | Message::Conflict { .. }

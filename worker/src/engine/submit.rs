@@ -35,6 +35,10 @@ pub fn submit(
         // A word while an agent works, or while another word waits, is decided on at once; behind a mere look it
         // takes its turn. News take theirs behind a word: that may be refused.
         if is_news || !work_or_word_under_way(conn, task)? {
+            if !is_news {
+                // A word does not wait for the end of a look's pause.
+                jobs::hasten_looks(conn, task.id)?;
+            }
             enqueue_advance(conn, task, trigger, &format!("t{}:j{job_id}:advance", task.id), now)?;
             return Ok(Applied::Yes(format!("{} waits for the gate", trigger.name())));
         }

@@ -47,7 +47,9 @@ pub async fn plan(ctx: &Context, event: GiteaEvent) -> Result<Plan, PlanError> {
         }
         _ if own => return Ok(Plan::ignore("the orchestrator's own deed")),
         GiteaChange::Push { ping: true, .. } => return Ok(Plan::ignore("a test delivery")),
-        GiteaChange::Push { branch, .. } => (by_branch(ctx, project, branch).await?, ForgeEvent::Pushed),
+        GiteaChange::Push { branch, .. }
+        | GiteaChange::BranchDeleted { branch }
+        | GiteaChange::BranchCreated { branch } => (by_branch(ctx, project, branch).await?, ForgeEvent::Pushed),
         GiteaChange::Review { id, number, branch, kind, text, ends, .. } => {
             let Some(task) = of_pull(ctx, project, &PullNamed { number, branch, ends }).await? else {
                 return Ok(Plan::ignore("no task has this pull request"));
@@ -69,10 +71,7 @@ pub async fn plan(ctx: &Context, event: GiteaEvent) -> Result<Plan, PlanError> {
         GiteaChange::Pull { action, number, branch, ends, .. } if changes_the_merge(&action) => {
             (of_pull(ctx, project, &PullNamed { number, branch, ends }).await?, ForgeEvent::PullChanged)
         }
-        GiteaChange::Pull { .. }
-        | GiteaChange::BranchCreated { .. }
-        | GiteaChange::BranchDeleted { .. }
-        | GiteaChange::Comment { .. } => return Ok(Plan::ignore("moves nothing")),
+        GiteaChange::Pull { .. } | GiteaChange::Comment { .. } => return Ok(Plan::ignore("moves nothing")),
     };
     Ok(match found {
         Some(task) => Plan::Trigger { task: Box::new(task), trigger: Trigger::Forge { what: seen }, once: None },

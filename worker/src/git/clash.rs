@@ -67,6 +67,18 @@ impl Repos {
         self.set_ref(&w.mirror, &w.synced_ref(), theirs, cancel).await
     }
 
+    /// Whether the forge had the branch and has it no longer, as it was fetched last: somebody deleted or renamed it.
+    pub async fn is_gone(&self, w: &Worktree, cancel: &CancellationToken) -> Result<bool, GitError> {
+        Ok(self.resolve(&w.mirror, &w.origin_ref(), cancel).await?.is_none()
+            && self.resolve(&w.mirror, &w.synced_ref(), cancel).await?.is_some())
+    }
+
+    /// A person wants a branch that is gone made again: the next push makes it.
+    pub async fn forget_gone(&self, w: &Worktree, cancel: &CancellationToken) -> Result<(), GitError> {
+        let call = Call::bare(&w.mirror).args(["update-ref", "--no-deref", "-d", &w.synced_ref()]);
+        self.git(&w.mirror, call, cancel).await.map(drop)
+    }
+
     /// Keeps the commits of a branch that was rewritten at the forge, if the forge has them nowhere.
     pub(super) async fn keep_rewritten(
         &self,

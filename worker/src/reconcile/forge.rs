@@ -151,7 +151,12 @@ impl Asking<'_> {
     /// Commits that nobody told of.
     async fn branch(&self, task: &Task, findings: &mut Findings) -> Result<(), RoundError> {
         let Some(before) = task.head.clone() else { return Ok(()) };
-        let Some(branch) = self.gitea.branch(&self.project.repo, &task.branch).await? else { return Ok(()) };
+        let Some(branch) = self.gitea.branch(&self.project.repo, &task.branch).await? else {
+            let key = format!("gitea:gone:{}:{before}:{}", task.id, task.stage_version);
+            let what = GiteaChange::BranchDeleted { branch: task.branch.clone() };
+            findings.push(key, now_ms(), self.event(None, what));
+            return Ok(());
+        };
         let after = branch.head().to_owned();
         if after == before {
             return Ok(());

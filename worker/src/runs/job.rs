@@ -2,17 +2,20 @@
 
 use super::conclude::{Concluded, conclude, launch_failed, not_wanted};
 use super::later::later;
+use super::news;
 use super::prepare::{Prepared, Refused, prepare};
 use super::watch::{Watched, watch};
 use crate::agent::launch::launch_with;
 use crate::agent::run_dir::{RunDir, RunDirError};
+use crate::clock::now_ms;
 use crate::context::Context;
+use crate::engine::hold;
 use crate::job_end::put_back;
 use crate::outage::{blame, waits_on};
 use orch_common::domain::messages::Message;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::jobs::Job;
-use orch_common::store::runs;
+use orch_common::store::{Conn, runs, tasks};
 use std::path::Path;
 use std::sync::Arc;
 use tracing::Instrument as _;
@@ -41,6 +44,7 @@ async fn run(ctx: &Arc<Context>, job: &Job) {
         {
             return later(ctx, job, "a submodule cannot be had", false).await;
         }
+        Err(Refused::Held { message }) => return held(ctx, job, message).await,
         Err(Refused::Block { message }) => return not_wanted(ctx, job, "blocked", Some(message)).await,
         Err(Refused::Later { why, no_space }) => return later(ctx, job, &why, no_space).await,
         Err(Refused::Failed { why }) => return launch_failed(ctx, job, None, &why).await,
@@ -69,6 +73,27 @@ fn keep_logs(dir: &Path, logs: Option<&str>) -> Result<(), RunDirError> {
     match logs {
         Some(text) => RunDir::create(dir)?.write_checks_log(text),
         None => Ok(()),
+    }
+}
+
+/// Lets the job wait for a mend at the forge.
+async fn held(ctx: &Arc<Context>, job: &Job, message: Message) {
+    let (inner, row, name) = (Arc::clone(ctx), job.clone(), message.name());
+    let put_off = move |c: &mut Conn| {
+        let task = row.task_id.map(|id| tasks::get(c, id)).transpose()?.flatten();
+        let project = task.as_ref().and_then(|task| inner.config.projects.by_plane(&task.project));
+        let (Some(task), Some(project)) = (&task, project) else { return Ok(false) };
+        let now = now_ms();
+        let held = hold::put_off(c, &inner, (project, task), &message, &row, now)?;
+        if held {
+            news::Account::load(c)?.probe_gone(row.id).save(c, now)?;
+        }
+        Ok(held)
+    };
+    match ctx.store.write(put_off).await {
+        Ok(true) => tracing::warn!(why = name, "no agent is started; the job waits for a mend at the forge"),
+        Ok(false) => tracing::warn!("the job is no longer this worker's; left alone"),
+        Err(error) => tracing::error!(%error, "the job's end could not be written; recovery will find it"),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::clock::now_ms;
 use crate::context::Context;
 use crate::engine::AgentPayload;
 use crate::engine::apply::wants_agent;
-use crate::engine::{needs_a_person, note_joined};
+use crate::engine::{branch_gone, held_by, needs_a_person, note_joined};
 use crate::git::{GitError, SubmoduleRules, Worktree};
 use orch_common::config::Project;
 use orch_common::domain::clash::Clash;
@@ -51,6 +51,10 @@ pub(super) enum Refused {
     /// The task went elsewhere meanwhile.
     NotWanted {
         why: String,
+    },
+    /// The task waits for a mend at the forge.
+    Held {
+        message: Message,
     },
     /// Money or a loop: the task is blocked.
     Block {
@@ -230,8 +234,17 @@ async fn worktree(ctx: &Context, work: &Work, judges_anew: bool) -> Result<Begun
     let (task, cancel) = (&work.task, &ctx.stopping);
     let heard = work.heard.as_deref().filter(|_| ctx.tenant.is_none());
     let names = (task.repo.as_str(), task.key.as_str(), task.branch.as_str(), task.base.as_str());
-    ctx.repos.fetch_unless_fresh(names, heard, &remote, cancel).await?;
+    if let Err(error) = ctx.repos.fetch_unless_fresh(names, heard, &remote, cancel).await {
+        return Err(held_by(task, &error).map_or_else(|| error.into(), |message| Refused::Held { message }));
+    }
     let worktree = ctx.repos.ensure_worktree(&task.repo, &task.key, &task.branch, &task.base, cancel).await?;
+    if let Some(message) = branch_gone(ctx, task, &worktree).await? {
+        // Whoever asks for another try has been told that it makes the branch again.
+        if !matches!(work.payload.brief, Brief::Again { .. }) {
+            return Err(Refused::Held { message });
+        }
+        ctx.repos.forget_gone(&worktree, cancel).await?;
+    }
     let shop = ctx.tenant.as_ref().map(|tenant| ctx.repos.workshop(&worktree, tenant)).transpose()?;
     if work.not_its_own {
         leftovers::before_removal(ctx, task).await?;

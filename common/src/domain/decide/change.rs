@@ -195,6 +195,17 @@ impl Case<'_> {
         Decision::Apply(Box::new(change))
     }
 
+    /// Waits where it is, visibly.
+    pub(super) fn held(&self, reason: &str, message: Message) -> Decision {
+        if self.task.state.is_terminal() || self.task.state_reason.as_deref() == Some(reason) {
+            return Decision::nothing(format!("said already: {reason}"));
+        }
+        let mut change = self.stay(format!("held: {reason}"));
+        change.state_reason = Some(reason.to_owned());
+        change.outward.extend([Outward::Comment(message.clone()), Outward::Chat(message)]);
+        Decision::Apply(Box::new(change))
+    }
+
     /// Turns a change into one that ends in `blocked`.
     pub(super) fn block_change(&self, change: &mut Change, reason: &str, message: Message) {
         change.state = TaskState::Blocked;

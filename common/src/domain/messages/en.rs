@@ -68,6 +68,24 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
          If nothing of it is wanted, write :approved: once it has ended, or :cancel: to give the task up.",
     ),
     (
+        "push_refused",
+        "The task waits: the forge does not take its commits on {{ branch }}. {{ why }}.\n\n{{ words | fenced }}\n\n\
+         Nothing is lost: the commits are kept on the worker's host. The task goes on by itself soon after that is put right; \
+         write :cancel: to give it up.",
+    ),
+    (
+        "branch_gone",
+        "The task waits: its branch {{ branch }} is no longer at the forge; somebody deleted or renamed it. The commits are kept \
+         on the worker's host.\n\n\
+         Restore the branch under this name and the task goes on by itself. Or write :retry: to have it made again, or \
+         :cancel: to give the task up.",
+    ),
+    (
+        "pull_given_up",
+        "The work item {{ key }} was {% if deleted %}deleted{% else %}cancelled{% endif %} in Plane: nobody works on this pull \
+         request any more. The branch is kept for a while.",
+    ),
+    (
         "conflict",
         "The architect found a conflict in the requirements; the analyst works on it now.\n\n{{ excerpt }}\n\n\
          A comment from you that settles it helps.",

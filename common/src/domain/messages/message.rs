@@ -9,6 +9,7 @@ use crate::domain::job::JobKind;
 use crate::domain::leftover::Leftover;
 use crate::domain::merge::Hold;
 use crate::domain::names::{BranchName, WorkItemKey};
+use crate::domain::refusal::PushRefusal;
 use crate::domain::stage::{Role, Stage};
 use crate::domain::submodule::SubmoduleWhy;
 use crate::domain::words::Command;
@@ -84,6 +85,12 @@ messages! {
     },
     /// The branch was rewritten under the role's commits; its `attempt` of `cap` begins.
     BranchRewritten = "branch_rewritten" { role: Role, ours: String, theirs: String, attempt: u32, cap: u32 },
+    /// The forge takes nothing of ours; the task waits for the mend. `words` are the forge's.
+    PushRefused = "push_refused" { branch: BranchName, why: PushRefusal, words: String },
+    /// Somebody deleted or renamed the branch; the task waits for it.
+    BranchGone = "branch_gone" { branch: BranchName },
+    /// For the pull request of a task that was given up in Plane.
+    PullGivenUp = "pull_given_up" { key: WorkItemKey, deleted: bool },
     /// The architect reports a conflict; the analyst goes on.
     Conflict = "conflict" { excerpt: String },
     /// A role ran as often as it may; the task is blocked.

@@ -7,6 +7,7 @@ use crate::domain::gate::{FailReason, Gate, Waiting};
 use crate::domain::job::JobKind;
 use crate::domain::merge::Hold;
 use crate::domain::names::{BranchName, WorkItemKey};
+use crate::domain::refusal::PushRefusal;
 use crate::domain::stage::{Role, Stage};
 use crate::domain::submodule::SubmoduleWhy;
 use crate::domain::words::{Command, parse_comment};
@@ -191,6 +192,53 @@ impl Shown for SubmoduleWhy {
             }
             (Locale::Ru, SubmoduleWhy::Depth) => "подмодули вложены слишком глубоко (допустимо 5 уровней)",
             (Locale::Ru, SubmoduleWhy::Count) => "подмодулей слишком много (допустимо 100)",
+        })
+    }
+    fn sample() -> Value {
+        Value::from("text")
+    }
+}
+
+impl Shown for bool {
+    fn shown(&self, _: Locale) -> Value {
+        Value::from(*self)
+    }
+    fn sample() -> Value {
+        Value::from(true)
+    }
+}
+
+/// Why the forge takes nothing, and who can end it.
+impl Shown for PushRefusal {
+    fn shown(&self, locale: Locale) -> Value {
+        Value::from(match (locale, self) {
+            (Locale::En, PushRefusal::Hook) => {
+                "A hook of the repository refuses them: change what it objects to, or the hook"
+            }
+            (Locale::En, PushRefusal::BranchRule) => {
+                "A branch rule keeps the account out: let the rule allow it to push there, or exempt the task's branches"
+            }
+            (Locale::En, PushRefusal::Archived) => "The repository is archived: take it out of the archive",
+            (Locale::En, PushRefusal::NotAllowed) => {
+                "The account may not write to the repository: give it the right to write again"
+            }
+            (Locale::En, PushRefusal::Moved) => {
+                "The repository or its owner was renamed: give it its name back, or have an operator write the new one into \
+                 the configuration"
+            }
+            (Locale::Ru, PushRefusal::Hook) => {
+                "Их отклоняет хук репозитория: измените то, на что он указывает, или сам хук"
+            }
+            (Locale::Ru, PushRefusal::BranchRule) => {
+                "Правило ветки не пускает учётную запись: разрешите ей отправку или исключите ветки задач из правила"
+            }
+            (Locale::Ru, PushRefusal::Archived) => "Репозиторий в архиве: верните его из архива",
+            (Locale::Ru, PushRefusal::NotAllowed) => {
+                "Учётная запись не может писать в репозиторий: верните ей право записи"
+            }
+            (Locale::Ru, PushRefusal::Moved) => {
+                "Репозиторий или его владелец переименован: верните имя, или пусть оператор запишет новое в настройки"
+            }
         })
     }
     fn sample() -> Value {

@@ -6,6 +6,7 @@ use crate::domain::job::JobKind;
 use crate::domain::leftover::{LeftKind, Leftover};
 use crate::domain::merge::Hold;
 use crate::domain::names::{BranchName, WorkItemKey};
+use crate::domain::refusal::PushRefusal;
 use crate::domain::stage::{Role, Stage};
 use crate::domain::submodule::SubmoduleWhy;
 use crate::domain::words::{Command, parse_comment};
@@ -62,6 +63,13 @@ fn every(text: &str) -> Vec<Message> {
             attempt: 2,
             cap: 3,
         },
+        Message::PushRefused {
+            branch: "feature/ET-017-x".parse().unwrap(),
+            why: PushRefusal::Hook,
+            words: text.clone(),
+        },
+        Message::BranchGone { branch: "feature/ET-017-x".parse().unwrap() },
+        Message::PullGivenUp { key: key.clone(), deleted: true },
         Message::Conflict { excerpt: text.clone() },
         Message::RoleCapReached { role: Role::Developer, cap: 3, reason: text.clone() },
         Message::StageAdvanced { key: key.clone(), from: Stage::Review, to: Stage::Testing, role: Some(Role::Tester) },
