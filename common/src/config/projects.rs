@@ -67,6 +67,9 @@ pub struct Project {
     /// Whether the orchestrator merges the pull request.
     #[serde(default)]
     pub merge: MergePolicy,
+    /// The pull request of a task that is cancelled or deleted in Plane is closed.
+    #[serde(default = "yes")]
+    pub close_cancelled_pulls: bool,
     /// The model per role, in place of `agent.model`.
     #[serde(default)]
     pub models: BTreeMap<Role, String>,
@@ -97,6 +100,10 @@ pub struct Project {
     /// Where submodules may come from besides the project's own forge: `https://host`, `http://host:port`, `ssh://host`.
     #[serde(default)]
     pub submodule_hosts: Vec<SubmoduleHost>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 fn main_branch() -> String {

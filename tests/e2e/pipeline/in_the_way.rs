@@ -93,3 +93,80 @@ fn a_branch_that_a_person_rewrote_stays_so_and_the_agents_commits_are_kept_and_o
     stack.settle();
     assert_eq!(stack.comments(&item).iter().filter(|kind| *kind == "left").count(), 1, "said once");
 }
+
+#[test]
+fn a_branch_that_a_person_deleted_is_waited_for_and_made_again_only_when_it_is_asked_for() {
+    for restored in [true, false] {
+        let (stack, item) = held_developer(develops("again"));
+        let task = stack.task(&item).unwrap();
+        let before = stack.gitea().head_of(REPO, &task.branch).unwrap();
+        stack.gitea().delete_branch_as("hugo", REPO, &task.branch);
+        stack.give("go");
+        let said = stack.wait_said(&item, "branch gone");
+        assert!(said.contains(&task.branch) && said.contains(":retry:"), "{said}");
+        assert_eq!(stack.gitea().head_of(REPO, &task.branch), None, "nobody asked for it");
+        assert_eq!(stack.task(&item).unwrap().state, TaskState::Active);
+        if restored {
+            git(&stack.scene.forge, &["update-ref", &format!("refs/heads/{}", task.branch), &before]);
+            stack.gitea().pushed("hugo", REPO, &task.branch, &"0".repeat(40));
+        } else {
+            stack.plane().comment(&item, "<p>:retry:</p>");
+        }
+        stack.wait_task(&item, Stage::Done, TaskState::Done);
+        stack.settle();
+        assert!(stack.gitea().head_of(REPO, &task.branch).is_some());
+        assert_eq!(stack.agents_begun(&item, Role::Developer), if restored { 1 } else { 2 });
+        assert_eq!(stack.comments(&item).iter().filter(|kind| *kind == "branch gone").count(), 1, "said once");
+    }
+}
+
+#[test]
+fn a_hook_that_refuses_the_push_is_said_once_in_its_words_and_the_task_goes_on_after_the_mend() {
+    let (stack, item) = held_developer(vec![]);
+    let hook = stack.scene.forge.join("hooks/pre-receive");
+    std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    std::fs::write(&hook, "#!/bin/sh\necho 'No ticket in the subject' >&2\nexit 1\n").unwrap();
+    std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    stack.give("go");
+    let said = stack.wait_said(&item, "push refused");
+    assert!(said.contains("No ticket in the subject") && said.contains("A hook of the repository"), "{said}");
+    let task = stack.task(&item).unwrap();
+    assert_eq!((task.stage, task.state), (Stage::Development, TaskState::Active));
+    assert!(task.state_reason.unwrap_or_default().contains("does not take its commits"));
+    // What the forge says next is a reason to look at once.
+    let spent = |stack: &Stack| stack.jobs(&item).iter().map(|job| job.attempts).max().unwrap_or_default();
+    stack.gitea().pushed("hugo", REPO, &task.branch, &"0".repeat(40));
+    std::fs::remove_file(&hook).unwrap();
+    stack.gitea().pushed("hugo", REPO, &task.branch, &"0".repeat(40));
+    stack.wait_task(&item, Stage::Done, TaskState::Done);
+    stack.settle();
+    assert_eq!(stack.comments(&item).iter().filter(|kind| *kind == "push refused").count(), 1, "said once");
+    assert!(spent(&stack) <= 1, "{}", stack.story());
+}
+
+#[test]
+fn a_task_that_is_cancelled_or_deleted_in_plane_says_so_on_its_pull_request_and_closes_it() {
+    for (by, closed) in [("word", true), ("state", true), ("deleted", true), ("state", false)] {
+        let play = Play::default().role(Role::Reviewer, [vec![]]);
+        let stack = Stack::builder().play(play).project("close_cancelled_pulls", closed).start();
+        let item = stack.approved("Login");
+        stack.wait_said(&item, "gate failed");
+        stack.settle();
+        let number = stack.pull(&item).unwrap().number;
+        match by {
+            "word" => drop(stack.plane().comment(&item, "<p>:cancel:</p>")),
+            "state" => {
+                stack.plane().add_state("Cancelled", "cancelled");
+                stack.plane().move_item(&item, "Cancelled");
+            }
+            _ => drop(stack.plane().delete_item_said(&item)),
+        }
+        stack.wait("the task to be cancelled", || stack.task(&item).is_some_and(|t| t.state == TaskState::Cancelled));
+        stack.settle();
+        let pull = stack.gitea().pulls(REPO).into_iter().find(|pull| pull.number == number).unwrap();
+        assert_eq!(pull.open, !closed, "{by}");
+        let comments = stack.gitea().comments_of(REPO, number);
+        let told = comments.iter().filter(|c| c.body.contains("ancelled") || c.body.contains("was deleted")).count();
+        assert_eq!(told, 1, "{by}: {comments:?}");
+    }
+}

@@ -31,6 +31,8 @@ const KINDS: &[(&str, &str)] = &[
     ("CI is red", "ci red"),
     ("The task waits for CI", "ci waits"),
     ("found a conflict", "conflict"),
+    ("does not take its commits", "push refused"),
+    ("is no longer at the forge", "branch gone"),
     ("joins both sides now", "branch conflict"),
     ("was rewritten at the forge", "branch rewritten"),
     ("Approved, thank you", "approved"),

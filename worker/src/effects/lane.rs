@@ -85,6 +85,7 @@ fn repo_of(effect: &Effect) -> Option<&str> {
         Effect::GiteaBranch { repo, .. }
         | Effect::GiteaPull { repo, .. }
         | Effect::GiteaComment { repo, .. }
+        | Effect::GiteaGiveUp { repo, .. }
         | Effect::GiteaReview { repo, .. }
         | Effect::GiteaAsk { repo, .. }
         | Effect::GiteaStatus { repo, .. }

@@ -102,6 +102,7 @@ impl Shown<'_> {
                 (effect, None)
             }
             Outward::Review(verdict) => self.review(verdict)?,
+            Outward::GiveUpPull { deleted } => (self.give_up_pull(*deleted)?, None),
             Outward::AskReview => (self.ask_for_review()?, None),
         })
     }
@@ -117,6 +118,24 @@ impl Shown<'_> {
             }
             _ => format!("{}:{place}{n}", self.stem),
         }
+    }
+
+    /// A command's own answer is on the pull request already.
+    fn give_up_pull(&self, deleted: bool) -> Option<Effect> {
+        let code = [Stage::Development, Stage::Review, Stage::Testing, Stage::Deploy];
+        if self.task.pull.is_none() && !code.contains(&self.task.stage) {
+            return None;
+        }
+        let key = self.task.key.parse().ok()?;
+        let text =
+            self.stays_as_it_was_put().then(|| self.rules.catalogue.render(&Message::PullGivenUp { key, deleted }));
+        Some(Effect::GiteaGiveUp {
+            repo: self.task.repo.clone(),
+            branch: self.task.branch.clone(),
+            key: format!("{}:given-up", self.stem),
+            text,
+            close: self.project.close_cancelled_pulls,
+        })
     }
 
     /// The project's reviewers; nobody where it lists none.

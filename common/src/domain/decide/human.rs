@@ -274,6 +274,7 @@ impl Case<'_> {
         if via != Via::State {
             change.outward.push(Outward::Comment(Message::Cancelled));
         }
+        change.outward.push(Outward::GiveUpPull { deleted: false });
         Decision::Apply(Box::new(change))
     }
 
@@ -284,6 +285,7 @@ impl Case<'_> {
         let mut change = self.word("the work item was deleted");
         change.state = TaskState::Cancelled;
         change.stop_agent = self.history.agent_running;
+        change.outward.push(Outward::GiveUpPull { deleted: true });
         Decision::Apply(Box::new(change))
     }
 

@@ -185,6 +185,7 @@ impl Narrator {
                 Ok(
                     Effect::GiteaBranch { .. }
                     | Effect::GiteaComment { .. }
+                    | Effect::GiteaGiveUp { .. }
                     | Effect::GiteaReview { .. }
                     | Effect::GiteaAsk { .. }
                     | Effect::GiteaStatus { .. }
