@@ -102,7 +102,7 @@ impl Shown<'_> {
                 (effect, None)
             }
             Outward::Review(verdict) => self.review(verdict)?,
-            Outward::GiveUpPull { deleted } => (self.give_up_pull(*deleted)?, None),
+            Outward::GiveUpPull => (self.give_up_pull()?, None),
             Outward::AskReview => (self.ask_for_review()?, None),
         })
     }
@@ -121,14 +121,13 @@ impl Shown<'_> {
     }
 
     /// A command's own answer is on the pull request already.
-    fn give_up_pull(&self, deleted: bool) -> Option<Effect> {
+    fn give_up_pull(&self) -> Option<Effect> {
         let code = [Stage::Development, Stage::Review, Stage::Testing, Stage::Deploy];
         if self.task.pull.is_none() && !code.contains(&self.task.stage) {
             return None;
         }
         let key = self.task.key.parse().ok()?;
-        let text =
-            self.stays_as_it_was_put().then(|| self.rules.catalogue.render(&Message::PullGivenUp { key, deleted }));
+        let text = self.stays_as_it_was_put().then(|| self.rules.catalogue.render(&Message::PullGivenUp { key }));
         Some(Effect::GiteaGiveUp {
             repo: self.task.repo.clone(),
             branch: self.task.branch.clone(),

@@ -63,8 +63,8 @@ pub enum Outward {
     Review(WrittenVerdict),
     /// The project's reviewers are asked at the forge for a review.
     AskReview,
-    /// The pull request is no longer wanted; `deleted`: nor is the work item there.
-    GiveUpPull { deleted: bool },
+    /// The pull request is no longer wanted.
+    GiveUpPull,
 }
 
 impl Case<'_> {

@@ -274,7 +274,7 @@ impl Case<'_> {
         if via != Via::State {
             change.outward.push(Outward::Comment(Message::Cancelled));
         }
-        change.outward.push(Outward::GiveUpPull { deleted: false });
+        change.outward.push(Outward::GiveUpPull);
         Decision::Apply(Box::new(change))
     }
 
@@ -285,7 +285,7 @@ impl Case<'_> {
         let mut change = self.word("the work item was deleted");
         change.state = TaskState::Cancelled;
         change.stop_agent = self.history.agent_running;
-        change.outward.push(Outward::GiveUpPull { deleted: true });
+        change.outward.push(Outward::GiveUpPull);
         Decision::Apply(Box::new(change))
     }
 

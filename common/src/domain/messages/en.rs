@@ -82,7 +82,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ),
     (
         "pull_given_up",
-        "The work item {{ key }} was {% if deleted %}deleted{% else %}cancelled{% endif %} in Plane: nobody works on this pull \
+        "The work item {{ key }} was cancelled or deleted in Plane: nobody works on this pull \
          request any more. The branch is kept for a while.",
     ),
     (

@@ -90,7 +90,7 @@ messages! {
     /// Somebody deleted or renamed the branch; the task waits for it.
     BranchGone = "branch_gone" { branch: BranchName },
     /// For the pull request of a task that was given up in Plane.
-    PullGivenUp = "pull_given_up" { key: WorkItemKey, deleted: bool },
+    PullGivenUp = "pull_given_up" { key: WorkItemKey },
     /// The architect reports a conflict; the analyst goes on.
     Conflict = "conflict" { excerpt: String },
     /// A role ran as often as it may; the task is blocked.

@@ -199,15 +199,6 @@ impl Shown for SubmoduleWhy {
     }
 }
 
-impl Shown for bool {
-    fn shown(&self, _: Locale) -> Value {
-        Value::from(*self)
-    }
-    fn sample() -> Value {
-        Value::from(true)
-    }
-}
-
 /// Why the forge takes nothing, and who can end it.
 impl Shown for PushRefusal {
     fn shown(&self, locale: Locale) -> Value {

@@ -69,7 +69,7 @@ fn every(text: &str) -> Vec<Message> {
             words: text.clone(),
         },
         Message::BranchGone { branch: "feature/ET-017-x".parse().unwrap() },
-        Message::PullGivenUp { key: key.clone(), deleted: true },
+        Message::PullGivenUp { key: key.clone() },
         Message::Conflict { excerpt: text.clone() },
         Message::RoleCapReached { role: Role::Developer, cap: 3, reason: text.clone() },
         Message::StageAdvanced { key: key.clone(), from: Stage::Review, to: Stage::Testing, role: Some(Role::Tester) },

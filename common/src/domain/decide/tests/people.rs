@@ -263,8 +263,8 @@ fn cancel_ends_the_task_from_every_state() {
     for stage in S::ALL.iter().filter(|s| **s != S::Done) {
         for state in OPEN {
             let by = |via| Trigger::Command { command: Command::Cancel, actor: "ann".into(), via };
-            let silent = word(*stage, T::Cancelled);
-            let told = Change { outward: vec![comment(Message::Cancelled)], ..silent.clone() };
+            let silent = Change { outward: vec![Outward::GiveUpPull], ..word(*stage, T::Cancelled) };
+            let told = Change { outward: vec![comment(Message::Cancelled), Outward::GiveUpPull], ..silent.clone() };
             let stopped = Change { stop_agent: true, ..told.clone() };
             let deleted = Trigger::Deleted { actor: "ann".into() };
             check(vec![
