@@ -55,6 +55,8 @@ pub enum Effect {
     /// The branch's pull request of a task that was given up: told so with `text` (where there is any; `key` makes it one), and
     /// closed.
     GiteaGiveUp { repo: String, branch: String, key: String, text: Option<String>, close: bool },
+    /// The task's own pull request, which the loss of its branch had closed, is opened again: the branch is back.
+    GiteaReopen { repo: String, branch: String },
     /// The reviewer role's verdict as a review of the branch's open pull request, by the reviewer account, bound to
     /// `head`; a hidden marker made of `key` makes it one.
     GiteaReview { repo: String, branch: String, head: CommitId, approved: bool, key: String, text: String },
@@ -92,6 +94,7 @@ impl Effect {
             | Effect::GiteaPull { .. }
             | Effect::GiteaComment { .. }
             | Effect::GiteaGiveUp { .. }
+            | Effect::GiteaReopen { .. }
             | Effect::GiteaReview { .. }
             | Effect::GiteaAsk { .. }
             | Effect::GiteaStatus { .. }
@@ -110,6 +113,7 @@ impl Effect {
             Effect::GiteaPull { .. } => "gitea_pull",
             Effect::GiteaComment { .. } => "gitea_comment",
             Effect::GiteaGiveUp { .. } => "gitea_give_up",
+            Effect::GiteaReopen { .. } => "gitea_reopen",
             Effect::GiteaReview { .. } => "gitea_review",
             Effect::GiteaAsk { .. } => "gitea_ask",
             Effect::GiteaStatus { .. } => "gitea_status",

@@ -276,4 +276,21 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    in_the_way (task, kind) {
+        task -> BigInt,
+        kind -> Text,
+        detail -> Text,
+        since -> BigInt,
+    }
+}
+
+diesel::table! {
+    repositories (repo) {
+        repo -> Text,
+        id -> BigInt,
+        name -> Text,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(tasks, jobs, runs, gate_results, transitions, held_jobs);

@@ -86,6 +86,7 @@ fn repo_of(effect: &Effect) -> Option<&str> {
         | Effect::GiteaPull { repo, .. }
         | Effect::GiteaComment { repo, .. }
         | Effect::GiteaGiveUp { repo, .. }
+        | Effect::GiteaReopen { repo, .. }
         | Effect::GiteaReview { repo, .. }
         | Effect::GiteaAsk { repo, .. }
         | Effect::GiteaStatus { repo, .. }

@@ -79,6 +79,18 @@ pub(super) async fn give_up(
     Ok(once(new || close, format!("pull request #{} given up", pull.number)))
 }
 
+/// Open again, if it was closed without a merge.
+pub(super) async fn reopen(gitea: &GiteaClient, repo: &str, pull: Option<Pull>) -> Result<Sent, SendError> {
+    let Some(pull) = pull.filter(|pull| !pull.merged) else {
+        return Ok(Sent::Skipped { why: "there is no pull request to open again".into() });
+    };
+    let closed = !pull.is_open();
+    if closed {
+        gitea.reopen_pull(repo, pull.number).await?;
+    }
+    Ok(once(closed, format!("pull request #{} open again", pull.number)))
+}
+
 pub(super) async fn review(
     reviewer: &GiteaClient,
     repo: &str,

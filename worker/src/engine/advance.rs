@@ -337,6 +337,7 @@ impl Commit<'_> {
             }
         }
         if let Some(looked) = looked {
+            hold::branch_is_back(conn, &task, now)?;
             tasks::note_head(conn, task.id, looked.head.as_str(), now)?;
             task.head = Some(looked.head.to_string());
             if let Some(result) = &looked.result {

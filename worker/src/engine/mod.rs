@@ -16,6 +16,7 @@ mod merge_wait;
 mod objection;
 mod payload;
 mod publish;
+pub(crate) mod pull_state;
 mod record;
 mod show;
 pub mod submit;

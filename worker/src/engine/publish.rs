@@ -94,14 +94,18 @@ pub async fn branch_gone(ctx: &Context, task: &Task, worktree: &Worktree) -> Res
     if !ctx.repos.is_gone(worktree, &ctx.stopping).await? {
         return Ok(None);
     }
+    let mut renamed = None;
     if let (Some(gitea), Some(number)) = (&ctx.outside.gitea, task.pull) {
         let pull = gitea.pull(&task.repo, number).await;
         let pull = pull.map_err(|e| GitError::Unavailable { tail: format!("pull request #{number}: {e}") })?;
-        if pull.is_some_and(|pull| pull.merged) {
-            return Ok(None);
+        match pull {
+            Some(pull) if pull.merged => return Ok(None),
+            // It follows its branch to a new name, and is closed when that is deleted.
+            Some(pull) if pull.is_open() && pull.branch() != task.branch => renamed = Some(pull.branch().to_owned()),
+            Some(_) | None => {}
         }
     }
-    Ok(task.branch.parse().ok().map(|branch| Message::BranchGone { branch }))
+    Ok(task.branch.parse().ok().map(|branch| Message::BranchGone { branch, renamed }))
 }
 
 /// Brings the worktree and the forge's branch together. `role` worked there, if anybody did.

@@ -240,6 +240,11 @@ const fn concerns_the_pull(message: &Message) -> bool {
         | Message::ChecksWait { .. }
         | Message::NothingChanged { .. }
         | Message::PushRefused { .. }
+        | Message::PullClosed { .. }
+        | Message::PullMergedEarly { .. }
+        | Message::PullRetargeted { .. }
+        | Message::ForgeShut { .. }
+        | Message::RepositoryRenamed { .. }
         | Message::BranchGone { .. }
         | Message::PullGivenUp { .. }
         | Message::BranchConflict { .. }

@@ -8,6 +8,7 @@ use super::speakers::Speakers;
 use crate::clients::ApiError;
 use crate::clients::gitea::{Review, standing};
 use crate::context::Context;
+use crate::engine::pull_state::oddity;
 use orch_common::config::Project;
 use orch_common::domain::decide::{ForgeEvent, Trigger};
 use orch_common::domain::messages::Message;
@@ -43,7 +44,7 @@ pub async fn plan(ctx: &Context, event: GiteaEvent) -> Result<Plan, PlanError> {
         }
         // A merge is a fact, whoever made it; nobody else reports the orchestrator's own.
         GiteaChange::Pull { merged: true, number, branch, ends, .. } => {
-            (of_pull(ctx, project, &PullNamed { number, branch, ends }).await?, ForgeEvent::PullMerged)
+            return pull(ctx, project, PullNamed { number, branch, ends }, ForgeEvent::PullMerged).await;
         }
         _ if own => return Ok(Plan::ignore("the orchestrator's own deed")),
         GiteaChange::Push { ping: true, .. } => return Ok(Plan::ignore("a test delivery")),
@@ -69,7 +70,7 @@ pub async fn plan(ctx: &Context, event: GiteaEvent) -> Result<Plan, PlanError> {
             return answer(ctx, task, &By { id: sender_id, login: sender_login }, number, &text).await;
         }
         GiteaChange::Pull { action, number, branch, ends, .. } if changes_the_merge(&action) => {
-            (of_pull(ctx, project, &PullNamed { number, branch, ends }).await?, ForgeEvent::PullChanged)
+            return pull(ctx, project, PullNamed { number, branch, ends }, ForgeEvent::PullChanged).await;
         }
         GiteaChange::Pull { .. } | GiteaChange::Comment { .. } => return Ok(Plan::ignore("moves nothing")),
     };
@@ -77,6 +78,17 @@ pub async fn plan(ctx: &Context, event: GiteaEvent) -> Result<Plan, PlanError> {
         Some(task) => Plan::Trigger { task: Box::new(task), trigger: Trigger::Forge { what: seen }, once: None },
         None => Plan::ignore("no task has this branch"),
     })
+}
+
+/// A pull request was closed, merged, opened again or changed: what it is now is asked, and said where it is not as it should be.
+async fn pull(ctx: &Context, project: &Project, named: PullNamed, seen: ForgeEvent) -> Result<Plan, PlanError> {
+    let Some(task) = of_pull(ctx, project, &named).await? else { return Ok(Plan::ignore("no task has this branch")) };
+    let now = match &ctx.outside.gitea {
+        Some(gitea) if !task.state.is_terminal() => gitea.pull(&task.repo, named.number).await?,
+        Some(_) | None => None,
+    };
+    let odd = now.and_then(|pull| oddity(project, &task, &pull));
+    Ok(Plan::Pull { task: Box::new(task), number: named.number, odd, seen })
 }
 
 /// Its state, its title (work in progress) or its base.

@@ -9,6 +9,7 @@ use crate::clock::now_ms;
 use crate::context::{Context, pipeline_of};
 use crate::effects::shared;
 use crate::engine::apply::{Applied, enqueue_effect};
+use crate::engine::pull_state;
 use crate::engine::submit::{look_to_come, submit};
 use crate::job_end;
 use crate::outage::{Scope, Trouble, troubled};
@@ -150,26 +151,42 @@ fn carry_out(conn: &mut Conn, ctx: &Context, job: &Job, plan: &Plan, now: i64) -
             enqueue_effect(conn, Some(task.id), &effect, &key, now)?;
             Ok("answered on the pull request".into())
         }
+        Plan::Pull { task, number, odd, seen } => {
+            let told = pull_state::tell(conn, ctx, (task, *number), odd.as_ref(), now)?;
+            let looked =
+                trigger_of_event(conn, ctx, job, (task.id, &Trigger::Forge { what: seen.clone() }, None), now)?;
+            Ok(told.map(|told| format!("{told}; {looked}")).unwrap_or(looked))
+        }
         Plan::Trigger { task, trigger, once } => {
-            // What the forge says meanwhile is looked at when the work is over. A look that has begun may have asked before it
-            // was said, so that another follows.
-            let is_forges = matches!(trigger, Trigger::Forge { .. });
-            if is_forges && look_to_come(&jobs::unfinished_of_task(conn, task.id)?) {
-                // A look that was put off need not wait any longer: this may be what it waits for.
-                jobs::hasten_looks(conn, task.id)?;
-                return Ok("recorded; the job under way looks at its end".into());
-            }
-            if let Trigger::Forge { what } = trigger
-                && let Some(why) = not_heard_now(conn, ctx, task.id, what)?
-            {
-                return Ok(why);
-            }
-            if !take(conn, once.as_ref(), trigger.name(), now)? {
-                return Ok("ignored: done already".into());
-            }
-            trigger_task(conn, ctx, job, (task.id, trigger), now)
+            trigger_of_event(conn, ctx, job, (task.id, trigger, once.as_ref()), now)
         }
     }
+}
+
+fn trigger_of_event(
+    conn: &mut Conn,
+    ctx: &Context,
+    job: &Job,
+    (task, trigger, once): (i64, &Trigger, Option<&Once>),
+    now: i64,
+) -> Result<String, StoreError> {
+    // What the forge says meanwhile is looked at when the work is over. A look that has begun may have asked before it
+    // was said, so that another follows.
+    let is_forges = matches!(trigger, Trigger::Forge { .. });
+    if is_forges && look_to_come(&jobs::unfinished_of_task(conn, task)?) {
+        // A look that was put off need not wait any longer: this may be what it waits for.
+        jobs::hasten_looks(conn, task)?;
+        return Ok("recorded; the job under way looks at its end".into());
+    }
+    if let Trigger::Forge { what } = trigger
+        && let Some(why) = not_heard_now(conn, ctx, task, what)?
+    {
+        return Ok(why);
+    }
+    if !take(conn, once, trigger.name(), now)? {
+        return Ok("ignored: done already".into());
+    }
+    trigger_task(conn, ctx, job, (task, trigger), now)
 }
 
 /// Why nobody has to look at what the forge says: a look for nothing would cost a run of the tests, and what comes

@@ -1,7 +1,7 @@
 //! Why a git operation did not happen, by what the caller can do about it. Git tells most reasons only in
 //! English on its error stream (calls run with `LANG=C.UTF-8`), so this is the one place that reads that text.
 
-use orch_common::domain::refusal::PushRefusal;
+use orch_common::domain::refusal::Refusal;
 use orch_common::domain::stage::CommitId;
 use orch_common::domain::submodule::SubmoduleWhy;
 use std::io;
@@ -113,7 +113,7 @@ impl GitError {
 
     /// Why the forge takes nothing of ours, where only a person can end that, and its words. A forge that is away, and one that
     /// says of a repository or of our credentials that it knows none, may mean it for a minute: these are none.
-    pub fn refusal(&self) -> Option<(PushRefusal, String)> {
+    pub fn refusal(&self) -> Option<(Refusal, String)> {
         let text = match self {
             GitError::Declined { why } => why,
             GitError::AuthFailed { tail } | GitError::Unavailable { tail } | GitError::Other { tail } => tail,
@@ -134,7 +134,7 @@ impl GitError {
         };
         let lower = text.to_lowercase();
         let known = REFUSALS.iter().find(|(words, _)| lower.contains(words)).map(|(_, why)| *why);
-        let other = matches!(self, GitError::Declined { .. }).then_some(PushRefusal::Hook);
+        let other = matches!(self, GitError::Declined { .. }).then_some(Refusal::Hook);
         Some((known.or(other)?, remote_words(text)))
     }
 
@@ -187,16 +187,16 @@ const WORDS: &[Words] = &[
 ];
 
 /// What the forge's words about a push mean, in lower case, most specific first.
-const REFUSALS: &[(&str, PushRefusal)] = &[
-    ("repo is archived", PushRefusal::Archived),
-    ("repository is archived", PushRefusal::Archived),
-    ("user permission denied for writing", PushRefusal::NotAllowed),
-    ("to protected branch", PushRefusal::BranchRule),
-    ("protected branch hook declined", PushRefusal::BranchRule),
-    ("returned error: 301", PushRefusal::Moved),
-    ("returned error: 302", PushRefusal::Moved),
-    ("returned error: 307", PushRefusal::Moved),
-    ("returned error: 308", PushRefusal::Moved),
+const REFUSALS: &[(&str, Refusal)] = &[
+    ("repo is archived", Refusal::Archived),
+    ("repository is archived", Refusal::Archived),
+    ("user permission denied for writing", Refusal::NotAllowed),
+    ("to protected branch", Refusal::BranchRule),
+    ("protected branch hook declined", Refusal::BranchRule),
+    ("returned error: 301", Refusal::Moved),
+    ("returned error: 302", Refusal::Moved),
+    ("returned error: 307", Refusal::Moved),
+    ("returned error: 308", Refusal::Moved),
 ];
 
 /// What the other side said, without git's own words around it; all of it where it said nothing.
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn what_only_a_person_can_end_is_told_apart_with_the_forges_own_words() {
-        use PushRefusal as P;
+        use Refusal as P;
         let (declined, auth, away, other): (fn(String) -> GitError, fn(String) -> GitError, fn(String) -> GitError, _) = (
             |why| GitError::Declined { why },
             |tail| GitError::AuthFailed { tail },

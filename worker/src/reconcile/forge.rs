@@ -7,10 +7,12 @@ use super::{OVERLAP_MS, Reconciler, RoundError, position};
 use crate::clients::gitea::{GiteaClient, Pull, standing};
 use crate::clock::now_ms;
 use crate::context::{Context, pipeline_of};
+use crate::engine::pull_state::oddity;
 use crate::events::{Ends, GiteaChange, GiteaEvent, Observed, ReviewKind, Speakers};
 use orch_common::config::Project;
 use orch_common::domain::gate::Gate;
 use orch_common::domain::stage::{Stage, TaskState};
+use orch_common::store::in_the_way::{self, Kind};
 use orch_common::store::jobs;
 use orch_common::store::tasks::{self, Task};
 use std::collections::BTreeSet;
@@ -77,10 +79,35 @@ impl Asking<'_> {
             };
             let key = format!("gitea:merged:{}:{}", self.project.repo, pull.number);
             findings.push(key, pull.updated_at, self.event(None, what));
-        } else if pull.is_open() && hears_reviews(task.stage) && self.is_idle(&task).await? {
+            return Ok(());
+        }
+        self.as_it_should_be(pull, &task, findings).await?;
+        if pull.is_open() && hears_reviews(task.stage) && self.is_idle(&task).await? {
             reviewed.insert(task.id);
             self.reviews(pull, &task, findings).await?;
         }
+        Ok(())
+    }
+
+    /// What nobody told of the state or the base of a pull request that is not merged.
+    async fn as_it_should_be(&self, pull: &Pull, task: &Task, findings: &mut Findings) -> Result<(), RoundError> {
+        let id = task.id;
+        let known = self.ctx.store.read(move |c| in_the_way::get(c, id, Kind::Pull)).await?;
+        let odd = oddity(self.project, task, pull).map(|odd| odd.key());
+        if odd == known {
+            return Ok(());
+        }
+        let what = GiteaChange::Pull {
+            action: if pull.is_open() { "edited" } else { "closed" }.to_owned(),
+            number: pull.number,
+            branch: task.branch.clone(),
+            head_sha: pull.head.sha.clone(),
+            merged: false,
+            ends: ends(pull),
+        };
+        let odd = odd.unwrap_or_default();
+        let key = format!("gitea:pull:{}:{}:{odd}:{}", self.project.repo, pull.number, pull.updated_at);
+        findings.push(key, pull.updated_at, self.event(None, what));
         Ok(())
     }
 
@@ -137,12 +164,16 @@ impl Asking<'_> {
             if pipeline_of(self.project).gate(task.stage) == Some(Gate::CiGreen) {
                 findings.extend(checks::finding(self.gitea, self.project, task).await?);
             }
-            if hears_reviews(task.stage)
-                && !reviewed.contains(&task.id)
+            if !reviewed.contains(&task.id)
                 && let Some(number) = task.pull
-                && let Some(pull) = self.gitea.pull(&self.project.repo, number).await?.filter(Pull::is_open)
+                && let Some(pull) = self.gitea.pull(&self.project.repo, number).await?
             {
-                self.reviews(&pull, task, findings).await?;
+                if !pull.merged {
+                    self.as_it_should_be(&pull, task, findings).await?;
+                }
+                if hears_reviews(task.stage) && pull.is_open() {
+                    self.reviews(&pull, task, findings).await?;
+                }
             }
         }
         Ok(())

@@ -75,10 +75,36 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ),
     (
         "branch_gone",
-        "The task waits: its branch {{ branch }} is no longer at the forge; somebody deleted or renamed it. The commits are kept \
-         on the worker's host.\n\n\
-         Restore the branch under this name and the task goes on by itself. Or write :retry: to have it made again, or \
+        "The task waits: its branch {{ branch }} is no longer at the forge; {% if renamed %}somebody renamed it to {{ renamed }}\
+         {% else %}somebody deleted or renamed it{% endif %}. The commits are kept on the worker's host.\n\n\
+         Give the branch its name back and the task goes on by itself. Or write :retry: to have it made again, or \
          :cancel: to give the task up.",
+    ),
+    (
+        "pull_closed",
+        "The pull request #{{ number }} of this task was closed without a merge. The work goes on and will wait for it later: \
+         please open it again, or write :cancel: to give the task up.",
+    ),
+    (
+        "pull_merged_early",
+        "The pull request #{{ number }} was merged by {{ by }} while the task is still at {{ stage }}. What has not been judged \
+         yet is in the base now; what is committed from here on is not. If that was meant, write :cancel: to end the task \
+         here; else revert the merge, or let the task go on to have the rest judged.",
+    ),
+    (
+        "pull_retargeted",
+        "The pull request #{{ number }} of this task goes to {{ base }} now, and the task's base is {{ wanted }}: it will not be \
+         merged there. Please let it go to {{ wanted }} again, or write :cancel: to give the task up.",
+    ),
+    (
+        "forge_shut",
+        "The work waits for the forge: {{ what }}. {{ why }}.\n\n{{ words | fenced }}\n\n\
+         Nothing is lost, and it goes on by itself within a minute after that is put right.",
+    ),
+    (
+        "repository_renamed",
+        "The repository {{ repo }} is called {{ name }} at the forge now. Work goes on under the new name; please have an operator \
+         write it into the configuration.",
     ),
     (
         "pull_given_up",

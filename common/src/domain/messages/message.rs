@@ -9,7 +9,7 @@ use crate::domain::job::JobKind;
 use crate::domain::leftover::Leftover;
 use crate::domain::merge::Hold;
 use crate::domain::names::{BranchName, WorkItemKey};
-use crate::domain::refusal::PushRefusal;
+use crate::domain::refusal::Refusal;
 use crate::domain::stage::{Role, Stage};
 use crate::domain::submodule::SubmoduleWhy;
 use crate::domain::words::Command;
@@ -86,9 +86,19 @@ messages! {
     /// The branch was rewritten under the role's commits; its `attempt` of `cap` begins.
     BranchRewritten = "branch_rewritten" { role: Role, ours: String, theirs: String, attempt: u32, cap: u32 },
     /// The forge takes nothing of ours; the task waits for the mend. `words` are the forge's.
-    PushRefused = "push_refused" { branch: BranchName, why: PushRefusal, words: String },
+    PushRefused = "push_refused" { branch: BranchName, why: Refusal, words: String },
     /// Somebody deleted or renamed the branch; the task waits for it.
-    BranchGone = "branch_gone" { branch: BranchName },
+    BranchGone = "branch_gone" { branch: BranchName, renamed: Option<String> },
+    /// The task's pull request was closed without a merge.
+    PullClosed = "pull_closed" { number: u64 },
+    /// It was merged before the task had come to that.
+    PullMergedEarly = "pull_merged_early" { number: u64, by: String, stage: Stage },
+    /// It goes to another branch than the task's base.
+    PullRetargeted = "pull_retargeted" { number: u64, base: String, wanted: String },
+    /// Nothing of ours gets to `what` at the forge until a person has mended it.
+    ForgeShut = "forge_shut" { what: String, why: Refusal, words: String },
+    /// A repository was renamed at the forge and is followed.
+    RepositoryRenamed = "repository_renamed" { repo: String, name: String },
     /// For the pull request of a task that was given up in Plane.
     PullGivenUp = "pull_given_up" { key: WorkItemKey },
     /// The architect reports a conflict; the analyst goes on.

@@ -6,7 +6,7 @@ use crate::domain::job::JobKind;
 use crate::domain::leftover::{LeftKind, Leftover};
 use crate::domain::merge::Hold;
 use crate::domain::names::{BranchName, WorkItemKey};
-use crate::domain::refusal::PushRefusal;
+use crate::domain::refusal::Refusal;
 use crate::domain::stage::{Role, Stage};
 use crate::domain::submodule::SubmoduleWhy;
 use crate::domain::words::{Command, parse_comment};
@@ -63,12 +63,13 @@ fn every(text: &str) -> Vec<Message> {
             attempt: 2,
             cap: 3,
         },
-        Message::PushRefused {
-            branch: "feature/ET-017-x".parse().unwrap(),
-            why: PushRefusal::Hook,
-            words: text.clone(),
-        },
-        Message::BranchGone { branch: "feature/ET-017-x".parse().unwrap() },
+        Message::PushRefused { branch: "feature/ET-017-x".parse().unwrap(), why: Refusal::Hook, words: text.clone() },
+        Message::BranchGone { branch: "feature/ET-017-x".parse().unwrap(), renamed: Some(text.clone()) },
+        Message::PullClosed { number: 7 },
+        Message::PullMergedEarly { number: 7, by: text.clone(), stage: Stage::Review },
+        Message::PullRetargeted { number: 7, base: text.clone(), wanted: text.clone() },
+        Message::ForgeShut { what: text.clone(), why: Refusal::Archived, words: text.clone() },
+        Message::RepositoryRenamed { repo: text.clone(), name: text.clone() },
         Message::PullGivenUp { key: key.clone() },
         Message::Conflict { excerpt: text.clone() },
         Message::RoleCapReached { role: Role::Developer, cap: 3, reason: text.clone() },

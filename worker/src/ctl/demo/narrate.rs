@@ -186,6 +186,7 @@ impl Narrator {
                     Effect::GiteaBranch { .. }
                     | Effect::GiteaComment { .. }
                     | Effect::GiteaGiveUp { .. }
+                    | Effect::GiteaReopen { .. }
                     | Effect::GiteaReview { .. }
                     | Effect::GiteaAsk { .. }
                     | Effect::GiteaStatus { .. }
