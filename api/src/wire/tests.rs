@@ -34,14 +34,16 @@ fn gitea(pairs: &[(&str, &str)], text: &str) -> Verdict {
 fn enqueued(verdict: Verdict) -> NewDelivery {
     match verdict {
         Verdict::Enqueue(new) => *new,
-        Verdict::Ignored(reason) | Verdict::Unknown(reason) => panic!("ignored: {reason}"),
+        Verdict::Ignored(reason) | Verdict::Unknown(reason) | Verdict::EnqueueIfRenamed { unknown: reason, .. } => {
+            panic!("ignored: {reason}")
+        }
     }
 }
 
 fn ignored(verdict: Verdict) -> String {
     match verdict {
         Verdict::Ignored(reason) | Verdict::Unknown(reason) => reason,
-        Verdict::Enqueue(new) => panic!("enqueued: {new:?}"),
+        Verdict::Enqueue(new) | Verdict::EnqueueIfRenamed { new, .. } => panic!("enqueued: {new:?}"),
     }
 }
 

@@ -21,7 +21,7 @@ const OWN_CONTEXT: &str = "orch/";
 
 /// Plans for one event.
 pub async fn plan(ctx: &Context, event: GiteaEvent) -> Result<Plan, PlanError> {
-    let GiteaEvent { owner, repo, sender_id, sender_login, what } = event;
+    let GiteaEvent { owner, repo, repo_id: _, sender_id, sender_login, what } = event;
     let full_name = format!("{owner}/{repo}");
     let Some(project) = ctx.config.projects.by_repo(&full_name) else {
         return Ok(Plan::ignore("the repository is not registered"));

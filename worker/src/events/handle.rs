@@ -33,7 +33,10 @@ pub async fn handle(ctx: Arc<Context>, job: Job) {
     let span = tracing::info_span!("event", job = job.id);
     async {
         shared::recall(&ctx).await;
-        let (parsed, delivered) = read(&job.payload);
+        let (mut parsed, delivered) = read(&job.payload);
+        if let Err(error) = call_as_configured(&ctx, &mut parsed).await {
+            return job_end::failed(&ctx, &job, &error.to_string(), Some(None)).await;
+        }
         let told = parsed.as_ref().ok().and_then(|parsed| Told::of(&ctx, parsed, delivered));
         let asks = parsed.as_ref().map(scopes).unwrap_or_default();
         match plan(&ctx, parsed).await {
@@ -53,6 +56,16 @@ pub async fn handle(ctx: Arc<Context>, job: Job) {
     }
     .instrument(span)
     .await;
+}
+
+/// A repository that was renamed is told of under its new name; here it has the configured one.
+async fn call_as_configured(ctx: &Context, parsed: &mut Result<Parsed<Event>, PlanError>) -> Result<(), StoreError> {
+    let Ok(Parsed::Event(Event::Gitea(event))) = parsed else { return Ok(()) };
+    let name = format!("{}/{}", event.owner, event.repo);
+    if let Some(project) = ctx.project_named(&name, event.repo_id).await? {
+        (event.owner, event.repo) = (project.owner().to_owned(), project.repo_name().to_owned());
+    }
+    Ok(())
 }
 
 /// What an event asks before it leads to anything: the service that it came from.

@@ -208,7 +208,7 @@ impl Asking<'_> {
 pub(super) fn event(project: &Project, by: Option<(i64, String)>, what: GiteaChange) -> Observed {
     let (sender_id, sender_login) = by.unwrap_or_default();
     let (owner, repo) = (project.owner().to_owned(), project.repo_name().to_owned());
-    Observed::Gitea(GiteaEvent { owner, repo, sender_id, sender_login, what })
+    Observed::Gitea(GiteaEvent { owner, repo, repo_id: None, sender_id, sender_login, what })
 }
 
 /// The stages at which a verdict at the forge moves a task.
