@@ -170,10 +170,11 @@ impl Context {
         forges.then_some(Scope::Gitea).into_iter().chain([Scope::Git(project.repo.clone())]).collect()
     }
 
-    /// What a look at a task, or the start of its agent, depends on.
+    /// What a look at a task, or the start of its agent, depends on. The repository is asked for before git is: it may have been
+    /// renamed.
     pub fn forge_scopes_of(&self, job: &Job) -> Vec<Scope> {
         let project = self.config.projects.by_repo(job.repo.as_deref().unwrap_or_default());
-        let of = |repo: &str| vec![Scope::Gitea, Scope::Git(repo.to_owned()), Scope::Repo(repo.to_owned())];
+        let of = |repo: &str| vec![Scope::Gitea, Scope::Repo(repo.to_owned()), Scope::Git(repo.to_owned())];
         project.map(|project| of(&project.repo)).unwrap_or_default()
     }
 }

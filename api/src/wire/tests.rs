@@ -114,6 +114,21 @@ fn version_2_is_named_by_its_header_and_version_1_by_its_signed_body() {
 }
 
 #[test]
+fn a_repository_under_a_name_of_nobodys_may_be_a_project_s_by_its_id() {
+    let pairs: Pairs<'_> = &[("X-Gitea-Event", "push")];
+    let text = r#"{"repository":{"id":11,"full_name":"acme/store"}}"#;
+    match gitea(pairs, text) {
+        Verdict::EnqueueIfRenamed { id, new, unknown } => {
+            assert_eq!((id, new.repo.as_deref()), (11, Some("acme/store")));
+            assert!(unknown.contains("acme/store"), "{unknown}");
+        }
+        other => panic!("{other:?}"),
+    }
+    let known = r#"{"repository":{"id":11,"full_name":"acme/widgets"}}"#;
+    assert!(matches!(gitea(pairs, known), Verdict::Enqueue(_)));
+}
+
+#[test]
 fn gitea_by_event_and_repository() {
     let body = r#"{"repository":{"full_name":"Acme/Widgets"}}"#;
     let rows: &[(Pairs<'_>, &str, bool)] = &[

@@ -7,6 +7,7 @@ mod en;
 mod left;
 mod markup;
 mod message;
+mod refused;
 mod ru;
 mod shown;
 

@@ -12,6 +12,8 @@ named_enum! {
     pub enum Kind ("kind") {
         /// The task's branch is gone.
         Branch = "branch",
+        /// The forge takes none of its commits.
+        Push = "push",
         /// Its pull request is not as it should be.
         Pull = "pull",
     }
@@ -39,9 +41,10 @@ pub fn note(conn: &mut Conn, task: i64, kind: Kind, detail: &str, now: i64) -> R
     Ok(true)
 }
 
-/// It is mended; `false` = nothing was.
-pub fn clear(conn: &mut Conn, task: i64, kind: Kind) -> Result<bool, StoreError> {
-    Ok(diesel::delete(in_the_way::table.find((task, kind.as_str()))).execute(conn)? == 1)
+/// It is mended; gives what people were told, if they were told of any.
+pub fn clear(conn: &mut Conn, task: i64, kind: Kind) -> Result<Option<String>, StoreError> {
+    let row = diesel::delete(in_the_way::table.find((task, kind.as_str())));
+    Ok(row.returning(in_the_way::detail).get_result(conn).optional()?)
 }
 
 #[cfg(test)]
@@ -59,6 +62,7 @@ mod tests {
         assert_eq!(store.write_now(|c| get(c, 7, Kind::Branch)).unwrap(), None, "kinds do not know of each other");
         assert_eq!(store.write_now(|c| get(c, 8, Kind::Pull)).unwrap(), None, "nor do tasks");
         let clear = || store.write_now(|c| super::clear(c, 7, Kind::Pull)).unwrap();
-        assert_eq!([clear(), clear(), note("closed")], [true, false, true]);
+        assert_eq!([clear(), clear()], [Some("closed".to_owned()), None]);
+        assert!(note("closed"), "it has come back");
     }
 }

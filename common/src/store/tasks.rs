@@ -85,6 +85,14 @@ pub fn get(conn: &mut Conn, id: i64) -> Result<Option<Task>, StoreError> {
     Ok(tasks::table.find(id).select(Task::as_select()).first(conn).optional()?)
 }
 
+/// The reason why a task stands where it stands no longer holds; one that was given since then stays.
+pub fn forget_reason(conn: &mut Conn, id: i64, reason: &str) -> Result<(), StoreError> {
+    diesel::update(tasks::table.find(id).filter(tasks::state_reason.eq(reason)))
+        .set(tasks::state_reason.eq(None::<String>))
+        .execute(conn)?;
+    Ok(())
+}
+
 /// The task of a work item.
 pub fn by_work_item(conn: &mut Conn, project: &str, work_item: &str) -> Result<Option<Task>, StoreError> {
     Ok(tasks::table

@@ -4,6 +4,7 @@
 mod checks;
 mod doctor;
 mod forge_setups;
+mod in_the_way;
 mod init;
 mod judged;
 mod lost;

@@ -3,7 +3,9 @@
 
 use super::forge::push;
 use orch_common::domain::stage::{Role, Stage, TaskState};
-use orch_tests::stack::play::{after, develops};
+use orch_common::store::in_the_way::{self, Kind};
+use orch_tests::fakes::FakeGitea;
+use orch_tests::stack::play::{after, approves, develops};
 use orch_tests::stack::{Play, REPO, Stack, WORKER, git};
 use orch_worker::ctl::scripted::Deed;
 
@@ -169,4 +171,54 @@ fn a_task_that_is_cancelled_or_deleted_in_plane_says_so_on_its_pull_request_and_
         let told = comments.iter().filter(|c| c.body.contains("ancelled")).count();
         assert_eq!(told, 1, "{by}: {comments:?}");
     }
+}
+
+/// How many of our comments on the work item are of this kind.
+fn times(stack: &Stack, item: &str, kind: &str) -> usize {
+    stack.comments(item).iter().filter(|said| *said == kind).count()
+}
+
+fn in_the_way(stack: &Stack, item: &str) -> Option<String> {
+    let id = stack.task(item).unwrap().id;
+    stack.read(move |c| in_the_way::get(c, id, Kind::Branch))
+}
+
+#[test]
+fn a_lost_branch_takes_its_pull_request_with_it_and_both_come_back_under_any_name_of_the_repository() {
+    let play = Play::default().role(Role::Reviewer, [vec![], approves()]);
+    let stack = Stack::builder().play(play).start();
+    let item = stack.approved("Login");
+    stack.wait_said(&item, "gate failed");
+    stack.settle();
+    let (branch, number) = (stack.task(&item).unwrap().branch, stack.pull(&item).unwrap().number);
+    let is_open = || stack.gitea().pulls(REPO).iter().any(|pull| pull.number == number && pull.open);
+
+    stack.gitea().rename_branch_as("hugo", REPO, &branch, "feature/another");
+    let said = stack.wait_said(&item, "branch gone");
+    assert!(said.contains("feature/another") && said.contains(&branch), "{said}");
+    assert!(is_open(), "it goes with its branch");
+    assert!(stack.task(&item).unwrap().state_reason.unwrap_or_default().contains("no longer at the forge"));
+    stack.gitea().rename_branch_as("hugo", REPO, "feature/another", &branch);
+    stack.wait("the branch to be found again", || in_the_way(&stack, &item).is_none());
+    let reason = stack.task(&item).unwrap().state_reason.unwrap_or_default();
+    assert!(!reason.contains("no longer at the forge"), "{reason}");
+
+    let head = stack.gitea().head_of(REPO, &branch).unwrap();
+    stack.gitea().delete_branch_as("hugo", REPO, &branch);
+    stack.wait("the loss to be said again", || times(&stack, &item, "branch gone") == 2);
+    assert!(!is_open());
+    git(&stack.scene.forge, &["update-ref", &format!("refs/heads/{branch}"), &head]);
+    stack.gitea().pushed("hugo", REPO, &branch, &"0".repeat(40));
+    stack.wait("the pull request to be open again", is_open);
+    assert_eq!(times(&stack, &item, "pull closed"), 0, "the branch was the matter");
+
+    stack.gitea().rename_repo(REPO, "acme/store");
+    stack.gitea().comment_as("hugo", REPO, number, ":approved:");
+    stack.wait("an answer on the pull request", || {
+        stack.gitea().comments_of(REPO, number).iter().any(|c| c.login == FakeGitea::BOT && c.body.contains("ET-001"))
+    });
+    stack.plane().comment(&item, "<p>:retry:</p>");
+    stack.wait_task(&item, Stage::Done, TaskState::Done);
+    stack.settle();
+    assert!(stack.jobs(&item).iter().all(|job| job.attempts <= 1), "{}", stack.story());
 }

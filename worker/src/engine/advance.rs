@@ -148,7 +148,12 @@ async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
                 }
                 return stop(ctx, job, &task, &project, *message).await;
             }
-            Err(LookError::Held(message)) => return put_off(ctx, job, &task, &project, *message).await,
+            Err(LookError::Held(message)) if hold::is_the_repositorys(ctx, job, &message).await => {
+                return Err(LookError::Away(message.name().to_owned()));
+            }
+            Err(LookError::Held(message)) => {
+                return Ok(hold::put_off_look(ctx, job, (&project, &task), *message).await?);
+            }
             Err(LookError::Clash(clash)) => Some(clashed(clash)?),
             looked => {
                 let looked = looked?;
@@ -268,24 +273,6 @@ async fn stop(
         .await?)
 }
 
-/// Lets the job wait for a mend at the forge.
-async fn put_off(
-    ctx: &Arc<Context>,
-    job: &Job,
-    task: &Task,
-    project: &Project,
-    message: Message,
-) -> Result<String, LookError> {
-    let (inner, job, task, project) = (Arc::clone(ctx), job.clone(), task.clone(), project.clone());
-    Ok(ctx
-        .store
-        .write(move |c| {
-            let held = hold::put_off(c, &inner, (&project, &task), &message, &job, now_ms())?;
-            if held { Ok(format!("{}: waits for the mend", message.name())) } else { Err(StoreError::LostOwnership) }
-        })
-        .await?)
-}
-
 /// A name of an agent's choice, as text for people.
 fn on_one_line(path: &Path) -> String {
     path.to_string_lossy().chars().map(|c| if c.is_control() { '?' } else { c }).collect()
@@ -337,7 +324,7 @@ impl Commit<'_> {
             }
         }
         if let Some(looked) = looked {
-            hold::branch_is_back(conn, &task, now)?;
+            hold::is_over(conn, &mut task, now)?;
             tasks::note_head(conn, task.id, looked.head.as_str(), now)?;
             task.head = Some(looked.head.to_string());
             if let Some(result) = &looked.result {

@@ -70,7 +70,7 @@ fn has_an_end(job: &Job) -> bool {
 }
 
 /// What an `advance` job carries.
-pub(super) fn trigger_of(job: &Job) -> Option<Trigger> {
+pub(crate) fn trigger_of(job: &Job) -> Option<Trigger> {
     serde_json::from_str::<AdvancePayload>(&job.payload).ok().map(|payload| payload.trigger)
 }
 

@@ -3,6 +3,10 @@
 
 use super::apply::{Applied, Asked, apply, enqueue_effect};
 use super::facts::facts;
+use crate::clock::now_ms;
+use crate::context::Context;
+use crate::job_end;
+use crate::outage::blame;
 use crate::rules::Rules;
 use orch_common::config::Project;
 use orch_common::domain::decide::{Trigger, hold};
@@ -10,9 +14,10 @@ use orch_common::domain::effect::Effect;
 use orch_common::domain::job::{JobEnd, Spend};
 use orch_common::domain::messages::Message;
 use orch_common::store::in_the_way::{self, Kind};
-use orch_common::store::jobs::{self, Job};
+use orch_common::store::jobs::Job;
 use orch_common::store::tasks::{self, Task};
 use orch_common::store::{Conn, StoreError};
+use std::sync::Arc;
 
 /// Between two looks at what a task waits for, in ms: a fetch each.
 const PAUSE_MS: i64 = 30_000;
@@ -28,10 +33,9 @@ pub fn put_off(
 ) -> Result<bool, StoreError> {
     let reason = reason_of(rules, message);
     // As it is now: what was read before a fetch may be old.
-    if let Some(task) = tasks::get(conn, task.id)? {
-        if let Message::BranchGone { branch, .. } = message {
-            in_the_way::note(conn, task.id, Kind::Branch, branch.as_str(), now)?;
-        }
+    if let Some(task) = tasks::get(conn, task.id)?
+        && in_the_way::note(conn, task.id, kind_of(message), &reason, now)?
+    {
         let decision = hold(&facts(&task)?, &rules.policy(project), &reason, message.clone());
         let asked = Asked { project, trigger: &Trigger::Look, job_id: job.id, now };
         match apply(conn, rules, &task, &decision, &asked)? {
@@ -39,16 +43,54 @@ pub fn put_off(
         }
     }
     let end = JobEnd::Again { at: Some(now + pause_ms(rules)), error: reason, spend: Spend::Nothing };
-    Ok(jobs::finish_or_give_way(conn, job, end, now)?.1)
+    Ok(job_end::put_off(conn, job, end, now)?.1)
 }
 
-/// A look went through: the branch is there. What its loss had closed is opened again.
-pub(super) fn branch_is_back(conn: &mut Conn, task: &Task, now: i64) -> Result<(), StoreError> {
-    if !in_the_way::clear(conn, task.id, Kind::Branch)? || task.pull.is_none() || task.state.is_terminal() {
-        return Ok(());
+/// The same of a look, which ends with it.
+pub(super) async fn put_off_look(
+    ctx: &Arc<Context>,
+    job: &Job,
+    (project, task): (&Project, &Task),
+    message: Message,
+) -> Result<String, StoreError> {
+    let (inner, job, task, project) = (Arc::clone(ctx), job.clone(), task.clone(), project.clone());
+    ctx.store
+        .write(move |c| {
+            let held = put_off(c, &inner, (&project, &task), &message, &job, now_ms())?;
+            if held { Ok(format!("{}: waits for the mend", message.name())) } else { Err(StoreError::LostOwnership) }
+        })
+        .await
+}
+
+/// Whether a refusal of git's is no matter of this task: the whole repository takes nothing, which is told of by itself, or it
+/// was renamed and is called by its new name from now on.
+pub async fn is_the_repositorys(ctx: &Arc<Context>, job: &Job, message: &Message) -> bool {
+    if !matches!(message, Message::PushRefused { .. }) {
+        return false;
     }
-    let reopen = Effect::GiteaReopen { repo: task.repo.clone(), branch: task.branch.clone() };
-    enqueue_effect(conn, Some(task.id), &reopen, &format!("t{}:reopen:{now}", task.id), now)
+    let repo = job.repo.clone().unwrap_or_default();
+    let name = || ctx.outside.gitea.as_ref().map(|gitea| gitea.names().now(&repo));
+    let before = name();
+    blame(ctx, &ctx.forge_scopes_of(job)).await.is_some() || name() != before
+}
+
+/// What is in the way of a task that is held with this message.
+const fn kind_of(message: &Message) -> Kind {
+    if matches!(message, Message::BranchGone { .. }) { Kind::Branch } else { Kind::Push }
+}
+
+/// A look went through: nothing is in its way any more. The pull request that went with a lost branch is opened again.
+pub(super) fn is_over(conn: &mut Conn, task: &mut Task, now: i64) -> Result<(), StoreError> {
+    for kind in [Kind::Branch, Kind::Push] {
+        let Some(reason) = in_the_way::clear(conn, task.id, kind)? else { continue };
+        tasks::forget_reason(conn, task.id, &reason)?;
+        task.state_reason.take_if(|now| *now == reason);
+        if kind == Kind::Branch && task.pull.is_some() && !task.state.is_terminal() {
+            let reopen = Effect::GiteaReopen { repo: task.repo.clone(), branch: task.branch.clone() };
+            enqueue_effect(conn, Some(task.id), &reopen, &format!("t{}:reopen:{now}", task.id), now)?;
+        }
+    }
+    Ok(())
 }
 
 /// What a held task is said to wait for.

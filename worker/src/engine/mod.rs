@@ -24,6 +24,7 @@ pub mod submit;
 pub use payload::{AdvancePayload, AgentPayload};
 
 pub(crate) use evidence::{covers, note_joined};
+pub(crate) use facts::trigger_of;
 pub(crate) use merge::landed;
 pub(crate) use objection::was_heard;
 pub use publish::{branch_gone, held_by, needs_a_person};

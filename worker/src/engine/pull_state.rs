@@ -69,7 +69,7 @@ pub(crate) fn tell(
 ) -> Result<Option<String>, StoreError> {
     let Some(odd) = odd else {
         let mended = in_the_way::clear(conn, task.id, Kind::Pull)?;
-        return Ok(mended.then(|| "the pull request is as it should be again".to_owned()));
+        return Ok(mended.map(|_| "the pull request is as it should be again".to_owned()));
     };
     if !in_the_way::note(conn, task.id, Kind::Pull, &odd.key(), now)? {
         return Ok(None);

@@ -4,11 +4,13 @@
 use super::checks;
 use super::findings::Findings;
 use super::{OVERLAP_MS, Reconciler, RoundError, position};
+use crate::clients::ApiError;
 use crate::clients::gitea::{GiteaClient, Pull, standing};
 use crate::clock::now_ms;
 use crate::context::{Context, pipeline_of};
 use crate::engine::pull_state::oddity;
 use crate::events::{Ends, GiteaChange, GiteaEvent, Observed, ReviewKind, Speakers};
+use crate::outage::{Scope, blame};
 use orch_common::config::Project;
 use orch_common::domain::gate::Gate;
 use orch_common::domain::stage::{Stage, TaskState};
@@ -25,6 +27,13 @@ const MOST_BRANCHES: usize = 20;
 pub(super) async fn ask(ctx: &Arc<Context>, memory: &mut Reconciler, project: &Project) -> Findings {
     let mut findings = Findings::default();
     let Some(gitea) = ctx.outside.gitea.clone() else { return findings };
+    // A forge or a repository that takes nothing is said of here, too: no job may meet it for days.
+    let scopes = [Scope::Gitea, Scope::Repo(project.repo.clone())];
+    if let Some(away) = blame(ctx, &scopes).await {
+        let why = ctx.outages.words_of(&away).unwrap_or_default();
+        findings.trouble = Some(RoundError::Outside(ApiError::Unavailable { why }));
+        return findings;
+    }
     let asking = Asking { ctx, gitea: &gitea, project };
     if let Err(trouble) = asking.ask_into(memory, &mut findings).await {
         findings.trouble = Some(trouble);

@@ -44,6 +44,9 @@ async fn run(ctx: &Arc<Context>, job: &Job) {
         {
             return later(ctx, job, "a submodule cannot be had", false).await;
         }
+        Err(Refused::Held { message }) if hold::is_the_repositorys(ctx, job, &message).await => {
+            return later(ctx, job, message.name(), false).await;
+        }
         Err(Refused::Held { message }) => return held(ctx, job, message).await,
         Err(Refused::Block { message }) => return not_wanted(ctx, job, "blocked", Some(message)).await,
         Err(Refused::Later { why, no_space }) => return later(ctx, job, &why, no_space).await,

@@ -197,10 +197,10 @@ impl Case<'_> {
         Decision::Apply(Box::new(change))
     }
 
-    /// Waits where it is, visibly.
+    /// Waits where it is, visibly. Whether people know is the caller's to say.
     pub(super) fn held(&self, reason: &str, message: Message) -> Decision {
-        if self.task.state.is_terminal() || self.task.state_reason.as_deref() == Some(reason) {
-            return Decision::nothing(format!("said already: {reason}"));
+        if self.task.state.is_terminal() {
+            return Decision::nothing("the task has ended");
         }
         let mut change = self.stay(format!("held: {reason}"));
         change.state_reason = Some(reason.to_owned());

@@ -18,7 +18,9 @@ pub(in crate::store) use enqueue::count_unplaced;
 pub use enqueue::{NewJob, enqueue};
 pub use finish::{finish, finish_waiting};
 pub use fused::{Turn, finish_and_claim};
-pub use operate::{CancelOutcome, cancel, cancel_queued_of_task, finish_or_give_way, hasten_looks, retry};
+pub use operate::{
+    CancelOutcome, cancel, cancel_queued_of_task, finish_or_give_way, hasten_looks, look_waits_behind, retry,
+};
 pub use recover::{is_held, orphans, owned_by, requeue_lost, take_over};
 pub use rows::Job;
 pub use turns::readiness;

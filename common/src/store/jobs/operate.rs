@@ -74,6 +74,17 @@ fn gives_way_to_an_agent(conn: &mut Conn, look: &Job) -> Result<bool, StoreError
     Ok(diesel::select(diesel::dsl::exists(newer)).get_result(conn)?)
 }
 
+/// Whether another look of the task, which is a person's word as a rule, waits behind this one.
+pub fn look_waits_behind(conn: &mut Conn, look: &Job) -> Result<bool, StoreError> {
+    let Some(task) = look.task_id.filter(|_| look.kind == JobKind::Advance) else { return Ok(false) };
+    let behind = jobs::table
+        .filter(jobs::task_id.eq(task))
+        .filter(jobs::status.eq(JobStatus::Queued))
+        .filter(jobs::kind.eq(JobKind::Advance))
+        .filter(jobs::id.gt(look.id));
+    Ok(diesel::select(diesel::dsl::exists(behind)).get_result(conn)?)
+}
+
 /// [`finish`] of a claim that may be put off: where an agent was queued meanwhile, a look is over instead.
 pub fn finish_or_give_way(conn: &mut Conn, job: &Job, end: JobEnd, now: i64) -> Result<(JobEnd, bool), StoreError> {
     let end = match end {
