@@ -185,7 +185,7 @@ fn in_the_way(stack: &Stack, item: &str) -> Option<String> {
 
 #[test]
 fn a_lost_branch_takes_its_pull_request_with_it_and_both_come_back_under_any_name_of_the_repository() {
-    let play = Play::default().role(Role::Reviewer, [vec![], approves()]);
+    let play = Play::default().role(Role::Reviewer, [vec![], vec![], approves()]);
     let stack = Stack::builder().play(play).start();
     let item = stack.approved("Login");
     stack.wait_said(&item, "gate failed");

@@ -10,6 +10,7 @@ use orch_common::domain::decide::MergePolicy;
 use orch_common::domain::effect::Effect;
 use orch_common::domain::gate::Gate;
 use orch_common::domain::messages::Message;
+use orch_common::domain::stage::Stage;
 use orch_common::store::in_the_way::{self, Kind};
 use orch_common::store::tasks::Task;
 use orch_common::store::{Conn, StoreError};
@@ -52,7 +53,8 @@ pub(crate) fn oddity(project: &Project, task: &Task, pull: &Pull) -> Option<Odd>
     let lost_its_branch = pull.head.r#ref.starts_with("refs/pull/");
     match () {
         () if task.state.is_terminal() => None,
-        () if pull.merged => (!waited_for).then(|| Odd::Merged { by: pull.merger() }),
+        // At the end of the road a merge is what everybody waits for.
+        () if pull.merged => (!waited_for && task.stage != Stage::Deploy).then(|| Odd::Merged { by: pull.merger() }),
         () if !pull.is_open() => (!waited_for && !lost_its_branch).then_some(Odd::Closed),
         () if pull.base.label != task.base => (!merges).then(|| Odd::Retargeted { base: pull.base.label.clone() }),
         () => None,

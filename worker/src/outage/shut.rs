@@ -44,13 +44,15 @@ impl Shut {
             Cause::PasswordToChange => Shut::sure(Refusal::PasswordToChange),
             Cause::Archived => Shut::sure(Refusal::Archived),
             Cause::Mirror => Shut::sure(Refusal::Mirror),
-            Cause::Moved { .. } => Shut::sure(Refusal::Moved),
+            Cause::Moved { .. } if matches!(scope, Scope::Repo(_)) => Shut::sure(Refusal::Moved),
             // A forge that is being restored or upgraded says the same for a minute.
             Cause::TokenUnknown => Shut::perhaps(Refusal::TokenUnknown),
             Cause::NotThere => Shut::perhaps(Refusal::NotThere),
             Cause::NotAllowed | Cause::AdminOnly | Cause::NotInOrganisation => Shut::perhaps(Refusal::NotAllowed),
             Cause::ScopeMissing { .. }
             | Cause::Empty
+            // The whole forge at another address is no rename.
+            | Cause::Moved { .. }
             | Cause::BranchRule
             | Cause::NotTheApi
             | Cause::WrongScheme
@@ -133,6 +135,7 @@ mod tests {
             (repo, away.clone(), None),
             (Scope::Gitea, away, None),
             (Scope::Gitea, ApiError::NotFound, None),
+            (Scope::Gitea, refused(301, ""), None),
             (Scope::Plane, says("invalid username, password or token"), None),
         ];
         for (scope, error, expected) in table {

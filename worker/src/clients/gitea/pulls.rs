@@ -59,7 +59,11 @@ impl GiteaClient {
     async fn set_pull_state(&self, repo: &str, number: i64, state: &str) -> Result<(), ApiError> {
         let path = self.path(repo, &["pulls", &number.to_string()]);
         let call = Call::new(Method::PATCH, path).json(json!({ "state": state }));
-        self.send(&call).await.map(drop)
+        let now: Pull = self.read(&call).await?;
+        if now.state == state {
+            return Ok(());
+        }
+        Err(ApiError::Malformed { why: format!("#{number} is {} after it was set to {state}", now.state) })
     }
 
     /// The pull requests from `branch`, newest first.
