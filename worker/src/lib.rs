@@ -17,6 +17,7 @@ pub mod gates;
 pub mod git;
 mod heartbeat;
 mod housekeeping;
+mod html;
 mod in_flight;
 mod job_end;
 mod lanes;

@@ -38,6 +38,9 @@ pub struct Project {
     /// Plane user ids whose commands count; empty = everybody's.
     #[serde(default)]
     pub approvers: Vec<String>,
+    /// Whose answers to an agent's questions count.
+    #[serde(default)]
+    pub answers: AnswersFrom,
     /// Whose reviews at the forge count: logins, and `team:NAME` for a team of the repository's owner; empty = those that the
     /// forge calls official. They are asked there for a review.
     #[serde(default)]
@@ -179,6 +182,17 @@ pub enum StartRule {
     Label(String),
     /// Those in this state, once they are moved there.
     State(String),
+}
+
+named_enum! {
+    /// Whose answers to an agent's questions count.
+    #[derive(Default)]
+    pub enum AnswersFrom ("rule for answers") {
+        /// The approvers'; where none are listed, everybody's.
+        #[default]
+        Approvers = "approvers",
+        Everybody = "everybody",
+    }
 }
 
 named_enum! {

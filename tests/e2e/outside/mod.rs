@@ -14,3 +14,4 @@ mod replay;
 pub mod rig;
 mod rows;
 mod shared;
+mod words;

@@ -76,6 +76,7 @@ fn a_paused_task_moves_only_when_a_person_resumes_it() {
     stack.wait_at_work(&item, Role::Developer);
     stack.plane().comment(&item, "<p>:pause:</p>");
     stack.wait_task(&item, Stage::Development, TaskState::Paused);
+    stack.wait_said(&item, "paused at work");
     stack.give("go");
     stack.settle();
     let task = stack.task(&item).unwrap();
@@ -124,9 +125,25 @@ fn a_cancelled_task_stops_its_agent_and_keeps_its_branch() {
         assert_eq!(stack.our_states(&item).contains(&"Cancelled".to_owned()), by_comment);
         assert_eq!(stack.comments(&item).contains(&"cancelled".to_owned()), by_comment);
         assert!(stack.gitea().head_of(REPO, &task.branch).is_some(), "the branch is kept");
-        stack.plane().comment(&item, "<p>:retry:</p>");
-        stack.settle();
+        // It can be opened again: by the word, or by moving the card back.
+        for word in [":resume:", ":approved:"] {
+            stack.plane().comment(&item, &format!("<p>{word}</p>"));
+        }
+        stack.wait("both words to be answered", || {
+            stack.comments(&item).iter().filter(|kind| *kind == "ended").count() == 2
+        });
         assert_eq!(stack.task(&item).unwrap().state, TaskState::Cancelled);
+        if by_comment {
+            stack.plane().comment(&item, "<p>:retry:</p>");
+        } else {
+            stack.plane().move_item(&item, "Todo");
+        }
+        stack.wait_said(&item, "reopened");
+        let again = stack.wait_at_work(&item, Role::Developer);
+        assert_ne!(again.dir, run.dir);
+        assert_eq!(stack.task(&item).unwrap().state, TaskState::Active);
+        stack.plane().comment(&item, "<p>:cancel:</p>");
+        stack.wait_task(&item, Stage::Development, TaskState::Cancelled);
     }
 }
 

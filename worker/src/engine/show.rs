@@ -254,7 +254,13 @@ const fn concerns_the_pull(message: &Message) -> bool {
         | Message::Approved { .. }
         | Message::AnswerTaken
         | Message::Retrying { .. }
+        | Message::Reopened { .. }
         | Message::Paused
+        | Message::PausedAtWork
+        | Message::Ended { .. }
+        | Message::AnswerRefused
+        | Message::WordsChanged { .. }
+        | Message::NotDone { .. }
         | Message::Resumed
         | Message::Refused { .. }
         | Message::BudgetUsedUp { .. }

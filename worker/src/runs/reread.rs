@@ -4,7 +4,8 @@
 use crate::clients::plane::{Comment, EXTERNAL_SOURCE, PlaneClient};
 use crate::clock::now_ms;
 use crate::context::Context;
-use crate::events::{kept_text, to_text};
+use crate::events::kept_text;
+use crate::html;
 use orch_common::store::tasks::{self, Task};
 
 /// Comments that an agent is shown, the newest ones.
@@ -46,7 +47,8 @@ async fn thread(ctx: &Context, plane: &PlaneClient, task: &Task) -> Vec<String> 
     let mut said = Vec::new();
     for comment in comments.iter().filter(|c| c.external_source.as_deref() != Some(EXTERNAL_SOURCE)) {
         if said.len() < MOST_COMMENTS && is_a_persons(ctx, comment).await {
-            let text: String = to_text(&comment.comment_html).trim().chars().take(COMMENT_CHARS).collect();
+            let text: String =
+                html::words(&comment.comment_html, &html::nobody).trim().chars().take(COMMENT_CHARS).collect();
             said.extend(Some(text).filter(|text| !text.is_empty()));
         }
     }

@@ -13,7 +13,7 @@ use crate::domain::words::Command;
 impl Case<'_> {
     pub(super) fn command(&self, command: &Command, via: Via) -> Decision {
         if self.task.state.is_terminal() {
-            return self.command_after_the_end(command);
+            return self.command_after_the_end(command, via);
         }
         match command {
             Command::Approve => self.approve(),
@@ -26,15 +26,49 @@ impl Case<'_> {
         }
     }
 
-    fn command_after_the_end(&self, command: &Command) -> Decision {
+    /// Whoever speaks to a task that has ended is answered; one that was cancelled can be opened again.
+    fn command_after_the_end(&self, command: &Command, via: Via) -> Decision {
         match command {
-            Command::Reject { .. } | Command::Retry => {
-                self.refuse(command, &format!("the task is {}", self.task.state))
-            }
-            Command::Approve | Command::Pause | Command::Resume | Command::Cancel => {
-                Decision::nothing(format!("the task is {}", self.task.state))
+            Command::Retry if self.task.state == TaskState::Cancelled => self.reopen(),
+            Command::Cancel if via == Via::State => Decision::nothing(format!("the task is {}", self.task.state)),
+            Command::Approve
+            | Command::Reject { .. }
+            | Command::Retry
+            | Command::Pause
+            | Command::Resume
+            | Command::Cancel => {
+                let mut change = self.stay(format!("{} refused: the task is {}", command.word(), self.task.state));
+                change.state_reason = self.task.state_reason.clone();
+                let message = Message::Ended { command: command.clone(), state: self.task.state };
+                change.outward.push(Outward::Comment(message));
+                Decision::Apply(Box::new(change))
             }
         }
+    }
+
+    /// A cancelled task goes on where it stopped; the role of its stage looks at what is there.
+    fn reopen(&self) -> Decision {
+        let Some(role) = self.policy.pipeline.works_in(self.task.stage) else {
+            // It was cancelled before anybody worked.
+            let mut decision = self.advance("a person opened it again", By::Person);
+            if let Decision::Apply(change) = &mut decision {
+                change.reset_cap = true;
+                change.outward.insert(0, Outward::Branch);
+            }
+            return decision;
+        };
+        let mut change = self.word("a person opened it again");
+        // The deployer is not to work twice for one merge: that is tried again by the next look.
+        if waits_for_a_merge(self.task) {
+            change.state_reason = Some("the merge is tried again".to_owned());
+        } else {
+            change.unapproved = self.task.stage == Stage::Analysis;
+            change.start = Some(Start { role, brief: self.again() });
+        }
+        let message = Message::Reopened { role, stage: self.task.stage };
+        change.outward.push(Outward::Comment(message.clone()));
+        change.outward.push(Outward::Chat(message));
+        Decision::Apply(Box::new(change))
     }
 
     fn approve(&self) -> Decision {
@@ -206,11 +240,14 @@ impl Case<'_> {
 
     fn pause(&self) -> Decision {
         if self.task.state == TaskState::Paused {
-            return Decision::nothing("paused already");
+            return self.refuse(&Command::Pause, "the task is paused already; write :resume: to let it go on");
         }
         let mut change = self.word("a person paused it");
         change.state = TaskState::Paused;
-        change.outward.push(Outward::Comment(Message::Paused));
+        change.outward.push(Outward::Comment(match self.history.agent_running {
+            true => Message::PausedAtWork,
+            false => Message::Paused,
+        }));
         Decision::Apply(Box::new(change))
     }
 

@@ -133,13 +133,38 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ),
     ("answer_taken", "Thank you for the answer. The analyst goes on with it."),
     ("retrying", "The {{ role }} starts again in {{ stage }}; the attempts are counted anew."),
+    (
+        "reopened",
+        "Opened again: the {{ role }} goes on in {{ stage }}; the attempts are counted anew. Write :cancel: to end the task.",
+    ),
     ("paused", "Paused: no agent works on this task. Write :resume: to let it go on."),
+    (
+        "paused_at_work",
+        "Paused: the agent at work comes to its end and its work is kept, then no other starts. Write :resume: to let the \
+         task go on, or :cancel: to stop the agent at once and end the task.",
+    ),
     ("resumed", "Resumed: the task goes on where it stopped."),
     (
         "cancelled",
         "Cancelled: the agent is stopped and nothing more is queued. The branch and its files are kept for a while.",
     ),
     ("refused", "Sorry, {{ command }} does nothing here: {{ why }}"),
+    ("ended", "Sorry, {{ command }} does nothing here any more: the task {{ state }}."),
+    (
+        "answer_refused",
+        "Thank you, but only the project's approvers answer an agent's questions, so the task still waits. \
+         One of them can take over your words in a comment of their own.",
+    ),
+    (
+        "words_changed",
+        "{{ command }} counts for nobody here: somebody else has changed the words of this comment. \
+         Whoever means it writes it in a new comment.",
+    ),
+    (
+        "not_done",
+        "The card was moved to {{ to | line }}, but the task is not done: at {{ stage }} it {{ state }}. The card is left \
+         where it was put until the task moves.\n\nWrite :cancel: to end the task as it is.",
+    ),
     (
         "gate_failed",
         "The check {{ gate }} does not pass: {{ reason }}\n\n\

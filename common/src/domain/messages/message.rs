@@ -10,7 +10,7 @@ use crate::domain::leftover::Leftover;
 use crate::domain::merge::Hold;
 use crate::domain::names::{BranchName, WorkItemKey};
 use crate::domain::refusal::Refusal;
-use crate::domain::stage::{Role, Stage};
+use crate::domain::stage::{Role, Stage, TaskState};
 use crate::domain::submodule::SubmoduleWhy;
 use crate::domain::words::Command;
 use minijinja::Value;
@@ -115,11 +115,23 @@ messages! {
     AnswerTaken = "answer_taken",
     /// A person's retry was taken.
     Retrying = "retrying" { role: Role, stage: Stage },
+    /// A person opened a cancelled task again.
+    Reopened = "reopened" { role: Role, stage: Stage },
     Paused = "paused",
+    /// The same while an agent runs, which is let come to its end.
+    PausedAtWork = "paused_at_work",
     Resumed = "resumed",
     Cancelled = "cancelled",
     /// A command that makes no sense now, or not from this person.
     Refused = "refused" { command: Command, why: String },
+    /// The answer to a command that came after the task's end.
+    Ended = "ended" { command: Command, state: TaskState },
+    /// The answer to an answer of somebody whose answers do not count.
+    AnswerRefused = "answer_refused",
+    /// The answer to a command in a comment whose words somebody else has changed.
+    WordsChanged = "words_changed" { command: Command },
+    /// The answer to a move to a state in which work is completed (`to`), of a task that is not.
+    NotDone = "not_done" { to: String, stage: Stage, state: TaskState },
     /// A gate failed and no rule says what follows.
     GateFailed = "gate_failed" { gate: Gate, reason: FailReason },
     /// A gate waits for someone.

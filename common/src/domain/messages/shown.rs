@@ -7,7 +7,7 @@ use crate::domain::gate::{FailReason, Gate, Waiting};
 use crate::domain::job::JobKind;
 use crate::domain::merge::Hold;
 use crate::domain::names::{BranchName, WorkItemKey};
-use crate::domain::stage::{Role, Stage};
+use crate::domain::stage::{Role, Stage, TaskState};
 use crate::domain::submodule::SubmoduleWhy;
 use crate::domain::words::{Command, parse_comment};
 use minijinja::Value;
@@ -157,6 +157,31 @@ impl Shown for Stage {
     }
     fn sample() -> Value {
         Value::from("review")
+    }
+}
+
+/// What a task does now, and what would move it.
+impl Shown for TaskState {
+    fn shown(&self, locale: Locale) -> Value {
+        Value::from(match (locale, self) {
+            (Locale::En, TaskState::Active) => "is being worked on",
+            (Locale::En, TaskState::WaitingApproval) => "waits for :approved: or :rejected:",
+            (Locale::En, TaskState::NeedsInput) => "waits for an answer to the questions",
+            (Locale::En, TaskState::Paused) => "is paused until :resume:",
+            (Locale::En, TaskState::Blocked) => "is blocked until :retry:",
+            (Locale::En, TaskState::Cancelled) => "was cancelled; :retry: opens it again",
+            (Locale::En, TaskState::Done) => "is done; what else is to be done needs a new work item",
+            (Locale::Ru, TaskState::Active) => "в работе",
+            (Locale::Ru, TaskState::WaitingApproval) => "ждёт :approved: или :rejected:",
+            (Locale::Ru, TaskState::NeedsInput) => "ждёт ответа на вопросы",
+            (Locale::Ru, TaskState::Paused) => "на паузе до :resume:",
+            (Locale::Ru, TaskState::Blocked) => "заблокирована до :retry:",
+            (Locale::Ru, TaskState::Cancelled) => "отменена; :retry: откроет её снова",
+            (Locale::Ru, TaskState::Done) => "готова; для остального нужна новая задача в Plane",
+        })
+    }
+    fn sample() -> Value {
+        Value::from("is paused until :resume:")
     }
 }
 

@@ -7,7 +7,7 @@ use crate::domain::leftover::{LeftKind, Leftover};
 use crate::domain::merge::Hold;
 use crate::domain::names::{BranchName, WorkItemKey};
 use crate::domain::refusal::Refusal;
-use crate::domain::stage::{Role, Stage};
+use crate::domain::stage::{Role, Stage, TaskState};
 use crate::domain::submodule::SubmoduleWhy;
 use crate::domain::words::{Command, parse_comment};
 use minijinja::Value;
@@ -78,10 +78,16 @@ fn every(text: &str) -> Vec<Message> {
         Message::RejectedBack { to: Stage::Development, reason: text.clone() },
         Message::AnswerTaken,
         Message::Retrying { role: Role::Deployer, stage: Stage::Deploy },
+        Message::Reopened { role: Role::Tester, stage: Stage::Testing },
         Message::Paused,
+        Message::PausedAtWork,
         Message::Resumed,
         Message::Cancelled,
         Message::Refused { command: Command::Approve, why: text.clone() },
+        Message::Ended { command: Command::Resume, state: TaskState::Cancelled },
+        Message::AnswerRefused,
+        Message::WordsChanged { command: Command::Approve },
+        Message::NotDone { to: text.clone(), stage: Stage::Analysis, state: TaskState::WaitingApproval },
         Message::GateFailed { gate: Gate::TestsPassed, reason },
         Message::Waiting { gate: Gate::CiGreen },
         Message::ChecksFailed { attempt: 2, cap: 3, list: vec![text.clone()] },

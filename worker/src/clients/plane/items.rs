@@ -27,6 +27,18 @@ impl PlaneClient {
         self.all_pages(Route::Items { project, rest: &[item, "comments"] }, &[], |_| false).await
     }
 
+    /// One comment as it is now; `None` = it is gone. Where it alone cannot be had, the thread says whether it is there.
+    pub async fn comment(&self, project: &str, item: &str, comment: &str) -> Result<Option<Comment>, ApiError> {
+        let route = Route::Items { project, rest: &[item, "comments", comment] };
+        match self.send_by(route, Call::get).await {
+            Ok(answer) => answer.json().map(Some),
+            Err(ApiError::NotFound | ApiError::Refused { status: 405, .. }) => {
+                Ok(self.comments(project, item).await?.into_iter().find(|c| c.id == comment))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// A comment that is there once under `external_id`, however often this is called. Plane looks and then
     /// inserts, so two callers at the same instant could still make two: one task's effects have one sender.
     pub async fn post_comment(

@@ -152,6 +152,14 @@ pub struct Comment {
     pub updated_at: i64,
 }
 
+impl Comment {
+    /// These are this account's words: it wrote them, and nobody else has changed them.
+    pub fn is_word_of(&self, account: &str) -> bool {
+        let is = |id: &String| id.eq_ignore_ascii_case(account);
+        self.actor.as_ref().is_some_and(is) && self.updated_by.as_ref().is_none_or(is)
+    }
+}
+
 /// One line of a work item's history.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Activity {

@@ -154,12 +154,13 @@ proptest! {
     }
 
     #[test]
-    fn what_ended_stays_ended(given in givens()) {
-        if let (true, Decision::Apply(change)) = (given.state.is_terminal(), given.decide()) {
+    fn what_ended_is_opened_again_by_a_retry_alone(given in givens()) {
+        let reopens = given.state == T::Cancelled && matches!(given.trigger, Trigger::Command { command: Command::Retry, .. });
+        if let (true, false, Decision::Apply(change)) = (given.state.is_terminal(), reopens, given.decide()) {
             prop_assert_eq!((change.stage, change.state), (given.stage, given.state));
             prop_assert!(change.start.is_none() && !change.drop_jobs && !change.stop_agent && !change.reset_cap);
-            let refused = matches!(change.outward.as_slice(), [Outward::Comment(Message::Refused { .. })]);
-            prop_assert!(refused);
+            let answered = matches!(change.outward.as_slice(), [Outward::Comment(Message::Ended { .. })]);
+            prop_assert!(answered);
         }
     }
 
