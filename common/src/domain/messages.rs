@@ -8,6 +8,7 @@ mod left;
 mod markup;
 mod message;
 mod refused;
+mod rich;
 mod ru;
 mod shown;
 

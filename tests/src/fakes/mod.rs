@@ -6,6 +6,7 @@ mod courier;
 mod gitea;
 mod plane;
 mod plane_hooks;
+mod plane_people;
 mod plane_rest;
 mod server;
 mod telegram;

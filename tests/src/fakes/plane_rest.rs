@@ -206,6 +206,7 @@ fn items(world: &mut World, courier: &Courier, request: &Request, rest: &[&str])
             Some(said) => Reply::json(200, comment(&row, said)),
             None => error(404, "error", "The requested resource does not exist."),
         },
+        ("GET", ["attachments"]) if request.path.contains("/work-items/") => Reply::json(200, row.attachments.into()),
         ("POST", ["comments"]) => post_comment(world, courier, &row, &request.json()),
         ("GET", ["activities"]) => page(row.activities, request),
         ("POST", ["links"]) => post_link(world, &row, &request.json()),

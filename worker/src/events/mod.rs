@@ -20,8 +20,9 @@ pub use gitea::{ActionJob, Ends, GiteaChange, GiteaEvent, ReviewKind};
 pub use handle::handle;
 pub(crate) use observed::{Observed, ObservedPayload, order_of_item, order_of_repo};
 pub(crate) use once::{Once, newest_move};
+pub(crate) use people::names_in;
 pub use plane::{NewItem, PlaneChange, PlaneEvent, SaidInPlane};
-pub(crate) use plane_rules::kept_text;
+pub(crate) use plane_rules::{Kept, kept_text};
 pub(crate) use speakers::{Speakers, Voice, people_and_teams};
 pub(crate) use told::tells_of_statuses;
 

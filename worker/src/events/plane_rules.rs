@@ -2,12 +2,13 @@
 //! again from Plane before they are used; a delivery carries what Plane found when it sent.
 
 use super::once::{Once, newest_move};
+use super::people::names_in;
 use super::plan::{Plan, PlanError};
 use super::plane::{NewItem, PlaneChange, PlaneEvent};
 use crate::clients::ApiError;
 use crate::clients::plane::WorkItem;
 use crate::context::Context;
-use crate::html;
+use crate::html::{self, Picture};
 use orch_common::config::{Project, StartRule, StateCommand};
 use orch_common::domain::decide::{Trigger, Via};
 use orch_common::domain::messages::Message;
@@ -269,14 +270,24 @@ impl Case<'_> {
     }
 }
 
-/// Title and description of an item as they are kept with its task.
-pub(crate) fn kept_text(item: &WorkItem) -> (String, String) {
+/// An item's text as it is kept with its task.
+pub(crate) struct Kept {
+    pub title: String,
+    /// Markdown.
+    pub description: String,
+    pub pictures: Vec<Picture>,
+}
+
+/// Reads an item's text, with the names of those whom it mentions.
+pub(crate) async fn kept_text(ctx: &Context, project: &str, item: &WorkItem) -> Kept {
     let html = item.description_html.as_deref().unwrap_or_default();
-    (one_line(&item.name), cut(&html::page(html, &html::nobody).text))
+    let names = names_in(ctx, project, html).await;
+    let page = html::page(html, &|id| names.get(id).cloned());
+    Kept { title: one_line(&item.name), description: cut(&page.text), pictures: page.pictures }
 }
 
 fn cut(description: &str) -> String {
-    description.chars().take(DESCRIPTION_CHARS).collect()
+    html::cut(description, DESCRIPTION_CHARS)
 }
 
 fn text_of(item: WorkItem) -> Text {

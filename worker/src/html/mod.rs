@@ -47,3 +47,11 @@ pub fn nobody(_: &str) -> Option<String> {
 pub fn mentioned(html: &str) -> Vec<String> {
     Tree::of(html).mentioned()
 }
+
+/// The beginning of a text of more than `chars` characters, and a word that there is more.
+pub fn cut(text: &str, chars: usize) -> String {
+    match text.char_indices().nth(chars) {
+        None => text.to_owned(),
+        Some((at, _)) => format!("{}\n\n(cut here: the work item has more)", text.get(..at).unwrap_or_default()),
+    }
+}

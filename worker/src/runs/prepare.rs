@@ -1,7 +1,7 @@
 //! Everything before a run's process exists: is it still wanted, may it be paid for, where does it work, what is
 //! it told. What goes wrong here is a launch that failed, whatever the reason.
 
-use super::reread::reread;
+use super::reread::{Story, reread};
 use super::{clear, guard, leftovers, prompt, session};
 use crate::agent::account::{Account, AccountError};
 use crate::agent::command::{self, GitIdentity, LaunchPlan, PermissionMode, Session};
@@ -15,7 +15,7 @@ use crate::git::{GitError, SubmoduleRules, Worktree};
 use orch_common::config::Project;
 use orch_common::domain::clash::Clash;
 use orch_common::domain::messages::Message;
-use orch_common::domain::stage::{CommitId, Role};
+use orch_common::domain::stage::{CommitId, Role, Stage};
 use orch_common::domain::task::Brief;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::StoreError;
@@ -121,8 +121,9 @@ pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, R
     failpoint::here(Point::AgentWorktree);
     let dir = ctx.runs_dir.join(&run);
     let spec = spec(ctx, &work, place, &run, &session, home).await?;
-    let said = reread(ctx, &mut work.task).await;
-    let mut prompt = prompt(&work, &session, &said);
+    let begins = ctx.policy(&work.project).pipeline.started_by_leaving(Stage::Created) == Some(work.payload.role);
+    let story = reread(ctx, &mut work.task, begins).await;
+    let mut prompt = prompt(&work, &session, &story);
     let checks_log = prompt::logs_of(&work.payload.brief);
     // A user of its own does not get into the run's folder.
     if checks_log.is_some() && ctx.tenant.is_none() {
@@ -156,7 +157,7 @@ fn is_asked(work: &Work) -> bool {
 }
 
 /// What the agent is told. A session that goes on has been told already.
-fn prompt(work: &Work, session: &Session, said: &[String]) -> String {
+fn prompt(work: &Work, session: &Session, story: &Story) -> String {
     let role = work.payload.role;
     match (session, &work.payload.brief) {
         (Session::Resume(_), Brief::VerdictAsked { file, detail }) => {
@@ -166,7 +167,9 @@ fn prompt(work: &Work, session: &Session, said: &[String]) -> String {
         (Session::Fresh(_), _) => {}
     }
     let tests = work.project.test_command.as_ref().map(ToString::to_string);
-    prompt::build(role, &work.task, &work.payload.brief, &work.project.artifacts, tests.as_deref(), said, &work.left)
+    let (brief, names) = (&work.payload.brief, &work.project.artifacts);
+    prompt::build(role, &work.task, brief, names, tests.as_deref(), &story.said, &work.left)
+        + &prompt::where_the_files_are(&story.files)
 }
 
 /// Where the CLI keeps its sessions: as configured, else the agents' own user's, else the worker's.

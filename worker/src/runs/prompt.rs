@@ -263,6 +263,20 @@ pub fn where_the_logs_are(path: &Path) -> String {
     )
 }
 
+/// The pictures and files that people put into the work item or its thread; one line for each.
+pub fn where_the_files_are(files: &[String]) -> String {
+    if files.is_empty() {
+        return String::new();
+    }
+    let list: String = files.iter().map(|line| format!("- {line}\n")).collect();
+    format!(
+        "\n## Pictures and files of the work item\n\nThey are not here: Plane shows them to people who are signed in, and no \
+         other address is asked on a text's word. Where the work depends on one, say in your documents what you could not \
+         see.\n\n{}\n",
+        fenced("files", &list)
+    )
+}
+
 /// Text from outside between markers that it cannot close: the fence is longer than any run of backticks in it.
 fn fenced(label: &str, text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);

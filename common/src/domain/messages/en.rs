@@ -16,7 +16,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ),
     (
         "questions",
-        "The analyst has questions:\n\n{{ text }}\n\n\
+        "The analyst has questions:\n\n{{ text | markdown }}\n\n\
          Please answer with a comment here; the analyst then goes on.",
     ),
     (
@@ -27,12 +27,12 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     (
         "review_changes",
         "The reviewer asks for changes; the developer works on them now (attempt {{ attempt }} of {{ cap }}).\
-         {% if reason %}\n\n{{ reason }}{% endif %}",
+         {% if reason %}\n\n{{ reason | markdown }}{% endif %}",
     ),
-    ("review_verdict", "The reviewer's verdict: {{ verdict }}.{% if reason %}\n\n{{ reason }}{% endif %}"),
+    ("review_verdict", "The reviewer's verdict: {{ verdict }}.{% if reason %}\n\n{{ reason | markdown }}{% endif %}"),
     (
         "tests_failed",
-        "The tester's report is not a pass; the developer works on it now.{% if reason %}\n\n{{ reason }}{% endif %}",
+        "The tester's report is not a pass; the developer works on it now.{% if reason %}\n\n{{ reason | markdown }}{% endif %}",
     ),
     (
         "tests_red",
@@ -113,7 +113,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ),
     (
         "conflict",
-        "The architect found a conflict in the requirements; the analyst works on it now.\n\n{{ excerpt }}\n\n\
+        "The architect found a conflict in the requirements; the analyst works on it now.\n\n{{ excerpt | markdown }}\n\n\
          A comment from you that settles it helps.",
     ),
     (
@@ -129,7 +129,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("approved", "Approved, thank you. The task is now in {{ to }}."),
     (
         "rejected_back",
-        "Rejected; the work in {{ to }} is done again.{% if reason %}\n\nReason: {{ reason }}{% endif %}",
+        "Rejected; the work in {{ to }} is done again.{% if reason %} Reason:\n\n{{ reason | markdown }}{% endif %}",
     ),
     ("answer_taken", "Thank you for the answer. The analyst goes on with it."),
     ("retrying", "The {{ role }} starts again in {{ stage }}; the attempts are counted anew."),

@@ -16,7 +16,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ),
     (
         "questions",
-        "У аналитика есть вопросы:\n\n{{ text }}\n\n\
+        "У аналитика есть вопросы:\n\n{{ text | markdown }}\n\n\
          Ответьте, пожалуйста, комментарием; после этого аналитик продолжит.",
     ),
     (
@@ -27,12 +27,12 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     (
         "review_changes",
         "Ревьюер просит правки; разработчик уже занимается ими (попытка {{ attempt }} из {{ cap }}).\
-         {% if reason %}\n\n{{ reason }}{% endif %}",
+         {% if reason %}\n\n{{ reason | markdown }}{% endif %}",
     ),
-    ("review_verdict", "Вердикт ревьюера: {{ verdict }}.{% if reason %}\n\n{{ reason }}{% endif %}"),
+    ("review_verdict", "Вердикт ревьюера: {{ verdict }}.{% if reason %}\n\n{{ reason | markdown }}{% endif %}"),
     (
         "tests_failed",
-        "Отчёт тестировщика отрицательный; разработчик уже занимается этим.{% if reason %}\n\n{{ reason }}{% endif %}",
+        "Отчёт тестировщика отрицательный; разработчик уже занимается этим.{% if reason %}\n\n{{ reason | markdown }}{% endif %}",
     ),
     (
         "tests_red",
@@ -114,7 +114,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ),
     (
         "conflict",
-        "Архитектор нашёл противоречие в требованиях; аналитик уже занимается им.\n\n{{ excerpt }}\n\n\
+        "Архитектор нашёл противоречие в требованиях; аналитик уже занимается им.\n\n{{ excerpt | markdown }}\n\n\
          Поможет ваш комментарий с решением.",
     ),
     (
@@ -130,7 +130,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ("approved", "Одобрено, спасибо. Теперь этап «{{ to }}»."),
     (
         "rejected_back",
-        "Отклонено; работа этапа «{{ to }}» будет выполнена заново.{% if reason %}\n\nПричина: {{ reason }}{% endif %}",
+        "Отклонено; работа этапа «{{ to }}» будет выполнена заново.{% if reason %} Причина:\n\n{{ reason | markdown }}{% endif %}",
     ),
     ("answer_taken", "Спасибо за ответ. Аналитик продолжает с его учётом."),
     ("retrying", "Снова приступил {{ role }}, этап «{{ stage }}»; счёт попыток начат заново."),

@@ -1,6 +1,6 @@
 //! Parameters as people read them, in their language.
 
-use super::Locale;
+use super::{Locale, rich};
 use crate::domain::budget::Limit;
 use crate::domain::failure::Denial;
 use crate::domain::gate::{FailReason, Gate, Waiting};
@@ -25,7 +25,7 @@ pub(super) trait Shown {
 
 /// Text from outside: no control characters, no fence that is left open, no line that reads as a command.
 pub(super) fn tame(text: &str) -> String {
-    let is_plain = |c: &char| matches!(c, '\n' | '\t') || !c.is_control();
+    let is_plain = |c: &char| matches!(c, '\n' | '\t') || !(c.is_control() || matches!(*c, rich::BEGINS | rich::ENDS));
     let text: String = text.replace("\r\n", "\n").chars().filter(is_plain).collect();
     let fences = text.lines().filter(|line| line.trim_start().starts_with("```")).count();
     let quoted = |line: &str| if parse_comment(line).is_some() { format!("> {line}") } else { line.to_owned() };

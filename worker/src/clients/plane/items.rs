@@ -1,6 +1,6 @@
 //! Work items, their comments, links and history.
 
-use super::{Activity, Comment, EXTERNAL_SOURCE, PlaneClient, Posted, Route, WorkItem};
+use super::{Activity, Attachment, Comment, EXTERNAL_SOURCE, PlaneClient, Posted, Route, WorkItem};
 use crate::clients::error::ApiError;
 use crate::clients::http::Call;
 use reqwest::Method;
@@ -35,6 +35,15 @@ impl PlaneClient {
             Err(ApiError::NotFound | ApiError::Refused { status: 405, .. }) => {
                 Ok(self.comments(project, item).await?.into_iter().find(|c| c.id == comment))
             }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The files that are attached to an item; a bare list. Releases before 1.1 have none that can be asked for.
+    pub async fn attachments(&self, project: &str, item: &str) -> Result<Vec<Attachment>, ApiError> {
+        match self.send_by(Route::Items { project, rest: &[item, "attachments"] }, Call::get).await {
+            Ok(answer) => answer.json(),
+            Err(ApiError::NotFound) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }

@@ -5,7 +5,9 @@ mod items;
 mod projects;
 mod types;
 
-pub use types::{Activity, Comment, Label, Person, Posted, Project, Reference, State, WorkItem};
+pub use types::{
+    Activity, Attachment, Comment, FileAttributes, Label, Person, Posted, Project, Reference, State, WorkItem,
+};
 
 use super::error::ApiError;
 use super::gate::Gate;

@@ -160,6 +160,22 @@ impl Comment {
     }
 }
 
+/// A file that is attached to a work item.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Attachment {
+    /// UUID text, of the file.
+    pub id: String,
+    #[serde(default)]
+    pub attributes: FileAttributes,
+}
+
+/// What Plane knows of a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct FileAttributes {
+    #[serde(default)]
+    pub name: String,
+}
+
 /// One line of a work item's history.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Activity {
