@@ -194,6 +194,8 @@ pub struct Move {
 pub fn compare_and_move(conn: &mut Conn, seen: &Task, to: &Move, now: i64) -> Result<bool, StoreError> {
     let Move { stage, state, state_reason, reset_cap, approved, unapproved, said, new_round, recheck } = to;
     let begins = *new_round || *stage != seen.stage;
+    // Opened again, it will have a worktree again.
+    let reopens = seen.state.is_terminal() && !state.is_terminal();
     let approved_at = match (approved, unapproved) {
         (true, _) => Some(now),
         (false, true) => None,
@@ -216,6 +218,7 @@ pub fn compare_and_move(conn: &mut Conn, seen: &Task, to: &Move, now: i64) -> Re
         tasks::progress_at.eq(if *stage == seen.stage { seen.progress_at } else { now }),
         tasks::updated_at.eq(now),
         tasks::finished_at.eq(if state.is_terminal() { Some(now) } else { None }),
+        reopens.then(|| tasks::tidied.eq(false)),
         begins.then(|| {
             (tasks::worked.eq(false), tasks::round_head.eq(seen.head.as_deref()), tasks::recheck.eq(*recheck))
         }),

@@ -83,10 +83,12 @@ async fn a_comment_is_read_again_before_it_acts() {
 async fn a_word_that_cannot_be_read_again_waits_and_is_neither_lost_nor_acted_on() {
     let (rig, item) = placed("", Stage::Analysis, TaskState::WaitingApproval).await;
     let told = rig.plane.comment(&item, "<p>:approved:</p>");
-    rig.plane.fail_when("GET", "/comments/", 2, Fault::status(503));
+    // Plane answers, but not this.
+    rig.plane.fail_when("GET", "/comments/", 1_000, Fault::status(503));
     rig.take_in(&told).await;
     assert!(rig.one(JobKind::Event).await);
     assert!(rig.waiting(JobKind::Advance).await.is_empty(), "nothing is done unread");
+    rig.plane.heal();
     let deadline = Instant::now() + Duration::from_secs(60);
     while rig.waiting(JobKind::Advance).await.is_empty() {
         assert!(Instant::now() < deadline, "the event was dropped");

@@ -53,6 +53,8 @@ impl Case<'_> {
             let mut decision = self.advance("a person opened it again", By::Person);
             if let Decision::Apply(change) = &mut decision {
                 change.reset_cap = true;
+                change.drop_jobs = true;
+                change.stop_agent = self.history.agent_running;
                 change.outward.insert(0, Outward::Branch);
             }
             return decision;
@@ -63,6 +65,7 @@ impl Case<'_> {
             change.state_reason = Some("the merge is tried again".to_owned());
         } else {
             change.unapproved = self.task.stage == Stage::Analysis;
+            change.stop_agent = self.history.agent_running;
             change.start = Some(Start { role, brief: self.again() });
         }
         let message = Message::Reopened { role, stage: self.task.stage };

@@ -157,7 +157,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ),
     (
         "words_changed",
-        "{{ command }} counts for nobody here: somebody else has changed the words of this comment. \
+        "Sorry, {{ command }} counts for nobody here: somebody else has changed the words of this comment. \
          Whoever means it writes it in a new comment.",
     ),
     (

@@ -348,7 +348,11 @@ fn a_retry_opens_a_cancelled_task_again() {
         for via in [Via::Comment, Via::State, Via::Operator] {
             let trigger = Trigger::Command { command: Command::Retry, actor: "ann".into(), via };
             let given = at(stage, trigger).state(T::Cancelled);
-            check(vec![(stage.as_str(), given, Want::Change(expected.clone()))]);
+            let dying = Change { stop_agent: true, ..expected.clone() };
+            check(vec![
+                (stage.as_str(), given.clone(), Want::Change(expected.clone())),
+                ("the agent that is being stopped", given.agent_running(), Want::Change(dying)),
+            ]);
         }
     }
     let begun = at(S::Created, says(Command::Retry)).state(T::Cancelled).change();
