@@ -185,6 +185,23 @@ async fn a_cancelled_card_that_is_moved_back_opens_its_task_again() {
         let said = rig.plane.comments_of(&item).into_iter().filter(|t| t.contains("Opened again")).count();
         assert_eq!(said, 1);
     }
+    // Told of late: a move from before the end, while our own move has not been made, ...
+    let (mut rig, item) = placed("", Stage::Review, TaskState::Active).await;
+    let early = rig.plane.move_item(&item, "Backlog");
+    let end = rig.plane.comment(&item, "<p>:cancel:</p>");
+    rig.take_in(&end).await;
+    assert!(rig.one(JobKind::Event).await);
+    assert_eq!(rig.plane.state_of(&item), "Backlog");
+    rig.take_in(&early).await;
+    rig.reconciler.round(&rig.ctx).await.unwrap();
+    while rig.one(JobKind::Event).await {}
+    assert_eq!(rig.task().await.unwrap().state, TaskState::Cancelled);
+    rig.settle().await;
+    // ... and one that was taken back.
+    let back = rig.plane.move_item(&item, "Todo");
+    rig.plane.move_item(&item, "Cancelled");
+    rig.arrives(&back).await;
+    assert_eq!(rig.task().await.unwrap().state, TaskState::Cancelled);
     // Moved on among the ended ones, or by somebody who may not: it stays ended.
     let (rig, item) = placed(&format!("approvers = [\"{APPROVER}\"]"), Stage::Review, TaskState::Cancelled).await;
     let moved = rig.plane.move_item(&item, "Todo");
