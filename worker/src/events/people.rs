@@ -11,26 +11,29 @@ use std::time::{Duration, Instant};
 /// How long a list of people is taken for right.
 const KEPT: Duration = Duration::from_secs(600);
 
+/// Names by ids.
+type Names = HashMap<String, String>;
+
 /// What was asked, by project.
 #[derive(Debug, Default)]
-pub struct People(Mutex<HashMap<String, (Instant, HashMap<String, String>)>>);
+pub struct People(Mutex<HashMap<String, (Instant, Names)>>);
 
 impl People {
-    fn known(&self, project: &str) -> Option<HashMap<String, String>> {
+    fn known(&self, project: &str) -> Option<Names> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(project).filter(|(at, _)| at.elapsed() < KEPT).map(|(_, names)| names.clone())
     }
 
-    fn keep(&self, project: &str, names: &HashMap<String, String>) {
+    fn keep(&self, project: &str, names: &Names) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(project.to_owned(), (Instant::now(), names.clone()));
     }
 }
 
 /// The names of those who are mentioned in a text, by their ids; nobody is asked where nobody is.
-pub(crate) async fn names_in(ctx: &Context, project: &str, text: &str) -> HashMap<String, String> {
+pub(crate) async fn names_in(ctx: &Context, project: &str, text: &str) -> Names {
     let people = ctx.accounts.people();
-    let (Some(plane), false) = (&ctx.outside.plane, html::mentioned(text).is_empty()) else { return HashMap::new() };
+    let (Some(plane), false) = (&ctx.outside.plane, html::mentioned(text).is_empty()) else { return Names::new() };
     if let Some(names) = people.known(project) {
         return names;
     }
@@ -42,7 +45,7 @@ pub(crate) async fn names_in(ctx: &Context, project: &str, text: &str) -> HashMa
         }
         Err(error) => {
             tracing::warn!(%error, "the project's people could not be read; who is mentioned is named by id");
-            HashMap::new()
+            Names::new()
         }
     }
 }

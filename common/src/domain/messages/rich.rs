@@ -46,7 +46,15 @@ pub(super) fn to_html(markdown: &str, plain: impl Fn(&str) -> String) -> String 
             leads.last().is_some_and(|safe| *safe).then(|| Event::Start(link(dest_url)))
         }
         Event::End(TagEnd::Link | TagEnd::Image) => leads.pop().unwrap_or(false).then_some(Event::End(TagEnd::Link)),
-        other => Some(other),
+        Event::Start(_)
+        | Event::End(_)
+        | Event::Text(_)
+        | Event::Code(_)
+        | Event::InlineMath(_)
+        | Event::DisplayMath(_)
+        | Event::FootnoteReference(_)
+        | Event::HardBreak
+        | Event::Rule => Some(event),
     });
     let mut out = String::with_capacity(markdown.len() + markdown.len() / 2);
     html::push_html(&mut out, events);
