@@ -7,6 +7,8 @@ named_enum! {
     pub enum Refusal ("reason") {
         /// A hook of the repository said no.
         Hook = "hook",
+        /// Another branch's name is a folder of this one's, or the other way round.
+        NameTaken = "name_taken",
         /// A rule of the branch keeps the account out.
         BranchRule = "branch_rule",
         Archived = "archived",

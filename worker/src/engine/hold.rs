@@ -93,6 +93,15 @@ pub(super) fn is_over(conn: &mut Conn, task: &mut Task, now: i64) -> Result<(), 
     Ok(())
 }
 
+/// The same where an agent begins.
+pub async fn is_over_for(ctx: &Context, task: &Task) -> Result<(), StoreError> {
+    if task.state_reason.is_none() {
+        return Ok(());
+    }
+    let task = task.clone();
+    ctx.store.write(move |c| is_over(c, &mut task.clone(), now_ms())).await
+}
+
 /// What a held task is said to wait for.
 pub fn reason_of(rules: &Rules, message: &Message) -> String {
     rules.catalogue.render(message).lines().next().unwrap_or_default().to_owned()

@@ -188,6 +188,7 @@ const WORDS: &[Words] = &[
 
 /// What the forge's words about a push mean, in lower case, most specific first.
 const REFUSALS: &[(&str, Refusal)] = &[
+    ("exists; cannot create", Refusal::NameTaken),
     ("repo is archived", Refusal::Archived),
     ("repository is archived", Refusal::Archived),
     ("user permission denied for writing", Refusal::NotAllowed),
@@ -290,6 +291,14 @@ mod tests {
             (
                 auth(format!("remote: User permission denied for writing.\n{forbidden}")),
                 Some((P::NotAllowed, "User permission denied for writing.")),
+            ),
+            (
+                declined(
+                    "remote: error: cannot lock ref 'refs/heads/feature/x': 'refs/heads/feature' exists; cannot create \
+                     'refs/heads/feature/x'\n ! [remote rejected] HEAD -> feature/x (failed to update ref)"
+                        .into(),
+                ),
+                Some((P::NameTaken, "")),
             ),
             (auth(forbidden.into()), None),
             (auth("fatal: Authentication failed for 'http://h/'".into()), None),

@@ -10,6 +10,7 @@ use crate::clock::now_ms;
 use crate::context::Context;
 use crate::engine::AgentPayload;
 use crate::engine::apply::wants_agent;
+use crate::engine::hold;
 use crate::engine::{branch_gone, held_by, needs_a_person, note_joined};
 use crate::git::{GitError, SubmoduleRules, Worktree};
 use orch_common::config::Project;
@@ -241,12 +242,13 @@ async fn worktree(ctx: &Context, work: &Work, judges_anew: bool) -> Result<Begun
         return Err(held_by(task, &error).map_or_else(|| error.into(), |message| Refused::Held { message }));
     }
     let worktree = ctx.repos.ensure_worktree(&task.repo, &task.key, &task.branch, &task.base, cancel).await?;
-    if let Some(message) = branch_gone(ctx, task, &worktree).await? {
+    match branch_gone(ctx, task, &worktree).await? {
+        None => hold::is_over_for(ctx, task).await?,
         // Whoever asks for another try has been told that it makes the branch again.
-        if !matches!(work.payload.brief, Brief::Again { .. }) {
-            return Err(Refused::Held { message });
+        Some(_) if matches!(work.payload.brief, Brief::Again { .. }) => {
+            ctx.repos.forget_gone(&worktree, cancel).await?
         }
-        ctx.repos.forget_gone(&worktree, cancel).await?;
+        Some(message) => return Err(Refused::Held { message }),
     }
     let shop = ctx.tenant.as_ref().map(|tenant| ctx.repos.workshop(&worktree, tenant)).transpose()?;
     if work.not_its_own {

@@ -15,6 +15,9 @@ impl Shown for Refusal {
             (Locale::En, Refusal::BranchRule) => {
                 "A branch rule keeps the account out: let the rule allow it to push there, or exempt the task's branches"
             }
+            (Locale::En, Refusal::NameTaken) => {
+                "Another branch stands where this one has to be, with a part of its name: rename or delete that one"
+            }
             (Locale::En, Refusal::Archived) => "The repository is archived: take it out of the archive",
             (Locale::En, Refusal::NotAllowed) => {
                 "The account may not write to the repository: give it the right to write again"
@@ -60,6 +63,9 @@ impl Shown for Refusal {
             }
             (Locale::Ru, Refusal::BranchRule) => {
                 "Правило ветки не пускает учётную запись: разрешите ей отправку или исключите ветки задач из правила"
+            }
+            (Locale::Ru, Refusal::NameTaken) => {
+                "На месте этой ветки стоит другая, с частью её имени: переименуйте или удалите ту ветку"
             }
             (Locale::Ru, Refusal::Archived) => "Репозиторий в архиве: верните его из архива",
             (Locale::Ru, Refusal::NotAllowed) => {

@@ -26,7 +26,11 @@ impl GiteaClient {
         let call = Call::post(self.path(repo, &["branches"]), body).repeatable();
         match self.send(&call).await {
             Ok(_) => Ok(Created::Now),
-            Err(ApiError::Conflict { .. }) => Ok(Created::Before),
+            // The same is said of a branch with a part of this one's name.
+            Err(conflict @ ApiError::Conflict { .. }) => match self.branch(repo, branch).await? {
+                Some(_) => Ok(Created::Before),
+                None => Err(conflict),
+            },
             Err(other) => Err(other),
         }
     }
