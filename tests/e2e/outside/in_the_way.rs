@@ -3,7 +3,7 @@
 
 use super::rig::{REPO, Rig};
 use orch_common::domain::stage::{Stage, TaskState};
-use orch_common::store::repositories;
+use orch_common::store::{repositories, tasks};
 use orch_tests::fakes::{Delivery, FakeGitea, Right};
 use orch_worker::clients::gitea::NewPull;
 use std::sync::Arc;
@@ -22,6 +22,7 @@ async fn in_review() -> (Rig, String) {
     let new = NewPull { branch: &task.branch, base: "main", title: "t", body: "" };
     gitea.create_pull(REPO, new).await.unwrap();
     rig.own_pull(1).await;
+    rig.store().write(move |c| tasks::note_head(c, task.id, &"b".repeat(40), 1)).await.unwrap();
     (rig, item)
 }
 
@@ -103,8 +104,14 @@ async fn a_pull_request_that_its_branchs_loss_closed_is_the_branchs_matter() {
     }
     rig.ask().await;
     assert_eq!(said(&rig, &item, "closed without a merge"), 0);
+    let gone = "is no longer at the forge";
+    assert_eq!(said(&rig, &item, gone), 1, "told of by the delivery, and by no round again");
+    // It comes back with the head that it had: a round finds it.
+    rig.gitea.set_branch(REPO, &task.branch, &"b".repeat(40));
+    rig.ask().await;
     let queued = rig.waiting(orch_common::domain::job::JobKind::Advance).await;
-    assert_eq!(queued, ["forge pushed"], "the look tells of it");
+    assert_eq!(queued, ["forge pushed"], "a look finds that it is mended");
+    assert_eq!(said(&rig, &item, gone), 1);
 }
 
 /// What people do to a repository or to the bot's account, how it is mended, and what they read.

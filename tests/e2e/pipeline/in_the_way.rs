@@ -2,8 +2,10 @@
 //! next agent read it, and that it goes on by itself after the mend.
 
 use super::forge::push;
+use orch_common::domain::job::{JobKind, JobStatus};
 use orch_common::domain::stage::{Role, Stage, TaskState};
 use orch_common::store::in_the_way::{self, Kind};
+use orch_common::store::jobs::Job;
 use orch_tests::fakes::FakeGitea;
 use orch_tests::stack::play::{after, approves, develops};
 use orch_tests::stack::{Play, REPO, Stack, WORKER, git};
@@ -103,8 +105,13 @@ fn a_branch_that_a_person_deleted_is_waited_for_and_made_again_only_when_it_is_a
         let task = stack.task(&item).unwrap();
         let before = stack.gitea().head_of(REPO, &task.branch).unwrap();
         stack.gitea().delete_branch_as("hugo", REPO, &task.branch);
-        stack.give("go");
         let said = stack.wait_said(&item, "branch gone");
+        stack.give("go");
+        stack.wait("the look at the developer's end to be held", || {
+            let held =
+                |job: &Job| job.kind == JobKind::Advance && job.status == JobStatus::Queued && job.error.is_some();
+            stack.jobs(&item).iter().any(held)
+        });
         assert!(said.contains(&task.branch) && said.contains(":retry:"), "{said}");
         assert_eq!(stack.gitea().head_of(REPO, &task.branch), None, "nobody asked for it");
         assert_eq!(stack.task(&item).unwrap().state, TaskState::Active);

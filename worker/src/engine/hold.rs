@@ -31,19 +31,33 @@ pub fn put_off(
     job: &Job,
     now: i64,
 ) -> Result<bool, StoreError> {
+    say(conn, rules, (project, task.id), message, job.id, now)?;
+    let reason = reason_of(rules, message);
+    let end = JobEnd::Again { at: Some(now + pause_ms(rules)), error: reason, spend: Spend::Nothing };
+    Ok(job_end::put_off(conn, job, end, now)?.1)
+}
+
+/// Tells people what a task waits for, unless they know.
+pub fn say(
+    conn: &mut Conn,
+    rules: &Rules,
+    (project, task): (&Project, i64),
+    message: &Message,
+    job_id: i64,
+    now: i64,
+) -> Result<(), StoreError> {
     let reason = reason_of(rules, message);
     // As it is now: what was read before a fetch may be old.
-    if let Some(task) = tasks::get(conn, task.id)?
+    if let Some(task) = tasks::get(conn, task)?
         && in_the_way::note(conn, task.id, kind_of(message), &reason, now)?
     {
         let decision = hold(&facts(&task)?, &rules.policy(project), &reason, message.clone());
-        let asked = Asked { project, trigger: &Trigger::Look, job_id: job.id, now };
+        let asked = Asked { project, trigger: &Trigger::Look, job_id, now };
         match apply(conn, rules, &task, &decision, &asked)? {
             Applied::Yes(_) | Applied::TryAgain(_) | Applied::LostRace => {}
         }
     }
-    let end = JobEnd::Again { at: Some(now + pause_ms(rules)), error: reason, spend: Spend::Nothing };
-    Ok(job_end::put_off(conn, job, end, now)?.1)
+    Ok(())
 }
 
 /// The same of a look, which ends with it.

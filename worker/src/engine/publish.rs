@@ -3,6 +3,7 @@
 
 use super::evidence::{note_joined, note_ours};
 use super::kept_back::approved_head;
+use crate::clients::gitea::Pull;
 use crate::context::Context;
 use crate::git::{GitError, Identity, LfsFault, Remote, SubmoduleRules, Worktree};
 use crate::runs::leftovers::after_look;
@@ -94,18 +95,23 @@ pub async fn branch_gone(ctx: &Context, task: &Task, worktree: &Worktree) -> Res
     if !ctx.repos.is_gone(worktree, &ctx.stopping).await? {
         return Ok(None);
     }
-    let mut renamed = None;
+    let mut pull = None;
     if let (Some(gitea), Some(number)) = (&ctx.outside.gitea, task.pull) {
-        let pull = gitea.pull(&task.repo, number).await;
-        let pull = pull.map_err(|e| GitError::Unavailable { tail: format!("pull request #{number}: {e}") })?;
-        match pull {
-            Some(pull) if pull.merged => return Ok(None),
-            // It follows its branch to a new name, and is closed when that is deleted.
-            Some(pull) if pull.is_open() && pull.branch() != task.branch => renamed = Some(pull.branch().to_owned()),
-            Some(_) | None => {}
-        }
+        let asked = gitea.pull(&task.repo, number).await;
+        pull = asked.map_err(|e| GitError::Unavailable { tail: format!("pull request #{number}: {e}") })?;
     }
-    Ok(task.branch.parse().ok().map(|branch| Message::BranchGone { branch, renamed }))
+    Ok(gone_with(task, pull.as_ref()))
+}
+
+/// What is said of a branch that is gone, beside its pull request; `None` = that is merged.
+pub fn gone_with(task: &Task, pull: Option<&Pull>) -> Option<Message> {
+    if pull.is_some_and(|pull| pull.merged) {
+        return None;
+    }
+    // It follows its branch to a new name, and is closed when that is deleted.
+    let renamed = pull.filter(|pull| pull.is_open() && pull.branch() != task.branch);
+    let renamed = renamed.map(|pull| pull.branch().to_owned());
+    Some(Message::BranchGone { branch: task.branch.parse().ok()?, renamed })
 }
 
 /// Brings the worktree and the forge's branch together. `role` worked there, if anybody did.

@@ -8,12 +8,15 @@ use super::speakers::Speakers;
 use crate::clients::ApiError;
 use crate::clients::gitea::{Review, standing};
 use crate::context::Context;
+use crate::engine::gone_with;
 use crate::engine::pull_state::oddity;
 use orch_common::config::Project;
 use orch_common::domain::decide::{ForgeEvent, Trigger};
 use orch_common::domain::messages::Message;
+use orch_common::domain::stage::TaskState;
 use orch_common::domain::words::parse_comment;
 use orch_common::store::StoreError;
+use orch_common::store::in_the_way::{self, Kind};
 use orch_common::store::tasks::{self, Task};
 
 /// The contexts of the orchestrator's own commit statuses.
@@ -48,9 +51,12 @@ pub async fn plan(ctx: &Context, event: GiteaEvent) -> Result<Plan, PlanError> {
         }
         _ if own => return Ok(Plan::ignore("the orchestrator's own deed")),
         GiteaChange::Push { ping: true, .. } => return Ok(Plan::ignore("a test delivery")),
-        GiteaChange::Push { branch, .. }
-        | GiteaChange::BranchDeleted { branch }
-        | GiteaChange::BranchCreated { branch } => (by_branch(ctx, project, branch).await?, ForgeEvent::Pushed),
+        GiteaChange::Push { branch, .. } => (by_branch(ctx, project, branch).await?, ForgeEvent::Pushed),
+        GiteaChange::BranchDeleted { branch } => return gone(ctx, by_branch(ctx, project, branch).await?).await,
+        // A branch that is new is pushed as well; one that was renamed back is not.
+        GiteaChange::BranchCreated { branch } => {
+            (missed(ctx, by_branch(ctx, project, branch).await?).await?, ForgeEvent::Pushed)
+        }
         GiteaChange::Review { id, number, branch, kind, text, ends, .. } => {
             let Some(task) = of_pull(ctx, project, &PullNamed { number, branch, ends }).await? else {
                 return Ok(Plan::ignore("no task has this pull request"));
@@ -78,6 +84,32 @@ pub async fn plan(ctx: &Context, event: GiteaEvent) -> Result<Plan, PlanError> {
         Some(task) => Plan::Trigger { task: Box::new(task), trigger: Trigger::Forge { what: seen }, once: None },
         None => Plan::ignore("no task has this branch"),
     })
+}
+
+/// A task's branch was deleted or renamed: said at once, unless it was merged or has come back.
+async fn gone(ctx: &Context, task: Option<Task>) -> Result<Plan, PlanError> {
+    let moves = |task: &Task| matches!(task.state, TaskState::Active | TaskState::WaitingApproval);
+    let (Some(task), Some(gitea)) = (task.filter(moves), &ctx.outside.gitea) else {
+        return Ok(Plan::ignore("no task that is under way has this branch"));
+    };
+    if gitea.branch(&task.repo, &task.branch).await?.is_some() {
+        return Ok(Plan::ignore("the branch is there"));
+    }
+    let pull = match task.pull {
+        Some(number) => gitea.pull(&task.repo, number).await?,
+        None => None,
+    };
+    Ok(match gone_with(&task, pull.as_ref()) {
+        Some(message) => Plan::Held { task: Box::new(task), message },
+        None => Plan::ignore("it was merged, and its branch tidied away"),
+    })
+}
+
+/// The task, if its branch was missed.
+async fn missed(ctx: &Context, task: Option<Task>) -> Result<Option<Task>, StoreError> {
+    let Some(task) = task else { return Ok(None) };
+    let id = task.id;
+    Ok(ctx.store.read(move |c| in_the_way::get(c, id, Kind::Branch)).await?.map(|_| task))
 }
 
 /// A pull request was closed, merged, opened again or changed: what it is now is asked, and said where it is not as it should be.

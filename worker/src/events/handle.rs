@@ -9,8 +9,8 @@ use crate::clock::now_ms;
 use crate::context::{Context, pipeline_of};
 use crate::effects::shared;
 use crate::engine::apply::{Applied, enqueue_effect};
-use crate::engine::pull_state;
 use crate::engine::submit::{look_to_come, submit};
+use crate::engine::{hold, pull_state};
 use crate::job_end;
 use crate::outage::{Scope, Trouble, troubled};
 use orch_common::domain::decide::{ForgeEvent, Trigger};
@@ -169,6 +169,13 @@ fn carry_out(conn: &mut Conn, ctx: &Context, job: &Job, plan: &Plan, now: i64) -
             let looked =
                 trigger_of_event(conn, ctx, job, (task.id, &Trigger::Forge { what: seen.clone() }, None), now)?;
             Ok(told.map(|told| format!("{told}; {looked}")).unwrap_or(looked))
+        }
+        Plan::Held { task, message } => {
+            let Some(project) = ctx.config.projects.by_plane(&task.project) else {
+                return Ok("ignored: the project is no longer registered".into());
+            };
+            hold::say(conn, ctx, (project, task.id), message, job.id, now)?;
+            Ok(format!("said: {}", message.name()))
         }
         Plan::Trigger { task, trigger, once } => {
             trigger_of_event(conn, ctx, job, (task.id, trigger, once.as_ref()), now)

@@ -19,6 +19,8 @@ pub(crate) enum Plan {
     Trigger { task: Box<Task>, trigger: Trigger, once: Option<Once> },
     /// The forge changed the task's own pull request: what is odd about it is said, and its gate is looked at.
     Pull { task: Box<Task>, number: i64, odd: Option<Odd>, seen: ForgeEvent },
+    /// The task waits for a mend at the forge, which is said.
+    Held { task: Box<Task>, message: Message },
     /// A word to the person instead of what they asked for.
     Answer { task: Box<Task>, message: Message, once: Option<Once> },
     /// A word on the task's pull request to the account that asked there; each is told once.

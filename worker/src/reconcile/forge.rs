@@ -198,6 +198,13 @@ impl Asking<'_> {
             return Ok(());
         };
         let after = branch.head().to_owned();
+        let id = task.id;
+        if self.ctx.store.read(move |c| in_the_way::get(c, id, Kind::Branch)).await?.is_some() {
+            let key = format!("gitea:back:{}:{after}:{}", task.id, task.stage_version);
+            let what = GiteaChange::BranchCreated { branch: task.branch.clone() };
+            findings.push(key, now_ms(), self.event(None, what));
+            return Ok(());
+        }
         if after == before {
             return Ok(());
         }
