@@ -1,10 +1,11 @@
 //! Whose word counts: what Plane tells of a comment is not always what its author wrote, and whoever is not heard is told
 //! why.
 
-use super::rig::Rig;
+use super::rig::{REPO, Rig};
 use orch_common::domain::job::{JobKind, JobStatus};
 use orch_common::domain::stage::{Stage, TaskState};
 use orch_tests::fakes::{FakePlane, Fault};
+use orch_worker::clients::gitea::NewPull;
 use std::time::{Duration, Instant};
 
 const TOM: &str = FakePlane::HUMAN;
@@ -17,6 +18,15 @@ async fn placed(project: &str, stage: Stage, state: TaskState) -> (Rig, String) 
     rig.arrives(&created).await;
     rig.place(stage, state).await;
     (rig, item)
+}
+
+/// The task has a branch and a pull request of its own.
+async fn opened(rig: &Rig) {
+    let branch = rig.task().await.unwrap().branch;
+    rig.gitea.set_branch(REPO, &branch, &"b".repeat(40));
+    let new = NewPull { branch: &branch, base: "main", title: "t", body: "" };
+    let opened = rig.ctx.outside.gitea.clone().unwrap().create_pull(REPO, new).await.unwrap();
+    rig.own_pull(opened.number).await;
 }
 
 /// What the thread was told since `before`.
@@ -161,6 +171,7 @@ async fn after_the_end_people_are_answered() {
 async fn a_cancelled_card_that_is_moved_back_opens_its_task_again() {
     for told in [true, false] {
         let (mut rig, item) = placed("", Stage::Review, TaskState::Active).await;
+        opened(&rig).await;
         // Before the end: says nothing about it, however late it is told.
         let early = rig.plane.move_item(&item, "Backlog");
         rig.arrives(&early).await;
@@ -170,6 +181,9 @@ async fn a_cancelled_card_that_is_moved_back_opens_its_task_again() {
         rig.arrives(&early).await;
         rig.ask().await;
         assert_eq!(rig.task().await.unwrap().state, TaskState::Cancelled);
+        // Its pull request was closed with it, and opens again with it.
+        let branch = rig.task().await.unwrap().branch;
+        assert!(!rig.gitea.pull_of(REPO, &branch).unwrap().open, "told: {told}");
         let back = rig.plane.move_item(&item, "Todo");
         if told {
             rig.arrives(&back).await;
@@ -182,6 +196,7 @@ async fn a_cancelled_card_that_is_moved_back_opens_its_task_again() {
         assert_eq!((task.stage, task.state), (Stage::Review, TaskState::Active), "told: {told}");
         assert_eq!(rig.waiting(JobKind::Agent).await, ["reviewer"], "told: {told}");
         assert_eq!(rig.plane.state_of(&item), "In Review");
+        assert!(rig.gitea.pull_of(REPO, &branch).unwrap().open, "told: {told}");
         let said = rig.plane.comments_of(&item).into_iter().filter(|t| t.contains("Opened again")).count();
         assert_eq!(said, 1);
     }

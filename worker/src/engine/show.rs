@@ -103,6 +103,10 @@ impl Shown<'_> {
             }
             Outward::Review(verdict) => self.review(verdict)?,
             Outward::GiveUpPull => (self.give_up_pull()?, None),
+            Outward::ReopenPull => {
+                task.pull?;
+                (Effect::GiteaReopen { repo: task.repo.clone(), branch: task.branch.clone() }, None)
+            }
             Outward::AskReview => (self.ask_for_review()?, None),
         })
     }

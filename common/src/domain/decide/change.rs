@@ -65,6 +65,8 @@ pub enum Outward {
     AskReview,
     /// The pull request is no longer wanted.
     GiveUpPull,
+    /// Its own pull request, if it has one, is open again.
+    ReopenPull,
 }
 
 impl Case<'_> {

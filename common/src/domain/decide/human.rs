@@ -68,6 +68,7 @@ impl Case<'_> {
             change.stop_agent = self.history.agent_running;
             change.start = Some(Start { role, brief: self.again() });
         }
+        change.outward.push(Outward::ReopenPull);
         let message = Message::Reopened { role, stage: self.task.stage };
         change.outward.push(Outward::Comment(message.clone()));
         change.outward.push(Outward::Chat(message));

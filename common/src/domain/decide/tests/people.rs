@@ -342,7 +342,7 @@ fn a_retry_opens_a_cancelled_task_again() {
         let expected = Change {
             unapproved: stage == S::Analysis,
             start: start(role, Brief::Again { found: String::new() }),
-            outward: vec![comment(message.clone()), chat(message)],
+            outward: vec![Outward::ReopenPull, comment(message.clone()), chat(message)],
             ..word(stage, T::Active)
         };
         for via in [Via::Comment, Via::State, Via::Operator] {
