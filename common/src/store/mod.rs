@@ -26,6 +26,7 @@ pub mod retention;
 pub mod runs;
 pub mod schema;
 pub mod spent;
+pub mod standing;
 pub mod tasks;
 mod turn;
 pub mod workers;

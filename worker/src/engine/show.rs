@@ -214,6 +214,7 @@ const fn concerns_the_pull(message: &Message) -> bool {
         | Message::RejectedBack { .. }
         | Message::RoleCapReached { .. }
         | Message::Blocked { .. }
+        | Message::NeedsAPerson { .. }
         | Message::AgentFailed { .. }
         | Message::AgentRefused { .. }
         | Message::ProtectedPaths { .. }
@@ -267,6 +268,7 @@ const fn concerns_the_pull(message: &Message) -> bool {
         | Message::InstallationFault { .. }
         | Message::WebhooksSilent { .. }
         | Message::OutsideAway { .. }
+        | Message::StillWaits { .. }
         | Message::OutsideBack { .. }
         | Message::TaskDone { .. }
         | Message::PullBody { .. }
