@@ -31,3 +31,4 @@ mod rules;
 mod runs;
 mod silence;
 mod untrusted;
+mod waiting;

@@ -29,6 +29,7 @@ pub mod spent;
 pub mod standing;
 pub mod tasks;
 mod turn;
+pub mod waits;
 pub mod workers;
 
 #[cfg(test)]

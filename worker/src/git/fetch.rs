@@ -3,6 +3,7 @@
 use super::call::Call;
 use super::check;
 use super::error::GitError;
+use super::left_locks;
 use super::lock::RepoLock;
 use super::refs::{self, Found};
 use super::remote::Remote;
@@ -10,12 +11,9 @@ use super::repos::{Place, Repos, off_the_runtime};
 use super::shared;
 use super::worktree::Site;
 use orch_common::store::heard::Heard;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
-
-/// Git's own locks are held for well under a second; one this old was left by a killed process.
-const STALE_LOCK: Duration = Duration::from_secs(600);
 
 /// How long a fetch of this process lasts for the start of an agent, if nothing was heard of meanwhile. Long enough for a
 /// stage to begin on what the one before has fetched to publish; short, because a push whose delivery is late or lost is
@@ -77,7 +75,7 @@ impl Repos {
         let mirror = place.mirror.clone();
         off_the_runtime(move || {
             shared::put_refs_back(&mirror)?;
-            remove_stale_locks(&mirror);
+            left_locks::remove_left(&mirror);
             Ok(())
         })
         .await?;
@@ -114,27 +112,4 @@ impl Repos {
 fn is_there(mirror: &Path, heard: &Heard) -> bool {
     let found = refs::read(mirror, &format!("refs/remotes/origin/{}", heard.branch));
     found == heard.head.clone().map_or(Found::Nothing, Found::Id)
-}
-
-/// Removes lock files that outlived their owner; git itself never does.
-fn remove_stale_locks(mirror: &Path) {
-    let mut folders: Vec<PathBuf> = vec![mirror.join("refs")];
-    let mut locks: Vec<PathBuf> =
-        ["packed-refs.lock", "config.lock", "HEAD.lock", "shallow.lock"].map(|name| mirror.join(name)).to_vec();
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
-            match entry.file_type() {
-                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
-                Ok(_) if entry.path().extension().is_some_and(|e| e == "lock") => locks.push(entry.path()),
-                Ok(_) | Err(_) => {}
-            }
-        }
-    }
-    for lock in locks {
-        let age = lock.symlink_metadata().ok().and_then(|m| m.modified().ok()?.elapsed().ok());
-        if age.is_some_and(|age| age > STALE_LOCK) {
-            tracing::warn!(lock = %lock.display(), "removed a lock that a killed git left");
-            std::fs::remove_file(&lock).ok();
-        }
-    }
 }
