@@ -8,6 +8,7 @@ use crate::engine::AgentPayload;
 use crate::engine::apply::{enqueue_effect, wants_agent};
 use crate::engine::facts::{carries_a_word, has_an_end};
 use crate::engine::submit::submit_block;
+use crate::events::Once;
 use crate::rules::Rules;
 use orch_common::domain::effect::{Destination, Effect};
 use orch_common::domain::job::JobKind;
@@ -32,6 +33,10 @@ pub fn give_up_with(
 ) -> Result<(), StoreError> {
     tracing::error!(job = job.id, kind = %job.kind, %error, "the job failed for good");
     let task = task_of(conn, job)?;
+    if let Some(word) = word_of(job) {
+        // Or the reconciler would find that nobody has acted on it, and begin it again.
+        word.take(conn, "given up", now)?;
+    }
     let project = task.as_ref().and_then(|t| ctx.config.projects.by_plane(&t.project));
     if let (Some(task), Some(project)) = (&task, project)
         && stops_its_task(conn, task, job)?
@@ -175,6 +180,15 @@ fn task_of(conn: &mut Conn, job: &Job) -> Result<Option<Task>, StoreError> {
     }
 }
 
+/// The person's word in Plane that an event was about.
+fn word_of(job: &Job) -> Option<Once> {
+    let payload: serde_json::Value = serde_json::from_str(&job.payload).ok().filter(|_| job.kind == JobKind::Event)?;
+    let text = |at: &str| payload.pointer(at).and_then(serde_json::Value::as_str);
+    let kind = text("/event_type").or_else(|| text("/event")).unwrap_or_default();
+    let delivered = text("/body/data/id").filter(|_| kind.contains("comment") && text("/source") == Some("plane"));
+    delivered.or_else(|| text("/observed/plane/what/Comment/comment_id")).map(Once::comment)
+}
+
 /// The branch that the forge told of. Nothing of what usually reads deliveries is asked: it may be what went wrong.
 fn branch_of(payload: &str) -> Option<String> {
     let payload: serde_json::Value = serde_json::from_str(payload).ok()?;
@@ -189,6 +203,50 @@ fn branch_of(payload: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use orch_common::domain::job::JobStatus;
+
+    #[test]
+    fn the_word_of_an_event_is_known_without_its_parser() {
+        let event = |kind, payload: &str| {
+            let (payload, order_key) = (payload.to_owned(), None);
+            let job = Job { kind, payload, order_key, ..a_job() };
+            word_of(&job)
+        };
+        let word = Some(Once::comment("c1"));
+        let delivered = r#"{"source":"plane","event":"issue_comment","body":{"data":{"id":"c1"}}}"#;
+        assert_eq!(event(JobKind::Event, delivered), word);
+        assert_eq!(event(JobKind::Effect, delivered), None);
+        assert_eq!(event(JobKind::Event, r#"{"source":"plane","event":"issue","body":{"data":{"id":"c1"}}}"#), None);
+        let seen = r#"{"observed":{"plane":{"what":{"Comment":{"comment_id":"c1"}}}}}"#;
+        assert_eq!(event(JobKind::Event, seen), word);
+    }
+
+    fn a_job() -> Job {
+        Job {
+            id: 1,
+            kind: JobKind::Event,
+            role: None,
+            repo: None,
+            task_id: None,
+            status: JobStatus::Failed,
+            attempts: 1,
+            max_attempts: 20,
+            transient_attempts: 0,
+            recoveries: 5,
+            run_id: None,
+            error: None,
+            note: None,
+            worker: None,
+            dedupe_key: None,
+            order_key: None,
+            placed: None,
+            available_at: None,
+            created_at: 0,
+            started_at: None,
+            finished_at: None,
+            payload: String::new(),
+        }
+    }
 
     #[test]
     fn the_branch_of_a_delivery_is_read_without_its_parser() {

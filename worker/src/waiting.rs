@@ -126,7 +126,8 @@ fn why_no_agent(conn: &mut Conn, now: i64) -> Result<Option<String>, StoreError>
 
 /// A task with what it waits for as its reason, where no decision has given one.
 pub fn explained(conn: &mut Conn, mut task: Task, now: i64) -> Result<Task, StoreError> {
-    if task.state != TaskState::Active || task.state_reason.is_some() {
+    let is_open = matches!(task.state, TaskState::Active | TaskState::WaitingApproval | TaskState::NeedsInput);
+    if !is_open || task.state_reason.is_some() {
         return Ok(task);
     }
     task.state_reason = match waits::of_task(conn, task.id)? {
