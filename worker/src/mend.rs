@@ -46,11 +46,9 @@ fn is_a_loop(error: &io::Error) -> bool {
 /// Of a failure of git.
 pub fn of_git(error: &GitError) -> Mender {
     match error {
-        GitError::Unavailable { .. }
-        | GitError::Timeout { .. }
-        | GitError::Corrupt { .. }
-        | GitError::Rejected { .. }
-        | GitError::Cancelled => Mender::Time,
+        GitError::Unavailable { .. } | GitError::Timeout { .. } | GitError::Rejected { .. } | GitError::Cancelled => {
+            Mender::Time
+        }
         GitError::NoSpace => Mender::Disk,
         GitError::Conflict { .. } | GitError::Diverged { .. } => Mender::Agent,
         GitError::BadName { .. } => Mender::Person(Fault::BadName),
@@ -59,6 +57,8 @@ pub fn of_git(error: &GitError) -> Mender {
         // Nobody outside was asked: the mirror was just fetched, and has no such branch.
         GitError::NotFound { what } if what.starts_with("branch ") => Mender::Person(Fault::NoBase),
         GitError::NotFound { .. } | GitError::AuthFailed { .. } | GitError::Declined { .. } => Mender::Refusal,
+        // The next fetch brings everything anew; what the forge does not have nobody else has.
+        GitError::Corrupt { .. } => Mender::Refusal,
         // These have messages of their own.
         GitError::Lfs(_) | GitError::Submodule(_) => Mender::Refusal,
         GitError::Io { source, .. } => of_io(source),
@@ -169,7 +169,7 @@ mod tests {
         for (error, who) in [
             (GitError::Unavailable { tail: text() }, Time),
             (GitError::Timeout { seconds: 1 }, Time),
-            (GitError::Corrupt { tail: text() }, Time),
+            (GitError::Corrupt { tail: text() }, Refusal),
             (GitError::Rejected { tail: text() }, Time),
             (GitError::NoSpace, Disk),
             (GitError::Conflict { ours: commit(), theirs: commit(), paths: vec![] }, Agent),

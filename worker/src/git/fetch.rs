@@ -82,7 +82,16 @@ impl Repos {
         if !self.is_sound(&place.mirror, cancel).await? {
             return self.build(place, remote, lock, cancel).await;
         }
-        match self.fetch_into(&place.mirror, remote, lock, cancel).await {
+        // What is missing inside of a history that is whole otherwise comes with everything.
+        let damaged = self.memory().is_damaged(&place.mirror);
+        if damaged {
+            tracing::warn!(mirror = %place.mirror.display(), "git missed an object of the mirror; all is fetched anew");
+        }
+        match self.fetch_into(&place.mirror, remote, lock, (damaged, cancel)).await {
+            Ok(()) => {
+                self.memory().repaired(&place.mirror);
+                Ok(())
+            }
             Err(GitError::Corrupt { tail }) => {
                 tracing::warn!(%tail, "the fetch found damage");
                 self.build(place, remote, lock, cancel).await
@@ -91,16 +100,17 @@ impl Repos {
         }
     }
 
-    /// The bare fetch. The URL is named, so no `remote.*` of the repository's configuration has a say.
+    /// The bare fetch; of `everything`, or of what is not there. The URL is named, so no `remote.*` of the repository's configuration has a say.
     pub(super) async fn fetch_into(
         &self,
         mirror: &Path,
         remote: &Remote,
         lock: &RepoLock,
-        cancel: &CancellationToken,
+        (everything, cancel): (bool, &CancellationToken),
     ) -> Result<(), GitError> {
         let call = Call::bare(mirror)
             .args(["fetch", "--quiet", "--prune", "--no-write-fetch-head", "--no-recurse-submodules"])
+            .args(everything.then_some("--refetch"))
             .args(["--", remote.url(), "+refs/heads/*:refs/remotes/origin/*"])
             .network(remote, self.settings().network_timeout)
             .holding(lock.handle()?);

@@ -1,4 +1,5 @@
 use super::world::{REPO, World, git, write};
+use crate::git::call::Call;
 use crate::git::{AuthHeader, GitError, GitSettings, Remote, Repos};
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -88,6 +89,37 @@ async fn a_damaged_mirror_is_rebuilt_and_unpublished_commits_carried_over() {
     let saved = git(&w.mirror(), &["show", "refs/orch/preserved/ET-1/1^{commit}:dirty.txt"]);
     assert_eq!(saved, "not even committed");
     assert!(!w.home().join("mirror.git.damaged").exists(), "everything was saved, so it is gone");
+}
+
+#[tokio::test]
+async fn an_object_that_is_lost_inside_a_history_comes_again_from_the_forge() {
+    let w = World::new();
+    w.person_pushes("main", "old.txt", "an old version\n");
+    let lost = git(&w.person_dir(), &["rev-parse", "HEAD:old.txt"]);
+    w.person_pushes("main", "old.txt", "a new version\n");
+    let tree = w.worktree("ET-1").await;
+    // One object of many: all refs can be read.
+    for pack in std::fs::read_dir(w.mirror().join("objects/pack")).unwrap().map(|entry| entry.unwrap().path()) {
+        if pack.extension().is_some_and(|end| end == "pack") {
+            let kept = w.dir.path().join("kept.pack");
+            std::fs::rename(&pack, &kept).unwrap();
+            std::fs::remove_file(pack.with_extension("idx")).unwrap();
+            let unpack = std::process::Command::new("git")
+                .args(["unpack-objects", "-q"])
+                .current_dir(w.mirror())
+                .stdin(std::fs::File::open(&kept).unwrap())
+                .status();
+            assert!(unpack.unwrap().success());
+        }
+    }
+    std::fs::remove_file(w.mirror().join("objects").join(&lost[..2]).join(&lost[2..])).unwrap();
+    w.repos.fetch(REPO, &w.remote, &w.cancel).await.unwrap();
+    let call = || Call::bare(&tree.mirror).args(["cat-file", "blob", &lost]);
+    let missed = w.repos.git(&tree.mirror, call(), &w.cancel).await.unwrap_err();
+    assert!(matches!(missed, GitError::Corrupt { .. }), "{missed:?}");
+    w.repos.fetch(REPO, &w.remote, &w.cancel).await.unwrap();
+    let found = w.repos.git(&tree.mirror, call(), &w.cancel).await.unwrap();
+    assert_eq!(found.stdout, b"an old version\n");
 }
 
 #[tokio::test]
