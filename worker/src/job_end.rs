@@ -1,17 +1,15 @@
 //! How event, advance and effect jobs end when something went wrong: again later, or failed and said.
 
-use crate::alerts;
 use crate::clock::now_ms;
 use crate::context::Context;
 use crate::engine::trigger_of;
+use crate::give_up::give_up;
 use orch_common::domain::decide::Trigger;
-use orch_common::domain::effect::Destination;
 use orch_common::domain::follow::after_error;
-use orch_common::domain::job::{JobEnd, JobKind, Spend};
-use orch_common::domain::messages::Message;
+use orch_common::domain::job::{JobEnd, Spend};
 use orch_common::failpoint::{self, Point};
 use orch_common::store::jobs::{self, Job};
-use orch_common::store::{Conn, StoreError, tasks};
+use orch_common::store::{Conn, StoreError};
 use std::sync::Arc;
 
 /// The longest pause of a job that a person's word waits behind, in ms.
@@ -82,35 +80,11 @@ pub fn end(
         return Ok(false);
     }
     match &end {
-        JobEnd::Failed { error } => {
-            tracing::error!(%error, "the job failed for good");
-            give_up(conn, ctx, job, error, now)?;
-        }
+        JobEnd::Failed { error } => give_up(conn, ctx, job, error, now)?,
         JobEnd::Again { error, .. } => tracing::warn!(%error, "the job will be tried again"),
         JobEnd::Done { .. } | JobEnd::Cancelled { .. } => {}
     }
     Ok(true)
-}
-
-/// A job is over without having done its work: people are told, and a task whose advance this was is blocked.
-pub fn give_up(conn: &mut Conn, ctx: &Context, job: &Job, error: &str, now: i64) -> Result<(), StoreError> {
-    // A word that could not be sent to the chat is not told to the chat.
-    let to_chat = job.order_key.as_deref().is_some_and(|k| k.ends_with(Destination::Telegram.as_str()));
-    if to_chat && job.kind == JobKind::Effect {
-        return Ok(());
-    }
-    let message = Message::JobFailed { kind: job.kind, id: job.id, error: error.to_owned() };
-    alerts::raise(conn, ctx, job.task_id, &message, &format!("job{}:failed:{}", job.id, job.created_at), now)?;
-    if job.kind != JobKind::Advance {
-        return Ok(());
-    }
-    let Some(task) = job.task_id.map(|id| tasks::get(conn, id)).transpose()?.flatten() else { return Ok(()) };
-    if let Some(project) = ctx.config.projects.by_plane(&task.project) {
-        let reason = format!("its gate could not be looked at: {error}");
-        let message = Message::Blocked { reason };
-        crate::engine::submit::submit_block(conn, ctx, project, &task, &message, job.id, now)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

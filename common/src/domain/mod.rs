@@ -10,6 +10,7 @@ pub mod decide;
 pub mod effect;
 pub mod evidence;
 pub mod failure;
+pub mod fault;
 pub mod follow;
 pub mod front_matter;
 pub mod gate;

@@ -26,8 +26,10 @@ pub mod retention;
 pub mod runs;
 pub mod schema;
 pub mod spent;
+pub mod standing;
 pub mod tasks;
 mod turn;
+pub mod waits;
 pub mod workers;
 
 #[cfg(test)]

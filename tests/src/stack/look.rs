@@ -61,6 +61,7 @@ const KINDS: &[(&str, &str)] = &[
     ("has moved. ", "base moved"),
     ("was refused tools", "denied tools"),
     ("The task is blocked", "blocked"),
+    ("waits since", "still waits"),
     ("left things beside its work", "left"),
     ("has failed for good", "job failed"),
     ("is done:", "done"),

@@ -27,4 +27,4 @@ pub(crate) use evidence::{covers, note_joined};
 pub(crate) use facts::trigger_of;
 pub(crate) use merge::landed;
 pub(crate) use objection::was_heard;
-pub use publish::{branch_gone, gone_with, held_by, needs_a_person};
+pub use publish::{branch_gone, gone_with, held_by, needs_a_person, person_needed};

@@ -6,6 +6,7 @@ use super::kept_back::approved_head;
 use crate::clients::gitea::Pull;
 use crate::context::Context;
 use crate::git::{GitError, Identity, LfsFault, Remote, SubmoduleRules, Worktree};
+use crate::mend::{Mender, of_git};
 use crate::runs::leftovers::after_look;
 use orch_common::config::Project;
 use orch_common::domain::clash::Clash;
@@ -54,7 +55,7 @@ impl From<GitError> for PublishError {
     }
 }
 
-/// What people are told of an error that only they can mend; the others go away by themselves, or are nobody's to know.
+/// What people are told of an error that only they can mend; the others go away by themselves, or are an agent's.
 pub fn needs_a_person(error: &GitError) -> Option<Message> {
     match error {
         GitError::Lfs(LfsFault::NoProgram { objects }) => Some(Message::LfsNoProgram { objects: *objects as u64 }),
@@ -80,7 +81,15 @@ pub fn needs_a_person(error: &GitError) -> Option<Message> {
         | GitError::Corrupt { .. }
         | GitError::Cancelled
         | GitError::Io { .. }
-        | GitError::Other { .. } => None,
+        | GitError::Other { .. } => person_needed(of_git(error), &error.to_string()),
+    }
+}
+
+/// What people are told at once of what only they can mend.
+pub fn person_needed(mender: Mender, words: &str) -> Option<Message> {
+    match mender {
+        Mender::Person(fault) => Some(Message::NeedsAPerson { fault, words: words.to_owned() }),
+        Mender::Time | Mender::Disk | Mender::Agent | Mender::Refusal => None,
     }
 }
 

@@ -218,6 +218,7 @@ const fn concerns_the_pull(message: &Message) -> bool {
         | Message::RejectedBack { .. }
         | Message::RoleCapReached { .. }
         | Message::Blocked { .. }
+        | Message::NeedsAPerson { .. }
         | Message::AgentFailed { .. }
         | Message::AgentRefused { .. }
         | Message::ProtectedPaths { .. }
@@ -277,6 +278,7 @@ const fn concerns_the_pull(message: &Message) -> bool {
         | Message::InstallationFault { .. }
         | Message::WebhooksSilent { .. }
         | Message::OutsideAway { .. }
+        | Message::StillWaits { .. }
         | Message::OutsideBack { .. }
         | Message::TaskDone { .. }
         | Message::PullBody { .. }

@@ -182,6 +182,15 @@ const WORDS: &[Words] = &[
     ("missing object", |tail| GitError::Corrupt { tail }),
     ("is corrupt", |tail| GitError::Corrupt { tail }),
     ("unable to read tree", |tail| GitError::Corrupt { tail }),
+    ("unable to read sha1 file", |tail| GitError::Corrupt { tail }),
+    ("bad tree object", |tail| GitError::Corrupt { tail }),
+    ("missing blob", |tail| GitError::Corrupt { tail }),
+    (": bad file", |tail| GitError::Corrupt { tail }),
+    ("invalid object", |tail| GitError::Corrupt { tail }),
+    ("failed to read object", |tail| GitError::Corrupt { tail }),
+    ("error: Could not read ", |tail| GitError::Corrupt { tail }),
+    ("invalid sha1 pointer", |tail| GitError::Corrupt { tail }),
+    ("could not parse commit", |tail| GitError::Corrupt { tail }),
     ("does not point to a valid object", |tail| GitError::Corrupt { tail }),
     ("cannot be accessed", |tail| GitError::Corrupt { tail }),
 ];
@@ -249,6 +258,8 @@ mod tests {
                 matches!(e, GitError::Unavailable { .. })
             }),
             ("fatal: not a git repository: 'x'", |e| matches!(e, GitError::Corrupt { .. })),
+            ("error: unable to read sha1 file of a.txt (0a)", |e| matches!(e, GitError::Corrupt { .. })),
+            ("error: Could not read 0a\nfatal: Failed to traverse parents", |e| matches!(e, GitError::Corrupt { .. })),
             ("fatal: something else", |e| matches!(e, GitError::Other { .. })),
             ("", |e| matches!(e, GitError::Other { .. })),
         ];

@@ -30,6 +30,7 @@ pub(crate) mod group;
 mod handover;
 mod history;
 mod index_file;
+mod left_locks;
 mod lfs;
 mod lfs_upload;
 mod lock;

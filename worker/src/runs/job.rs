@@ -1,17 +1,18 @@
 //! One agent job from its claim to its end.
 
-use super::conclude::{Concluded, conclude, launch_failed, not_wanted};
-use super::later::later;
+use super::conclude::{Concluded, conclude, not_wanted};
+use super::later::{Unstarted, later};
 use super::news;
 use super::prepare::{Prepared, Refused, prepare};
 use super::watch::{Watched, watch};
-use crate::agent::launch::launch_with;
+use crate::agent::launch::{LaunchError, launch_with};
 use crate::agent::run_dir::{RunDir, RunDirError};
 use crate::clock::now_ms;
 use crate::context::Context;
 use crate::engine::hold;
 use crate::job_end::put_back;
 use crate::outage::{blame, waits_on};
+use orch_common::domain::fault::Fault;
 use orch_common::domain::messages::Message;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::jobs::Job;
@@ -42,25 +43,25 @@ async fn run(ctx: &Arc<Context>, job: &Job) {
         Err(Refused::Block { message: Message::SubmoduleMissing { .. } })
             if blame(ctx, &ctx.forge_scopes_of(job)).await.is_some() =>
         {
-            return later(ctx, job, "a submodule cannot be had", false).await;
+            return later(ctx, job, None, Unstarted::by_time("a submodule cannot be had")).await;
         }
         Err(Refused::Held { message }) if hold::is_the_repositorys(ctx, job, &message).await => {
-            return later(ctx, job, message.name(), false).await;
+            return later(ctx, job, None, Unstarted::by_time(message.name())).await;
         }
         Err(Refused::Held { message }) => return held(ctx, job, message).await,
         Err(Refused::Block { message }) => return not_wanted(ctx, job, "blocked", Some(message)).await,
-        Err(Refused::Later { why, no_space }) => return later(ctx, job, &why, no_space).await,
-        Err(Refused::Failed { why }) => return launch_failed(ctx, job, None, &why).await,
+        Err(Refused::Later { why, disk }) => {
+            return later(ctx, job, None, Unstarted { disk, ..Unstarted::by_time(why) }).await;
+        }
     };
     let Prepared { run, dir, spec, prompt, checks_log } = prepared;
     let standby = standby.await.unwrap_or_default();
     if let Err(error) = keep_logs(&dir, checks_log.as_deref()) {
-        return launch_failed(ctx, job, Some(&run), &format!("the logs of the checks could not be kept: {error}"))
-            .await;
+        return later(ctx, job, Some(&run), of_folder("the logs of the checks could not be kept", &error)).await;
     }
     let started = launch_with(&dir, &spec, prompt.as_bytes(), &ctx.starter, standby).await;
     if let Err(error) = started {
-        return launch_failed(ctx, job, Some(&run), &format!("the agent could not be started: {error}")).await;
+        return later(ctx, job, Some(&run), of_launch(&error)).await;
     }
     failpoint::here(Point::AgentLaunched);
     let id = run.clone();
@@ -70,6 +71,25 @@ async fn run(ctx: &Arc<Context>, job: &Job) {
     failpoint::here(Point::AgentMarked);
     tracing::info!(run, "agent started");
     see_to_its_end(ctx, job, &run).await;
+}
+
+fn of_launch(error: &LaunchError) -> Unstarted {
+    const WHAT: &str = "the agent could not be started";
+    let why = format!("{WHAT}: {error}");
+    match error {
+        LaunchError::BadSpec(_) => Unstarted::by_a_person(Fault::NoStart, why),
+        LaunchError::RunDir(error) => of_folder(WHAT, error),
+        LaunchError::Supervisor { source, .. } => Unstarted::of_io(source, why),
+        LaunchError::NotTaken(_) => Unstarted::by_time(why),
+    }
+}
+
+fn of_folder(what: &str, error: &RunDirError) -> Unstarted {
+    let why = format!("{what}: {error}");
+    match error {
+        RunDirError::Io { source, .. } => Unstarted::of_io(source, why),
+        RunDirError::Malformed { .. } => Unstarted::by_a_person(Fault::InTheWay, why),
+    }
 }
 
 fn keep_logs(dir: &Path, logs: Option<&str>) -> Result<(), RunDirError> {

@@ -1,5 +1,5 @@
 //! Everything before a run's process exists: is it still wanted, may it be paid for, where does it work, what is
-//! it told. What goes wrong here is a launch that failed, whatever the reason.
+//! it told. What goes wrong here is a start that came to nothing: time mends it, or a person is told.
 
 use super::reread::{Story, reread};
 use super::{clear, guard, leftovers, prompt, session};
@@ -13,8 +13,10 @@ use crate::engine::apply::wants_agent;
 use crate::engine::hold;
 use crate::engine::{branch_gone, held_by, needs_a_person, note_joined};
 use crate::git::{GitError, SubmoduleRules, Worktree};
+use crate::mend::{Mender, of_git};
 use orch_common::config::Project;
 use orch_common::domain::clash::Clash;
+use orch_common::domain::fault::Fault;
 use orch_common::domain::messages::Message;
 use orch_common::domain::stage::{CommitId, Role, Stage};
 use orch_common::domain::task::Brief;
@@ -50,31 +52,29 @@ pub(super) enum Refused {
     /// Another worker has the job.
     NotOurs,
     /// The task went elsewhere meanwhile.
-    NotWanted {
-        why: String,
-    },
+    NotWanted { why: String },
     /// The task waits for a mend at the forge.
-    Held {
-        message: Message,
-    },
+    Held { message: Message },
     /// Money or a loop: the task is blocked.
-    Block {
-        message: Message,
-    },
+    Block { message: Message },
     /// What time mends: the forge, the network, a lock, the disk. Charged to nobody.
     Later {
         why: String,
-        /// The disk is full.
-        no_space: bool,
-    },
-    Failed {
-        why: String,
+        /// It may be the disk that is away.
+        disk: bool,
     },
 }
 
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
-        Refused::Later { why: error.to_string(), no_space: false }
+        Refused::Later { why: error.to_string(), disk: false }
+    }
+}
+
+impl Refused {
+    /// An account or a setting that is not as it should be.
+    fn person(fault: Fault, words: &impl ToString) -> Refused {
+        Refused::Block { message: Message::NeedsAPerson { fault, words: words.to_string() } }
     }
 }
 
@@ -86,9 +86,8 @@ impl From<GitError> for Refused {
         match needs_a_person(&error) {
             Some(message) => Refused::Block { message },
             None => {
-                let no_space = matches!(error, GitError::NoSpace);
-                let why = format!("the worktree could not be made: {error}");
-                if error.is_infra() { Refused::Later { why, no_space } } else { Refused::Failed { why } }
+                let disk = of_git(&error) == Mender::Disk;
+                Refused::Later { why: format!("the worktree could not be made: {error}"), disk }
             }
         }
     }
@@ -114,7 +113,7 @@ struct Work {
 pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, Refused> {
     let mut work = load(ctx, job).await?;
     let run = Uuid::new_v4().to_string();
-    let home = home(ctx).map_err(|e| Refused::Failed { why: e.to_string() })?;
+    let home = home(ctx).map_err(|e| Refused::person(Fault::NoAccount, &e))?;
     let session = session(&work, home.clone()).await;
     // Who is asked for a verdict mends the file that is there.
     let judges_anew = matches!(session, Session::Fresh(_)) && !is_asked(&work);
@@ -304,11 +303,11 @@ async fn spec(
     let report = ctx.preflight.check().await;
     let Some(program) = report.path.filter(|_| report.ok) else {
         let why = report.reason.unwrap_or_else(|| "the agent program was not found".into());
-        return Err(Refused::Later { why, no_space: false });
+        return Err(Refused::Later { why, disk: false });
     };
     let mut plan = plan(ctx, &work.project, work.payload.role, session);
     plan.home = home;
-    let line = command::build(&plan).map_err(|e| Refused::Failed { why: e.to_string() })?;
+    let line = command::build(&plan).map_err(|e| Refused::person(Fault::NoStart, &e))?;
     let limits = ctx.config.run_limits(&work.project, work.payload.role);
     let cap = ctx.config.agent.log_cap_mb.saturating_mul(MB);
     Ok(RunSpec {

@@ -44,7 +44,9 @@ impl Case<'_> {
                 self.ask_for_verdict(role, &file, "there is no verdict that can be read")
             }
             GateOutcome::Waiting(Waiting::Review | Waiting::PullMissing) if self.reviews_itself(role) => {
-                Decision::Apply(Box::new(self.stay("the reviewer's verdict goes to the pull request")))
+                let mut change = self.stay("the reviewer's verdict goes to the pull request");
+                change.state_reason = Some("the reviewer's verdict goes to the pull request as a review".to_owned());
+                Decision::Apply(Box::new(change))
             }
             GateOutcome::Waiting(on) => self.wait(*on, &format!("{role} ended")),
             GateOutcome::Fail(reason) => match self.unread_verdict(role, reason) {

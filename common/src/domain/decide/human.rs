@@ -289,7 +289,8 @@ impl Case<'_> {
             // The deployer is not to work twice for one merge.
             Some(GateOutcome::Waiting(Waiting::Merge)) if worked => {
                 let hold = self.finding.and_then(|f| f.hold.as_ref());
-                change.state_reason = hold.map(|hold| format!("the merge waits: {hold}"));
+                let for_whom = hold.map_or_else(|| "for a person who merges".to_owned(), ToString::to_string);
+                change.state_reason = Some(format!("the merge waits: {for_whom}"));
                 Decision::Apply(Box::new(change))
             }
             Some(GateOutcome::Fail(reason @ FailReason::BaseMoved { .. })) if worked => {
@@ -301,8 +302,12 @@ impl Case<'_> {
             }
             Some(GateOutcome::Pass | GateOutcome::Fail(_) | GateOutcome::Waiting(_)) | None => {
                 change.unapproved = self.task.stage == Stage::Analysis;
-                change.start =
-                    self.policy.pipeline.works_in(self.task.stage).map(|role| Start { role, brief: self.again() });
+                let stage = self.task.stage;
+                change.start = self.policy.pipeline.works_in(stage).map(|role| Start { role, brief: self.again() });
+                if change.start.is_none() {
+                    let found = self.finding.map(|f| f.outcome.to_string()).unwrap_or_default();
+                    change.state_reason = Some(format!("nobody works at '{stage}'; {found}"));
+                }
                 Decision::Apply(Box::new(change))
             }
         }

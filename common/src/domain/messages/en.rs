@@ -201,6 +201,11 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
          When the cause is gone, write :retry: to go on, or :cancel: to give the task up.",
     ),
     (
+        "needs_a_person",
+        "The task is blocked: {{ fault }}\n\n{{ words | fenced }}\n\n\
+         When that is mended, write :retry: to go on (:approved: only looks at the check again), or :cancel: to give the task up.",
+    ),
+    (
         "agent_failed",
         "The {{ role }} has failed for good, so the task is blocked:\n\n{{ error | fenced }}\n\n\
          When the cause is gone, write :retry: to start the {{ role }} again, or :cancel: to give the task up.",
@@ -292,6 +297,11 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
         "outside_away",
         "{{ what }} gives no answers since {{ since }}: {{ why | line }}\n\n\
          {{ jobs }} job(s) wait for it. They cost nothing meanwhile, and go on by themselves within seconds of its next answer.",
+    ),
+    (
+        "still_waits",
+        "{{ key }} waits since {{ since }}: {{ why | line }}\n\n\
+         Nobody has to answer here: it costs nothing meanwhile, and goes on by itself when that has passed. :cancel: gives the task up.",
     ),
     ("outside_back", "{{ what }} answers again; it was away since {{ since }}. What waited for it goes on now."),
     ("task_done", "{{ key }} is done: {{ title | line }}\n\nThe work is on the branch {{ branch }}."),

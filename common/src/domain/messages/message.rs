@@ -4,6 +4,7 @@ use super::Locale;
 use super::shown::{Moment, Shown};
 use crate::domain::budget::{BudgetStop, Limit};
 use crate::domain::failure::Denial;
+use crate::domain::fault::Fault;
 use crate::domain::gate::{FailReason, Gate, Waiting};
 use crate::domain::job::JobKind;
 use crate::domain::leftover::Leftover;
@@ -145,6 +146,8 @@ messages! {
     /// The answer to a command that was written on the pull request.
     CommandsElsewhere = "commands_elsewhere" { command: Command, key: WorkItemKey, url: Option<String> },
     Blocked = "blocked" { reason: String },
+    /// Why a task is blocked by something that only a person can mend; `words` are of whoever refused.
+    NeedsAPerson = "needs_a_person" { fault: Fault, words: String },
     /// An agent job used up its attempts; the task is blocked.
     AgentFailed = "agent_failed" { role: Role, error: String },
     /// Why a task is blocked whose branch changes files that agents may not touch.
@@ -179,6 +182,8 @@ messages! {
     WebhooksSilent = "webhooks_silent" { source: String, since: Moment },
     /// Something outside gives no answers; `what` names it, `jobs` wait for it.
     OutsideAway = "outside_away" { what: String, since: Moment, why: String, jobs: u64 },
+    /// What a task has waited for for long; `why` is what went wrong last.
+    StillWaits = "still_waits" { key: WorkItemKey, since: Moment, why: String },
     /// It answers again.
     OutsideBack = "outside_back" { what: String, since: Moment },
     TaskDone = "task_done" { key: WorkItemKey, title: String, branch: BranchName },

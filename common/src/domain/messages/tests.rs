@@ -1,6 +1,7 @@
 use super::*;
 use crate::domain::budget::{BudgetStop, Limit};
 use crate::domain::failure::Denial;
+use crate::domain::fault::Fault;
 use crate::domain::gate::{FailReason, Gate, Waiting};
 use crate::domain::job::JobKind;
 use crate::domain::leftover::{LeftKind, Leftover};
@@ -95,6 +96,7 @@ fn every(text: &str) -> Vec<Message> {
         Message::PullNotOpen { gate: Gate::ReviewApproved, pull: Waiting::PullClosed },
         Message::CommandsElsewhere { command: Command::Approve, key: key.clone(), url: Some(text.clone()) },
         Message::Blocked { reason: text.clone() },
+        Message::NeedsAPerson { fault: Fault::NoRight, words: text.clone() },
         Message::AgentFailed { role: Role::Developer, error: text.clone() },
         Message::ProtectedPaths { files: vec![text.clone()] },
         Message::AgentRefused { role: Role::Developer, why: text.clone() },
@@ -123,6 +125,7 @@ fn every(text: &str) -> Vec<Message> {
         Message::InstallationFault { why: text.clone() },
         Message::WebhooksSilent { source: text.clone(), since: Moment(4_102_444_800_000) },
         Message::OutsideAway { what: text.clone(), since: Moment(4_102_444_800_000), why: text.clone(), jobs: 3 },
+        Message::StillWaits { key: key.clone(), since: Moment(4_102_444_800_000), why: text.clone() },
         Message::OutsideBack { what: text.clone(), since: Moment(4_102_444_800_000) },
         Message::TaskDone { key: key.clone(), title: text.clone(), branch: branch.clone() },
         Message::TaskDoneUnmerged { key: key.clone(), title: text.clone(), branch },

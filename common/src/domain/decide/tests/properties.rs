@@ -192,6 +192,18 @@ proptest! {
     }
 
     #[test]
+    fn an_active_task_has_work_under_way_or_says_what_it_waits_for(given in givens()) {
+        // What is answered and changes nothing leaves the reason that was there.
+        let given = Given { state_reason: Some("what it waits for".into()), ..given };
+        if let Decision::Apply(change) = given.decide()
+            && change.state == T::Active
+        {
+            let goes_on = given.history.agent_running && !change.stop_agent;
+            prop_assert!(change.start.is_some() || change.state_reason.is_some() || goes_on, "{change:?}");
+        }
+    }
+
+    #[test]
     fn only_a_person_moves_what_is_paused_or_blocked(given in givens()) {
         if matches!(given.state, T::Paused | T::Blocked) && !by_a_person(&given.trigger) {
             let moved = match given.decide() {
