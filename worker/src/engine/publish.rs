@@ -3,10 +3,10 @@
 
 use super::evidence::{note_joined, note_ours};
 use super::kept_back::approved_head;
+use super::seen::Seen;
 use crate::context::Context;
 use crate::git::{GitError, Identity, LfsFault, Remote, SubmoduleRules, Worktree};
 use crate::runs::leftovers::after_look;
-use orch_common::config::Project;
 use orch_common::domain::clash::Clash;
 use orch_common::domain::messages::Message;
 use orch_common::domain::stage::{CommitId, Role};
@@ -109,14 +109,9 @@ pub async fn branch_gone(ctx: &Context, task: &Task, worktree: &Worktree) -> Res
 }
 
 /// Brings the worktree and the forge's branch together. `role` worked there, if anybody did.
-pub(super) async fn publish(
-    ctx: &Context,
-    project: &Project,
-    task: &Task,
-    role: Option<Role>,
-) -> Result<Published, PublishError> {
-    match publish_or_say(ctx, project, task, role).await {
-        Err(PublishError::Git(error)) => Err(match held_by(task, &error) {
+pub(super) async fn publish(seen: &Seen<'_>, role: Option<Role>) -> Result<Published, PublishError> {
+    match publish_or_say(seen, role).await {
+        Err(PublishError::Git(error)) => Err(match held_by(seen.task, &error) {
             Some(message) => PublishError::Held(Box::new(message)),
             None => PublishError::Git(error),
         }),
@@ -124,12 +119,8 @@ pub(super) async fn publish(
     }
 }
 
-async fn publish_or_say(
-    ctx: &Context,
-    project: &Project,
-    task: &Task,
-    role: Option<Role>,
-) -> Result<Published, PublishError> {
+async fn publish_or_say(seen: &Seen<'_>, role: Option<Role>) -> Result<Published, PublishError> {
+    let Seen { ctx, project, task, .. } = *seen;
     let remote = ctx.remote(project)?;
     let cancel = &ctx.stopping;
     ctx.repos.fetch(&task.repo, &remote, cancel).await?;
@@ -150,7 +141,7 @@ async fn publish_or_say(
             }
         };
     }
-    let brought = match bring_together(ctx, (task, project), &worktree, &remote, role.is_some()).await {
+    let brought = match bring_together(seen, &worktree, &remote, role.is_some()).await {
         Err(PublishError::Git(error)) => Err(match ctx.repos.clash_of(&worktree, &error, cancel).await? {
             Some(clash) => PublishError::Clash(Box::new(clash)),
             None => PublishError::Git(error),
@@ -179,12 +170,12 @@ async fn take_work(ctx: &Context, worktree: &Worktree, task: &Task, role: Role) 
 
 /// Joins what the forge has, then pushes. Nothing is pushed that touches what the project protects.
 async fn bring_together(
-    ctx: &Context,
-    (task, project): (&Task, &Project),
+    seen: &Seen<'_>,
     worktree: &Worktree,
     remote: &Remote,
     worked: bool,
 ) -> Result<Published, PublishError> {
+    let Seen { ctx, project, task, .. } = *seen;
     let cancel = &ctx.stopping;
     let protected = &project.protected_paths;
     if !worked || !protected.is_empty() {
@@ -206,7 +197,7 @@ async fn bring_together(
             return Err(PublishError::Stopped(Box::new(message)));
         }
         let head = ctx.repos.head(worktree, cancel).await?;
-        if let Some(at_forge) = approved_head(ctx, task, worktree, &head).await? {
+        if let Some(at_forge) = approved_head(seen, worktree, &head).await? {
             tracing::info!(%head, %at_forge, "documents are kept back: a push would cost an approval");
             return Ok(Published { head, at_forge });
         }
