@@ -1,7 +1,7 @@
 //! Making an agent's work visible: uncommitted work is committed, the forge's commits are joined, the branch is
 //! pushed. Every step may be repeated.
 
-use super::evidence::{note_joined, note_ours};
+use super::evidence::{forget_ours, note_joined, note_ours, unread};
 use super::kept_back::approved_head;
 use super::seen::Seen;
 use crate::context::Context;
@@ -11,6 +11,7 @@ use orch_common::domain::clash::Clash;
 use orch_common::domain::messages::Message;
 use orch_common::domain::stage::{CommitId, Role};
 use orch_common::failpoint::{self, Point};
+use orch_common::store::heard;
 use orch_common::store::tasks::Task;
 use std::path::PathBuf;
 
@@ -123,6 +124,11 @@ async fn publish_or_say(seen: &Seen<'_>, role: Option<Role>) -> Result<Published
     let Seen { ctx, project, task, .. } = *seen;
     let remote = ctx.remote(project)?;
     let cancel = &ctx.stopping;
+    if let Some(role) = role
+        && let Some(published) = publish_onward(seen, &remote, role).await?
+    {
+        return Ok(published);
+    }
     ctx.repos.fetch(&task.repo, &remote, cancel).await?;
     failpoint::here(Point::AdvanceFetched);
     let worktree = ctx.repos.ensure_worktree(&task.repo, &task.key, &task.branch, &task.base, cancel).await?;
@@ -153,6 +159,66 @@ async fn publish_or_say(seen: &Seen<'_>, role: Option<Role>) -> Result<Published
     brought
 }
 
+/// Pushes what a role left, where the forge has nothing on the branch that is not known here: then there is nothing to fetch
+/// and to join. `None` = that is not so, or cannot be told without a look at the forge.
+async fn publish_onward(seen: &Seen<'_>, remote: &Remote, role: Role) -> Result<Option<Published>, PublishError> {
+    let Seen { ctx, project, task, .. } = *seen;
+    let cancel = &ctx.stopping;
+    // What only people may change is compared with what the forge has now.
+    if !project.protected_paths.is_empty() || !ctx.repos.is_in_order(&task.repo, cancel).await? {
+        return Ok(None);
+    }
+    let worktree = ctx.repos.ensure_worktree(&task.repo, &task.key, &task.branch, &task.base, cancel).await?;
+    failpoint::here(Point::AdvanceWorktree);
+    take_work(ctx, &worktree, task, role).await?;
+    failpoint::here(Point::AdvanceWorkCommitted);
+    let pushed = push_onward(seen, &worktree, remote).await;
+    after_look(ctx, task).await?;
+    match pushed {
+        // A fetch finds what is damaged.
+        Err(PublishError::Git(GitError::Corrupt { .. } | GitError::Other { .. })) => Ok(None),
+        other => other,
+    }
+}
+
+async fn push_onward(seen: &Seen<'_>, worktree: &Worktree, remote: &Remote) -> Result<Option<Published>, PublishError> {
+    let Seen { ctx, task, .. } = *seen;
+    let cancel = &ctx.stopping;
+    refuse_unpublished_submodules(seen, worktree, remote).await?;
+    let head = ctx.repos.head(worktree, cancel).await?;
+    // What is judged where it is may be that only if the forge has nothing else.
+    if approved_head(seen, worktree, &head).await?.is_some() {
+        return Ok(None);
+    }
+    let (repo, branch) = (task.repo.clone(), task.branch.clone());
+    let heard = ctx.store.read(move |c| heard::of_repo(c, &repo)).await.map_err(unread)?;
+    let heard = heard.into_iter().flatten().find(|heard| heard.branch == branch).and_then(|heard| heard.head);
+    let noted = note_ours(ctx, task, ctx.repos.unpublished_commits(worktree, cancel).await?).await?;
+    let Some(pushed) = ctx.repos.push_onward(worktree, heard.as_ref(), remote, cancel).await? else {
+        forget_ours(ctx, task, noted).await?;
+        return Ok(None);
+    };
+    Ok(Some(Published { at_forge: pushed.head.clone(), head: pushed.head }))
+}
+
+/// A commit that points to what nobody can fetch is of no use to anybody.
+async fn refuse_unpublished_submodules(
+    seen: &Seen<'_>,
+    worktree: &Worktree,
+    remote: &Remote,
+) -> Result<(), PublishError> {
+    let Seen { ctx, project, .. } = *seen;
+    let rules = SubmoduleRules { remote, hosts: &project.submodule_hosts };
+    let missing = ctx.repos.unpublished_submodules(worktree, &project.default_branch, &rules, &ctx.stopping).await?;
+    match missing {
+        Some((path, url, commit)) => {
+            let message = Message::SubmoduleUnpublished { path, url, commit: commit.to_string() };
+            Err(PublishError::Stopped(Box::new(message)))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Commits what was left uncommitted; out of the workshop, where the agents have one.
 async fn take_work(ctx: &Context, worktree: &Worktree, task: &Task, role: Role) -> Result<(), GitError> {
     let cancel = &ctx.stopping;
@@ -168,7 +234,7 @@ async fn take_work(ctx: &Context, worktree: &Worktree, task: &Task, role: Role) 
     Ok(())
 }
 
-/// Joins what the forge has, then pushes. Nothing is pushed that touches what the project protects.
+/// Joins what the forge has, as it was just fetched, then pushes. Nothing is pushed that touches what the project protects.
 async fn bring_together(
     seen: &Seen<'_>,
     worktree: &Worktree,
@@ -177,11 +243,9 @@ async fn bring_together(
 ) -> Result<Published, PublishError> {
     let Seen { ctx, project, task, .. } = *seen;
     let cancel = &ctx.stopping;
+    let joined = ctx.repos.join_moved(worktree, cancel).await?;
+    note_joined(ctx, task, &joined).await?;
     let protected = &project.protected_paths;
-    if !worked || !protected.is_empty() {
-        let joined = ctx.repos.refresh(worktree, remote, cancel).await?;
-        note_joined(ctx, task, &joined).await?;
-    }
     let touched = ctx.repos.protected_paths_unpublished(worktree, &project.default_branch, protected, cancel).await?;
     if !touched.is_empty() {
         return Err(PublishError::Protected(touched));
@@ -190,12 +254,7 @@ async fn bring_together(
     note_ours(ctx, task, ctx.repos.unpublished_commits(worktree, cancel).await?).await?;
     // What is judged next is what the forge has: also commits of an agent that did not end well are published first.
     if worked || ctx.repos.has_unpublished(worktree, &project.default_branch, cancel).await? {
-        let rules = SubmoduleRules { remote, hosts: &project.submodule_hosts };
-        let missing = ctx.repos.unpublished_submodules(worktree, &project.default_branch, &rules, cancel).await?;
-        if let Some((path, url, commit)) = missing {
-            let message = Message::SubmoduleUnpublished { path, url, commit: commit.to_string() };
-            return Err(PublishError::Stopped(Box::new(message)));
-        }
+        refuse_unpublished_submodules(seen, worktree, remote).await?;
         let head = ctx.repos.head(worktree, cancel).await?;
         if let Some(at_forge) = approved_head(seen, worktree, &head).await? {
             tracing::info!(%head, %at_forge, "documents are kept back: a push would cost an approval");

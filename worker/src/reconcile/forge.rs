@@ -108,7 +108,8 @@ impl Asking<'_> {
         if !idle {
             return Ok(());
         }
-        let open = pull.filter(Pull::is_open);
+        // One whose branch was renamed goes on with the other one.
+        let open = pull.filter(|pull| pull.is_open() && pull.branch() == task.branch);
         self.branch(task, open.as_ref(), findings).await?;
         if pipeline_of(self.project).gate(task.stage) == Some(Gate::CiGreen) {
             findings.extend(checks::finding(self.gitea, self.project, task).await?);
