@@ -4,16 +4,30 @@
 
 use super::connection::Conn;
 use super::cursors;
+use super::deliveries::{EventPayload, Source, any_bundled};
 use super::error::StoreError;
+use super::payload::Unpacked;
 use super::prepared::prepared;
 use crate::domain::stage::CommitId;
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::{BigInt, Bool, Text};
 use serde::{Deserialize, Serialize};
 
 /// Branches of one repository that are remembered, those that moved last. More than this many moving within the time that
 /// a fetch is believed for is not a repository that people and agents share.
 const MOST_BRANCHES: usize = 64;
+/// Events that wait and are looked into; more of them are as good as one about a branch.
+const LOOKED_INTO: usize = 16;
+/// The kinds of which the forge tells that nothing has moved (`X-Gitea-Event`); a merge is told of as a push, too, but perhaps later.
+const ABOUT_NO_BRANCH: [&str; 7] = [
+    "status",
+    "workflow_job",
+    "workflow_run",
+    "issue_comment",
+    "pull_request_comment",
+    "pull_request_approved",
+    "pull_request_rejected",
+];
 /// A longer name is no branch that a task could have.
 const LONGEST_BRANCH: usize = 200;
 
@@ -35,6 +49,15 @@ prepared! {
      OR EXISTS (SELECT 1 FROM bundles)"
 }
 
+prepared! {
+    /// Their payloads, as far as they are not bundled.
+    EventsWaiting -> Text:
+    "SELECT payload FROM jobs WHERE order_key >= 'gitea:' AND order_key < 'gitea;' AND order_key IS NOT NULL \
+     AND finished_at IS NULL AND placed IS NOT NULL AND lower(order_key) = " key: str as Text =>
+    " UNION ALL SELECT payload FROM jobs INDEXED BY jobs_unplaced WHERE finished_at IS NULL AND placed IS NULL LIMIT "
+        limit: i64 as BigInt => ""
+}
+
 /// Remembers the forge's word about a branch of `repo` (`owner/name`).
 pub fn note(conn: &mut Conn, repo: &str, heard: &Heard, now: i64) -> Result<(), StoreError> {
     if heard.branch.len() > LONGEST_BRANCH {
@@ -50,11 +73,26 @@ pub fn note(conn: &mut Conn, repo: &str, heard: &Heard, now: i64) -> Result<(), 
 }
 
 /// What the forge said last of the branches of `repo`; `None` = that is not known, since an event of the repository waits
-/// to be handled.
+/// to be handled that may be about a branch.
 pub fn of_repo(conn: &mut Conn, repo: &str) -> Result<Option<Vec<Heard>>, StoreError> {
     let key = format!("gitea:{}", repo.to_ascii_lowercase());
     let waits: bool = EventWaits { key: &key }.get_result(conn)?;
-    if waits { Ok(None) } else { known(conn, repo) }
+    if waits && news_wait(conn, &key)? { Ok(None) } else { known(conn, repo) }
+}
+
+fn news_wait(conn: &mut Conn, key: &str) -> Result<bool, StoreError> {
+    if any_bundled(conn)? {
+        return Ok(true);
+    }
+    let limit = i64::try_from(LOOKED_INTO).unwrap_or(i64::MAX) + 1;
+    let waiting: Vec<Unpacked> = EventsWaiting { key, limit: &limit }.load(conn)?;
+    Ok(waiting.len() > LOOKED_INTO || waiting.into_iter().any(|payload| may_be_about_a_branch(&String::from(payload))))
+}
+
+/// What cannot be read may be about anything, as may what was found by asking.
+fn may_be_about_a_branch(payload: &str) -> bool {
+    let Ok(EventPayload { source, event, .. }) = serde_json::from_str(payload) else { return true };
+    source == Source::Gitea && event.is_none_or(|event| !ABOUT_NO_BRANCH.contains(&event.as_str()))
 }
 
 /// What cannot be read is not known.
@@ -88,12 +126,16 @@ mod tests {
     }
 
     fn delivered(store: &Store, order_key: &str) -> i64 {
+        delivered_as(store, order_key, "{}".into())
+    }
+
+    fn delivered_as(store: &Store, order_key: &str, payload: String) -> i64 {
         let new = NewDelivery {
             source: Source::Gitea,
-            key: order_key.into(),
+            key: format!("{order_key}{payload}").into(),
             order_key: Some(order_key.into()),
             repo: None,
-            payload: "{}".into(),
+            payload: payload.into(),
         };
         match store.write_now(|c| deliveries::insert(c, &new, 1)).unwrap() {
             Intake::Queued(id) => id,
@@ -144,6 +186,42 @@ mod tests {
         assert!(asked(&store), "done");
     }
 
+    /// Our own statuses are told to us all the time.
+    #[test]
+    fn an_event_that_is_about_no_branch_hides_nothing() {
+        let of = |source: &str, event: &str| {
+            format!(r#"{{"source":"{source}","event":"{event}","body":{{"long":"{}"}}}}"#, "x".repeat(2_000))
+        };
+        let cases = [
+            (of("gitea", "status"), true),
+            (of("gitea", "workflow_job"), true),
+            (of("gitea", "pull_request_approved"), true),
+            (of("gitea", "push"), false),
+            (of("gitea", "create"), false),
+            (of("gitea", "delete"), false),
+            (of("gitea", "pull_request"), false),
+            (of("gitea", "something new"), false),
+            (of("plane", "issue"), true),
+            (r#"{"source":"gitea","body":{}}"#.into(), false),
+            (r#"{"observed":{}}"#.into(), false),
+        ];
+        for (payload, known) in cases {
+            let (_dir, store) = store();
+            let asked = || of_repo(&mut store.connection().unwrap(), "Acme/Widgets").unwrap().is_some();
+            delivered_as(&store, "gitea:acme/widgets", payload.clone());
+            assert_eq!(asked(), known, "not placed: {payload}");
+            store.write_now(|c| jobs::claim(c, JobKind::Event, "w", 2)).unwrap().unwrap();
+            assert_eq!(asked(), known, "being handled: {payload}");
+        }
+        let (_dir, store) = store();
+        for n in 0..=LOOKED_INTO {
+            assert!(of_repo(&mut store.connection().unwrap(), "acme/widgets").unwrap().is_some(), "{n}");
+            let status = of("gitea", "status").replacen("long", &format!("long{n}"), 1);
+            delivered_as(&store, "gitea:acme/widgets", status);
+        }
+        assert!(of_repo(&mut store.connection().unwrap(), "acme/widgets").unwrap().is_none(), "too many to look into");
+    }
+
     /// A million finished jobs must cost nothing.
     #[test]
     fn only_what_is_unfinished_is_looked_at() {
@@ -155,9 +233,13 @@ mod tests {
         let (_dir, store) = store();
         let sql = diesel::debug_query::<diesel::sqlite::Sqlite, _>(&EventWaits { key: "k" }).to_string();
         let sql = sql.split(" -- binds").next().unwrap().replace('?', "'k'");
-        let plan = diesel::sql_query(format!("EXPLAIN QUERY PLAN {sql}"));
-        let steps: Vec<Step> = plan.load(&mut *store.connection().unwrap()).unwrap();
-        let looked: Vec<&str> = steps.iter().map(|s| s.detail.as_str()).filter(|d| d.contains("jobs")).collect();
-        assert!(!looked.is_empty() && looked.iter().all(|step| step.contains("INDEX jobs_")), "{looked:?}");
+        let rows = diesel::debug_query::<diesel::sqlite::Sqlite, _>(&EventsWaiting { key: "k", limit: &1 }).to_string();
+        let rows = rows.split(" -- binds").next().unwrap().replacen('?', "'k'", 1).replace('?', "1");
+        for sql in [sql, rows] {
+            let plan = diesel::sql_query(format!("EXPLAIN QUERY PLAN {sql}"));
+            let steps: Vec<Step> = plan.load(&mut *store.connection().unwrap()).unwrap();
+            let looked: Vec<&str> = steps.iter().map(|s| s.detail.as_str()).filter(|d| d.contains("jobs")).collect();
+            assert!(!looked.is_empty() && looked.iter().all(|step| step.contains("INDEX jobs_")), "{looked:?}");
+        }
     }
 }

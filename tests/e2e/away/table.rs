@@ -6,6 +6,7 @@ use orch_common::domain::effect::{Effect, StateGroup, StatusState};
 use orch_common::domain::job::{JobKind, JobStatus};
 use orch_common::store::jobs::{self, Job, NewJob};
 use orch_common::store::outages;
+use orch_common::store::tasks::{self, NewTask};
 use orch_tests::fakes::{FakeGitea, FakePlane, FakeTelegram, Fault, Reply};
 use orch_worker::clients::Timing;
 use orch_worker::clients::gitea::{GiteaClient, GiteaSettings};
@@ -63,12 +64,13 @@ impl Rig {
         self.telegram.fall_ill(fault.cloned());
     }
 
-    async fn enqueue(&self, effect: &Effect, name: &str) -> i64 {
+    async fn enqueue(&self, task: i64, effect: &Effect, name: &str) -> i64 {
         let new = NewJob {
             kind: JobKind::Effect,
             role: None,
             repo: None,
-            task_id: None,
+            // The one that this opens is another than the task's own.
+            task_id: (!matches!(effect, Effect::GiteaPull { .. })).then_some(task),
             payload: serde_json::to_string(effect).unwrap(),
             dedupe_key: None,
             // Each as if it were of another task.
@@ -87,6 +89,23 @@ impl Rig {
 
     async fn job(&self, id: i64) -> Job {
         self.ctx.store.read(move |c| jobs::get(c, id)).await.unwrap().unwrap()
+    }
+
+    /// A task of this name, whose branch has a pull request that it does not know by its number.
+    async fn task(&self, name: &str, item: &str) -> i64 {
+        let text = str::to_owned;
+        let new = NewTask {
+            project: text(FakePlane::PROJECT),
+            work_item: text(item),
+            key: format!("T-{name}"),
+            title: text(name),
+            description: String::new(),
+            repo: format!("acme/{REPO}"),
+            branch: format!("work-{name}"),
+            base: text("main"),
+        };
+        let made = self.ctx.store.write(move |c| tasks::insert(c, &new, now_ms())).await;
+        made.unwrap().expect("a new task").id
     }
 
     /// One write of each kind, all to things of this name, and the call that each is known by.
@@ -260,10 +279,11 @@ async fn every_write_waits_for_its_service_and_is_there_once_afterwards() {
     let rig = Rig::new();
     for (name, fault) in bad_answers() {
         let (item, writes) = rig.writes(name);
+        let task = rig.task(name, &item).await;
         rig.all_fall_ill(Some(&fault));
         let mut ids = Vec::new();
         for (n, (effect, ..)) in writes.iter().enumerate() {
-            let id = rig.enqueue(effect, &format!("{name}{n}")).await;
+            let id = rig.enqueue(task, effect, &format!("{name}{n}")).await;
             let job = rig.handle(id).await;
             assert!(waits_uncharged(&job), "{name}, {}: {job:?}", effect.name());
             ids.push(id);
@@ -292,8 +312,9 @@ async fn one_call_that_is_answered_badly_is_tried_again_at_no_charge() {
     // A limit is a service's, not a call's.
     for (name, fault) in bad_answers().into_iter().filter(|(name, _)| !name.starts_with("429")) {
         let (item, writes) = rig.writes(name);
+        let task = rig.task(name, &item).await;
         for (n, (effect, method, path)) in writes.into_iter().enumerate() {
-            let id = rig.enqueue(&effect, &format!("{name}{n}")).await;
+            let id = rig.enqueue(task, &effect, &format!("{name}{n}")).await;
             // The client tries some of it three times.
             rig.plane.fail_when(method, path, 3, fault.clone());
             rig.gitea.fail_when(method, path, 3, fault.clone());
@@ -322,7 +343,8 @@ async fn what_is_really_gone_is_given_up_and_holds_nobody() {
         name: "Done".into(),
         group: StateGroup::Completed,
     };
-    let id = rig.enqueue(&gone, "gone").await;
+    let task = rig.task("gone", "gone").await;
+    let id = rig.enqueue(task, &gone, "gone").await;
     let mut tries = 0;
     let job = loop {
         let job = rig.handle(id).await;

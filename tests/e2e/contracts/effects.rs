@@ -4,7 +4,7 @@ use super::{gitea_at, plane_at, telegram_at};
 use orch_common::domain::effect::{Effect, PlaneTarget, StateGroup, StatusState};
 use orch_tests::fakes::{FakeGitea, FakePlane, FakeTelegram, Fault};
 use orch_worker::clients::ApiError;
-use orch_worker::effects::{Outside, SendError, Sent};
+use orch_worker::effects::{Known, Outside, SendError, Sent};
 use std::sync::Arc;
 
 const REPO: &str = "widgets";
@@ -79,6 +79,11 @@ impl Stage {
     }
 }
 
+/// The task's own pull request has this number.
+fn number(pull: i64) -> Known {
+    Known { pull: Some(pull), ..Known::default() }
+}
+
 /// The same may work later.
 fn is_later(sent: &Result<Sent, SendError>) -> bool {
     match sent {
@@ -109,9 +114,10 @@ async fn a_second_send_finds_the_first() {
         s.status(StatusState::Pending),
         s.status(StatusState::Success),
     ];
+    let known = Known { base: Some("main".into()), ..Known::default() };
     for effect in &effects {
-        assert!(is_done(&s.outside.send(effect).await.unwrap()), "{effect:?}");
-        let again = s.outside.send(effect).await.unwrap();
+        assert!(is_done(&s.outside.send_for(effect, &known).await.unwrap()), "{effect:?}");
+        let again = s.outside.send_for(effect, &known).await.unwrap();
         let there = matches!(again, Sent::AlreadyThere { .. } | Sent::Pull { existed: true, .. });
         assert!(there, "{effect:?}: {again:?}");
     }
@@ -138,14 +144,52 @@ async fn a_lost_answer_does_not_double_anything() {
         s.outside.send(&effect).await.unwrap();
     }
     s.gitea.fail_when("POST", "/reviews", 1, Fault::LostAnswer);
-    assert!(is_later(&s.outside.send(&s.review(true)).await));
-    assert!(matches!(s.outside.send(&s.review(true)).await, Ok(Sent::AlreadyThere { .. })));
+    assert!(is_later(&s.outside.send_for(&s.review(true), &number(1)).await));
+    assert!(matches!(s.outside.send_for(&s.review(true), &number(1)).await, Ok(Sent::AlreadyThere { .. })));
     assert_eq!(s.gitea.reviews_of(REPO, 1).len(), 1);
     s.gitea.fail_when("POST", "/comments", 1, Fault::LostAnswer);
-    assert!(is_later(&s.outside.send(&note).await));
-    assert!(matches!(s.outside.send(&note).await, Ok(Sent::AlreadyThere { .. })));
+    assert!(is_later(&s.outside.send_for(&note, &number(1)).await));
+    assert!(matches!(s.outside.send_for(&note, &number(1)).await, Ok(Sent::AlreadyThere { .. })));
     assert_eq!(s.plane.comments_of(&s.item).len(), 1);
     assert_eq!(s.gitea.comments_of(REPO, 1).len(), 1);
+}
+
+#[tokio::test]
+async fn what_nobody_has_sent_before_is_written_without_a_look() {
+    let s = stage();
+    let first = Known { base: Some("main".into()), untried: true, ..Known::default() };
+    let note = |key: &str| Effect::GiteaComment {
+        repo: REPO.into(),
+        branch: BRANCH.into(),
+        key: key.into(),
+        text: "hi".into(),
+    };
+    assert!(is_done(&s.outside.send_for(&s.pull(), &first).await.unwrap()));
+    let known = Known { pull: Some(1), ..first.clone() };
+    let status = s.status(StatusState::Success);
+    for effect in [note("k"), s.review(true), status] {
+        assert!(is_done(&s.outside.send_for(&effect, &known).await.unwrap()), "{effect:?}");
+    }
+    let sent: Vec<String> = s.gitea.requests().into_iter().map(|r| r.method).collect();
+    assert_eq!(sent, ["POST"; 4]);
+
+    // A closed one takes no review, and somebody else's is taken for what it is.
+    s.gitea.close(REPO, 1);
+    let skipped = s.outside.send_for(&s.review(false), &known).await;
+    assert!(matches!(skipped, Ok(Sent::Skipped { .. })), "{skipped:?}");
+    let theirs = s.gitea.open_pull_as("hugo", REPO, BRANCH, "main");
+    let sent = s.outside.send_for(&s.pull(), &first).await;
+    assert_eq!(sent, Ok(Sent::Pull { number: theirs, existed: true, url: s.pull_url(theirs) }));
+}
+
+#[tokio::test]
+async fn where_the_first_of_a_branch_is_over_the_open_one_is_found() {
+    let s = stage();
+    s.gitea.open_pull_as(FakeGitea::BOT, REPO, BRANCH, "main");
+    s.gitea.close(REPO, 1);
+    assert_eq!(s.outside.send(&s.pull()).await, Ok(Sent::Pull { number: 2, existed: false, url: s.pull_url(2) }));
+    assert_eq!(s.outside.send(&s.pull()).await, Ok(Sent::Pull { number: 2, existed: true, url: s.pull_url(2) }));
+    assert_eq!(s.gitea.pulls(REPO).len(), 2);
 }
 
 #[tokio::test]
@@ -162,7 +206,7 @@ async fn of_two_that_we_opened_the_older_is_kept() {
     assert_eq!(open(&s), [1, 3, 4], "a person's and a fork's are left alone");
     // From now on it is meant by its number, whatever else bears the branch's name.
     let note = Effect::GiteaComment { repo: REPO.into(), branch: BRANCH.into(), key: "k".into(), text: "hi".into() };
-    assert!(is_done(&s.outside.send_for(&note, Some(1)).await.unwrap()));
+    assert!(is_done(&s.outside.send_for(&note, &number(1)).await.unwrap()));
     assert_eq!((s.gitea.comments_of(REPO, 1).len(), open(&s)), (1, vec![1, 3, 4]));
 }
 
@@ -172,7 +216,7 @@ async fn a_marker_of_somebody_else_hides_nothing() {
     s.outside.send(&s.pull()).await.unwrap();
     s.gitea.comment_as("maria", REPO, 1, "<!-- orch:k -->");
     let note = Effect::GiteaComment { repo: REPO.into(), branch: BRANCH.into(), key: "k".into(), text: "hi".into() };
-    assert!(is_done(&s.outside.send(&note).await.unwrap()));
+    assert!(is_done(&s.outside.send_for(&note, &number(1)).await.unwrap()));
 }
 
 #[tokio::test]

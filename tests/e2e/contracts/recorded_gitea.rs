@@ -3,7 +3,7 @@
 use super::gitea_at;
 use orch_tests::fakes::{Reply, Server, fixture_json};
 use orch_worker::clients::ApiError;
-use orch_worker::clients::gitea::{PullFilter, standing};
+use orch_worker::clients::gitea::standing;
 use serde_json::Value;
 
 const REPO: &str = "test_repo";
@@ -32,12 +32,12 @@ async fn recorded_answers_are_understood() {
     let server = answering("recorded_repo");
     assert_eq!(gitea_at(&server.url).repo(REPO).await.unwrap().full_name, "gitea/test_repo");
     let server = answering("recorded_pulls_page1");
-    let pulls = gitea_at(&server.url).pulls(REPO, PullFilter::All).await.unwrap();
+    let pulls = gitea_at(&server.url).newest_open_pulls(REPO).await.unwrap();
     assert_eq!(pulls.iter().map(|p| p.number).collect::<Vec<_>>(), [13, 12, 11]);
     let gone = pulls.iter().find(|p| p.number == 12).unwrap();
     assert_ne!(gone.branch(), gone.head.r#ref, "the label outlives the branch");
     let server = answering("recorded_forgejo_pulls_agit");
-    assert!(!gitea_at(&server.url).pulls(REPO, PullFilter::All).await.unwrap().is_empty());
+    assert!(!gitea_at(&server.url).newest_open_pulls(REPO).await.unwrap().is_empty());
     let server = answering("recorded_pull_reviews");
     let client = gitea_at(&server.url);
     assert!(!client.all_reviews(REPO, 7).await.unwrap().is_empty());

@@ -4,7 +4,7 @@ use super::gitea_at;
 use orch_common::domain::effect::StatusState;
 use orch_common::domain::merge::MergeStyle;
 use orch_tests::fakes::{FakeGitea, Request, fixture_json};
-use orch_worker::clients::gitea::{Asked, GiteaClient, NewHook, NewMerge, NewPull, NewReview, NewStatus, PullFilter};
+use orch_worker::clients::gitea::{Asked, GiteaClient, NewHook, NewMerge, NewPull, NewReview, NewStatus};
 use serde_json::Value;
 
 const REPO: &str = "widgets";
@@ -27,8 +27,8 @@ async fn use_everything(forge: &FakeGitea, client: &GiteaClient) {
     let new = NewPull { branch: BRANCH, base: "main", title: "t", body: "b" };
     let number = client.create_pull(REPO, new).await.unwrap().number;
     client.pull(REPO, number).await.unwrap().unwrap();
-    client.pulls_for(REPO, BRANCH, PullFilter::All).await.unwrap();
-    client.pulls_updated_since(REPO, 0).await.unwrap();
+    client.pull_between(REPO, "main", BRANCH).await.unwrap().unwrap();
+    client.newest_open_pulls(REPO).await.unwrap();
     client.all_reviews(REPO, number).await.unwrap();
     client.combined_status(REPO, &head).await.unwrap();
     let status = NewStatus {
@@ -72,20 +72,21 @@ async fn use_everything(forge: &FakeGitea, client: &GiteaClient) {
     client.delete_branch(REPO, BRANCH).await.unwrap();
 }
 
-/// The operation of a request: the template's segments fit, and a trailing `{branch}` or `{filepath}` takes the rest.
+/// The operation of a request: the template's segments fit, and a trailing name that may have slashes takes the rest.
 fn operation<'a>(swagger: &'a Value, request: &Request) -> Option<&'a Value> {
     let path = request.path.strip_prefix(swagger["basePath"].as_str()?)?;
     let parts: Vec<&str> = path.split('/').collect();
     let fits = |template: &str| {
         let wanted: Vec<&str> = template.split('/').collect();
-        let takes_rest =
-            ["{branch}", "{filepath}"].iter().any(|end| template.ends_with(end)) && parts.len() >= wanted.len();
+        let takes_rest = ["{branch}", "{filepath}", "{base}/{head}"].iter().any(|end| template.ends_with(end))
+            && parts.len() >= wanted.len();
         (parts.len() == wanted.len() || takes_rest)
             && wanted.iter().zip(&parts).all(|(want, part)| want.starts_with('{') || want == part)
     };
     let paths = swagger["paths"].as_object()?;
-    // A literal template goes before one with a parameter in the same place.
-    let best = paths.iter().filter(|(template, _)| fits(template)).min_by_key(|(t, _)| t.matches('{').count())?;
+    // A literal template goes before one with a parameter in the same place, and before one that takes the rest.
+    let rank = |template: &str| (template.matches('{').count(), std::cmp::Reverse(template.matches('/').count()));
+    let best = paths.iter().filter(|(template, _)| fits(template)).min_by_key(|(template, _)| rank(template))?;
     best.1.get(request.method.to_lowercase())
 }
 

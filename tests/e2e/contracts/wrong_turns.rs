@@ -3,7 +3,6 @@
 use super::{gitea_at, plane_at};
 use orch_tests::fakes::{FakeGitea, FakePlane, Fault, Reply, Server};
 use orch_worker::clients::ApiError;
-use orch_worker::clients::gitea::PullFilter;
 use orch_worker::clients::plane::{PlaneClient, PlaneSettings};
 use serde_json::{Value, json};
 use std::net::TcpListener;
@@ -164,7 +163,7 @@ async fn lists_are_read_to_their_end_and_no_further() {
 }
 
 #[tokio::test]
-async fn a_branchs_pull_request_is_found_on_any_page() {
+async fn a_pull_request_is_found_by_its_ends_however_many_there_are() {
     let forge = FakeGitea::start();
     forge.add_plain_repo("widgets");
     let client = gitea_at(forge.url());
@@ -175,10 +174,12 @@ async fn a_branchs_pull_request_is_found_on_any_page() {
         client.create_pull("widgets", new).await.unwrap();
     }
     forge.forget_requests();
-    let open = PullFilter::Open;
-    let found = client.pulls_for("widgets", "work-0", open).await.unwrap();
-    assert_eq!((found[0].number, forge.requests().len()), (1, 3));
-    assert_eq!(client.pulls_for("widgets", "work-x", open).await.unwrap(), []);
+    let found = client.pull_between("widgets", "main", "work-0").await.unwrap();
+    assert_eq!((found.map(|pull| pull.number), forge.requests().len()), (Some(1), 1));
+    assert_eq!(client.pull_between("widgets", "main", "work-x").await.unwrap(), None);
+    forge.forget_requests();
+    let newest = client.newest_open_pulls("widgets").await.unwrap();
+    assert_eq!((newest.len(), newest[0].number, forge.requests().len()), (50, 120, 1));
 }
 
 #[tokio::test]

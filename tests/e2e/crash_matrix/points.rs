@@ -125,7 +125,6 @@ fn whole_matrix() -> Vec<Case> {
                 cases.extend([1, 3].map(|hit| Case::of(&[Shot::at(point, hit)])));
             }
             Point::AdvanceClaimed
-            | Point::AdvanceFetched
             | Point::AdvanceWorktree
             | Point::AdvanceWorkCommitted
             | Point::AdvancePublished

@@ -108,6 +108,28 @@ fn a_reviewers_approval_is_not_put_on_code_that_it_never_had() {
     assert_eq!((review.login.as_str(), review.state.as_str()), (FakeGitea::REVIEWER, "APPROVED"));
 }
 
+/// Only the push that is refused shows it: the agent's branch has all that the forge has.
+#[test]
+fn a_persons_document_that_an_agent_fetched_by_itself_is_still_the_persons() {
+    let play = |stack: &Stack| {
+        let forge = stack.scene.forge.to_string_lossy().into_owned();
+        let pulls = format!("git pull --quiet --ff-only '{forge}' \"$(git symbolic-ref --short HEAD)\"");
+        let fetches = [vec![Deed::Shell(pulls)], passes()].concat();
+        Play::default()
+            .role(Developer, [develops("done"), looks_only()])
+            .role(Tester, [after(&stack.signal("go"), fetches), passes()])
+    };
+    let stack = playing(play, &[], &[]);
+    let item = stack.approved("Login");
+    stack.wait_at_work(&item, Tester);
+    let task = stack.task(&item).unwrap();
+    push(&stack, &task.branch, &format!("docs/work-items/{}/12-review.md", task.key), "I like it.\n");
+    stack.give("go");
+    let said = stack.wait_said(&item, "judged anew");
+    assert!(said.contains("Hugo") && said.contains("12-review.md"), "{said}");
+    stack.wait_task(&item, Stage::Done, TaskState::Done);
+}
+
 #[test]
 fn an_approval_covers_our_own_later_documents_and_no_later_work() {
     let play = |stack: &Stack| {

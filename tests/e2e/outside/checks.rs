@@ -11,7 +11,7 @@ use orch_common::store::gates::{self, NewGateResult};
 use orch_common::store::jobs::{self, NewJob};
 use orch_common::store::tasks;
 use orch_tests::fakes::{BranchRule, FakeGitea, NewActionJob};
-use orch_worker::engine::AdvancePayload;
+use orch_worker::engine::{AdvancePayload, Seen};
 use orch_worker::gates::Checked;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +36,7 @@ async fn at_development(project: &str, settle_s: u64) -> (Rig, CommitId) {
 async fn ask(rig: &Rig, head: &CommitId) -> CiEvidence {
     let task = rig.task().await.unwrap();
     let project = rig.ctx.config.projects.iter().next().unwrap();
-    Checked { ctx: &rig.ctx, project, task: &task, head }.ask().await
+    Checked { seen: &Seen::new(&rig.ctx, project, &task), base: None, head }.ask().await
 }
 
 /// In a few words.

@@ -41,6 +41,7 @@ pub struct Builder {
     gitea: bool,
     telegram: bool,
     worker: bool,
+    git_over_http: bool,
 }
 
 /// A running installation.
@@ -102,6 +103,12 @@ impl Builder {
         self
     }
 
+    /// Git reaches the forge by its address, as the API does, and not by a path.
+    pub fn with_git_over_http(mut self) -> Self {
+        self.git_over_http = true;
+        self
+    }
+
     /// No worker is started; [`Stack::start_worker`] does.
     pub fn without_worker(mut self) -> Self {
         self.worker = false;
@@ -154,6 +161,9 @@ impl Builder {
         }
         let projects = config.get_mut("projects").and_then(toml::Value::as_array_mut).expect("projects");
         let project = projects.first_mut().and_then(toml::Value::as_table_mut).expect("a project");
+        if let Some(gitea) = gitea.filter(|_| self.git_over_http) {
+            project.insert("remote".into(), gitea.git_url(REPO).into());
+        }
         for (key, value) in &self.project {
             project.insert(key.clone(), value.clone());
         }
@@ -174,6 +184,7 @@ impl Stack {
             gitea: true,
             telegram: false,
             worker: true,
+            git_over_http: false,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The lane of `effect` jobs: send, and record what came of it.
 
 use super::chat;
+use super::pulls::Known;
 use super::send::{SendError, Sent};
 use super::shared;
 use crate::alerts;
@@ -55,16 +56,18 @@ async fn still_ours(ctx: &Context, job: &Job) -> Result<bool, StoreError> {
 }
 
 async fn send_own(ctx: &Context, job: &Job, effect: &Effect) -> Result<Sent, SendError> {
-    let pull = own_number(ctx, job).await?;
-    ctx.outside.send_for(effect, pull).await
+    let row = job.clone();
+    let read = ctx.store.read(move |c| known_of(c, &row)).await;
+    let known = read.map_err(|e| SendError::Transient { why: e.to_string(), retry_after_s: None })?;
+    ctx.outside.send_for(effect, &known).await
 }
 
-/// The number of the task's own pull request.
-async fn own_number(ctx: &Context, job: &Job) -> Result<Option<i64>, SendError> {
-    let Some(task) = job.task_id else { return Ok(None) };
-    let read = ctx.store.read(move |c| tasks::get(c, task)).await;
-    let task = read.map_err(|e| SendError::Transient { why: e.to_string(), retry_after_s: None })?;
-    Ok(task.and_then(|task| task.pull))
+/// Whatever put a job back left its words in it, and keeps them there; who lost it meanwhile is not the first either.
+fn known_of(conn: &mut Conn, job: &Job) -> Result<Known, StoreError> {
+    let task = job.task_id.map(|id| tasks::get(conn, id)).transpose()?.flatten();
+    let untried = job.error.is_none() && jobs::is_held(conn, job)?;
+    let (pull, base) = task.map_or((None, None), |task| (task.pull, Some(task.base)));
+    Ok(Known { pull, base, untried })
 }
 
 /// What an effect depends on.

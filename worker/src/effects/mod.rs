@@ -9,4 +9,5 @@ pub(crate) mod shared;
 mod text;
 
 pub use lane::handle;
+pub use pulls::Known;
 pub use send::{Outside, SendError, Sent};

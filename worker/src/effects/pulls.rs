@@ -2,9 +2,20 @@
 
 use super::send::{SendError, Sent, once};
 use crate::clients::ApiError;
-use crate::clients::gitea::{Asked, GiteaClient, NewPull, NewReview, Pull, PullFilter, Review, standing};
+use crate::clients::gitea::{Asked, GiteaClient, NewPull, NewReview, Pull, Review, standing};
 use orch_common::domain::messages::to_markdown;
 use orch_common::domain::stage::CommitId;
+
+/// What is known of the task's own pull request, and of the effect that is to be sent.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// The number of the task's own pull request.
+    pub pull: Option<i64>,
+    /// The base of the task's branch: where the number is not known, the pull request is meant by both.
+    pub base: Option<String>,
+    /// Nobody has tried to send it before: nothing of it can be there, so nothing is read first.
+    pub untried: bool,
+}
 
 /// The task's own pull request where it is there already: by its number, else the one of this branch and base that we opened
 /// first, else a person's: of one branch and base only one can be open.
@@ -12,49 +23,65 @@ pub(super) async fn found_pull(
     gitea: &GiteaClient,
     repo: &str,
     new: &NewPull<'_>,
-    known: Option<i64>,
+    known: &Known,
 ) -> Result<Option<Pull>, ApiError> {
-    if let Some(number) = known {
-        return gitea.pull(repo, number).await;
+    match known.pull {
+        Some(number) => gitea.pull(repo, number).await,
+        // Where one is open, the forge names it instead of opening another.
+        None if known.untried => Ok(None),
+        None => open_between(gitea, repo, new.base, new.branch).await,
     }
-    let me = gitea.me().await?.id;
-    let mut open = gitea.pulls_for(repo, new.branch, PullFilter::Open).await?;
-    open.retain(|pull| pull.base.label == new.base);
-    open.sort_by_key(|pull| (!pull.is_of(me, new.branch, Some(new.base)), pull.number));
-    // An answer that was lost, or a worker that was killed while it waited, may have left two of ours.
-    for double in open.iter().skip(1).filter(|pull| pull.is_of(me, new.branch, Some(new.base))) {
+}
+
+/// An answer that was lost, or a worker that was killed while it waited, may have left two of ours, of which the forge names one.
+/// The other is among those that changed last.
+async fn open_between(gitea: &GiteaClient, repo: &str, base: &str, branch: &str) -> Result<Option<Pull>, ApiError> {
+    let Some(first) = gitea.pull_between(repo, base, branch).await? else { return Ok(None) };
+    let (me, seen) = (gitea.me().await?.id, first.number);
+    let newest = gitea.newest_open_pulls(repo).await?.into_iter().filter(|pull| pull.number != seen);
+    let mut open: Vec<Pull> = std::iter::once(first).chain(newest).collect();
+    open.retain(|pull| pull.is_open() && pull.is_between(branch, base));
+    open.sort_by_key(|pull| (!pull.is_of(me, branch, base), pull.number));
+    for double in open.iter().skip(1).filter(|pull| pull.is_of(me, branch, base)) {
         tracing::warn!(repo, number = double.number, "a second pull request of ours for one branch is closed");
         gitea.close_pull(repo, double.number).await?;
     }
     Ok(open.into_iter().next())
 }
 
-/// The task's own pull request: by its number; where that is not known yet, the newest one of the branch that we opened.
+/// The task's own pull request: by its number; where that is not known yet, the one of the branch and its base that we opened.
 pub(super) async fn own_pull(
     gitea: &GiteaClient,
     repo: &str,
     branch: &str,
-    known: Option<i64>,
+    known: &Known,
 ) -> Result<Option<Pull>, ApiError> {
-    if let Some(number) = known {
-        return gitea.pull(repo, number).await;
+    match (known.pull, &known.base) {
+        (Some(number), _) => gitea.pull(repo, number).await,
+        (None, Some(base)) => {
+            let me = gitea.me().await?.id;
+            let pull = gitea.pull_between(repo, base, branch).await?;
+            Ok(pull.filter(|pull| pull.is_of(me, branch, base)))
+        }
+        (None, None) => Ok(None),
     }
-    let me = gitea.me().await?.id;
-    let mut ours = gitea.pulls_for(repo, branch, PullFilter::All).await?;
-    ours.retain(|pull| pull.is_of(me, branch, None));
-    ours.sort_by_key(|pull| (!pull.is_open(), std::cmp::Reverse(pull.number)));
-    Ok(ours.into_iter().next())
 }
 
 pub(super) async fn comment(
     gitea: &GiteaClient,
-    repo: &str,
-    pull: Option<Pull>,
-    key: &str,
-    text: &str,
+    (repo, branch): (&str, &str),
+    (key, text): (&str, &str),
+    known: &Known,
 ) -> Result<Sent, SendError> {
-    let Some(pull) = pull else { return Ok(Sent::Skipped { why: "there is no pull request".into() }) };
-    let new = gitea.post_comment_once(repo, pull.number, key, &to_markdown(text)).await?;
+    let text = to_markdown(text);
+    if let (Some(number), true) = (known.pull, known.untried) {
+        gitea.post_comment(repo, number, key, &text).await?;
+        return Ok(once(true, format!("comment on #{number}")));
+    }
+    let Some(pull) = own_pull(gitea, repo, branch, known).await? else {
+        return Ok(Sent::Skipped { why: "there is no pull request".into() });
+    };
+    let new = gitea.post_comment_once(repo, pull.number, key, &text).await?;
     Ok(once(new, format!("comment on #{}", pull.number)))
 }
 
@@ -91,13 +118,22 @@ pub(super) async fn reopen(gitea: &GiteaClient, repo: &str, pull: Option<Pull>) 
     Ok(once(closed, format!("pull request #{} open again", pull.number)))
 }
 
+/// By the account that reviews; the pull request is found by the other one.
 pub(super) async fn review(
-    reviewer: &GiteaClient,
-    repo: &str,
-    pull: Option<Pull>,
+    (gitea, reviewer): (&GiteaClient, &GiteaClient),
+    (repo, branch): (&str, &str),
     new: NewReview<'_>,
+    known: &Known,
 ) -> Result<Sent, SendError> {
-    let Some(pull) = pull.filter(Pull::is_open) else {
+    if let (Some(number), true) = (known.pull, known.untried) {
+        match reviewer.post_review(repo, number, new).await {
+            Ok(()) => return Ok(once(true, format!("review of #{number}"))),
+            // One that is closed takes none.
+            Err(ApiError::Refused { status: 422, .. }) => {}
+            Err(other) => return Err(other.into()),
+        }
+    }
+    let Some(pull) = own_pull(gitea, repo, branch, known).await?.filter(Pull::is_open) else {
         return Ok(Sent::Skipped { why: "there is no open pull request".into() });
     };
     let detail = format!("review of #{}", pull.number);

@@ -1,14 +1,14 @@
-//! Sends one [`Effect`]. Reads first, writes only what is missing, and says which of the two it was; whether the
-//! task still wants the effect has been checked by the caller.
+//! Sends one [`Effect`]. Where somebody may have sent it before it reads first, writes only what is missing, and says which of the
+//! two it was; whether the task still wants the effect has been checked by the caller.
 
-use super::pulls::{ask_for_review, comment, found_pull, give_up, own_pull, reopen, review};
+use super::pulls::{Known, ask_for_review, comment, found_pull, give_up, own_pull, reopen, review};
 use super::text;
 use crate::clients::gitea::{Created, GiteaClient, NewPull, NewReview, NewStatus, Pull};
 use crate::clients::plane::{PlaneClient, State};
 use crate::clients::telegram::TelegramClient;
 use crate::clients::{ApiError, Gate};
 use crate::outage::{Scope, Trouble};
-use orch_common::domain::effect::{Destination, Effect, PlaneTarget, StateGroup, StatusState};
+use orch_common::domain::effect::{Destination, Effect, PlaneTarget, StateGroup};
 use orch_common::domain::messages::{to_html, to_markdown, to_telegram_html};
 use orch_common::domain::stage::CommitId;
 use orch_common::failpoint::{self, Point};
@@ -148,27 +148,27 @@ impl Outside {
         }
     }
 
-    /// Sends `effect`; `pull` is the number of the task's own pull request, once it is known.
+    /// Sends `effect`.
     ///
     /// # Errors
     /// [`SendError::Transient`] where the same effect may work later, [`SendError::Permanent`] where it will not.
-    pub async fn send_for(&self, effect: &Effect, pull: Option<i64>) -> Result<Sent, SendError> {
-        match self.write(effect, pull).await {
+    pub async fn send_for(&self, effect: &Effect, known: &Known) -> Result<Sent, SendError> {
+        match self.write(effect, known).await {
             Ok(sent) => Ok(sent),
             Err(Stop::NotConfigured(service)) => Ok(Sent::Skipped { why: format!("{service} is not configured") }),
             Err(Stop::Failed(error)) => Err(error),
         }
     }
 
-    /// [`Outside::send_for`] where no number is known.
+    /// [`Outside::send_for`] where nothing is known.
     ///
     /// # Errors
     /// The same.
     pub async fn send(&self, effect: &Effect) -> Result<Sent, SendError> {
-        self.send_for(effect, None).await
+        self.send_for(effect, &Known::default()).await
     }
 
-    async fn write(&self, effect: &Effect, pull: Option<i64>) -> Result<Sent, Stop> {
+    async fn write(&self, effect: &Effect, known: &Known) -> Result<Sent, Stop> {
         match effect {
             Effect::PlaneComment { project, work_item, key, text } => {
                 let posted = self.plane()?.post_comment(project, work_item, &to_html(text), key).await?;
@@ -189,35 +189,33 @@ impl Outside {
             Effect::GiteaPull { repo, branch, base, title, body, link: _ } => {
                 let body = to_markdown(body);
                 let new = NewPull { branch, base, title, body: &body };
-                Ok(open_pull(self.gitea()?, repo, new, pull).await?)
+                Ok(open_pull(self.gitea()?, repo, new, known).await?)
             }
             Effect::GiteaComment { repo, branch, key, text } => {
-                let own = own_pull(self.gitea()?, repo, branch, pull).await?;
-                Ok(comment(self.gitea()?, repo, own, key, text).await?)
+                Ok(comment(self.gitea()?, (repo, branch), (key, text), known).await?)
             }
             Effect::GiteaGiveUp { repo, branch, key, text, close } => {
-                let own = own_pull(self.gitea()?, repo, branch, pull).await?;
+                let own = own_pull(self.gitea()?, repo, branch, known).await?;
                 Ok(give_up(self.gitea()?, repo, own, (key, text.as_deref()), *close).await?)
             }
             Effect::GiteaReopen { repo, branch } => {
-                let own = own_pull(self.gitea()?, repo, branch, pull).await?;
+                let own = own_pull(self.gitea()?, repo, branch, known).await?;
                 Ok(reopen(self.gitea()?, repo, own).await?)
             }
             Effect::GiteaReview { repo, branch, head, approved, key, text } => {
                 let reviewer = self.reviewer.as_deref().ok_or(Stop::NotConfigured("the reviewer account"))?;
                 let new = NewReview { approved: *approved, head, key, text: &to_markdown(text) };
-                let own = own_pull(self.gitea()?, repo, branch, pull).await?;
-                Ok(review(reviewer, repo, own, new).await?)
+                Ok(review((self.gitea()?, reviewer), (repo, branch), new, known).await?)
             }
             Effect::GiteaAsk { repo, branch, head, people, teams } => {
-                let Some(own) = own_pull(self.gitea()?, repo, branch, pull).await?.filter(Pull::is_open) else {
+                let Some(own) = own_pull(self.gitea()?, repo, branch, known).await?.filter(Pull::is_open) else {
                     return Ok(Sent::Skipped { why: format!("{branch} has no open pull request") });
                 };
                 Ok(ask_for_review(self.gitea()?, repo, &own, head, (people, teams)).await?)
             }
             Effect::GiteaStatus { repo, head, context, state, description, target } => {
                 let new = NewStatus { context, state: *state, description, target_url: target.as_deref() };
-                Ok(set_status(self.gitea()?, repo, head, new).await?)
+                Ok(set_status(self.gitea()?, repo, head, new, known).await?)
             }
             // Merging is the task's own look now; whoever sends this makes one.
             Effect::GiteaMerge { .. } => Ok(Sent::Skipped { why: "the task looks after its merge itself".into() }),
@@ -304,7 +302,7 @@ impl Outside {
 }
 
 /// The task's own pull request. Its link in Plane is an effect of its own: a write goes to one service.
-async fn open_pull(gitea: &GiteaClient, repo: &str, new: NewPull<'_>, known: Option<i64>) -> Result<Sent, SendError> {
+async fn open_pull(gitea: &GiteaClient, repo: &str, new: NewPull<'_>, known: &Known) -> Result<Sent, SendError> {
     let (number, mut url, existed) = match found_pull(gitea, repo, &new, known).await? {
         Some(pull) => (pull.number, pull.html_url, true),
         None => {
@@ -314,20 +312,28 @@ async fn open_pull(gitea: &GiteaClient, repo: &str, new: NewPull<'_>, known: Opt
     };
     failpoint::here(Point::PullOpened);
     if url.is_empty() {
-        url = gitea.pull(repo, number).await?.map(|pull| pull.html_url).unwrap_or_default();
+        // Only its number is known so far.
+        let there = gitea.pull(repo, number).await?.filter(|pull| pull.is_between(new.branch, new.base));
+        let why = format!("the forge names #{number} for {}, and that is another", new.branch);
+        url = there.ok_or(SendError::Transient { why, retry_after_s: None })?.html_url;
     }
     Ok(Sent::Pull { number, existed, url })
 }
 
-async fn set_status(gitea: &GiteaClient, repo: &str, head: &CommitId, new: NewStatus<'_>) -> Result<Sent, SendError> {
-    let known = gitea.combined_status(repo, head.as_str()).await?;
+async fn set_status(
+    gitea: &GiteaClient,
+    repo: &str,
+    head: &CommitId,
+    new: NewStatus<'_>,
+    known: &Known,
+) -> Result<Sent, SendError> {
     let detail = format!("{} {} on {}", new.context, new.state, head.short());
-    let same = |state: StatusState| {
-        let newest = known.contexts.iter().find(|c| c.context == new.context);
-        newest.is_some_and(|c| c.state == state.as_str() && c.description == new.description)
-    };
-    if same(new.state) {
-        return Ok(Sent::AlreadyThere { detail });
+    if !known.untried {
+        let there = gitea.combined_status(repo, head.as_str()).await?;
+        let newest = there.contexts.iter().find(|c| c.context == new.context);
+        if newest.is_some_and(|c| c.state == new.state.as_str() && c.description == new.description) {
+            return Ok(Sent::AlreadyThere { detail });
+        }
     }
     gitea.set_status(repo, head.as_str(), new).await?;
     Ok(Sent::Done { detail })

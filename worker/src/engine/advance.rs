@@ -9,6 +9,7 @@ use super::look::{Looked, clashed, look};
 use super::merge::MergeError;
 use super::payload::AdvancePayload;
 use super::publish::{PublishError, publish};
+use super::seen::Seen;
 use super::submit::submit_block;
 use crate::clock::now_ms;
 use crate::context::Context;
@@ -248,7 +249,7 @@ async fn publish_unjudged(ctx: &Context, task: &Task, project: &Project, trigger
     if let Trigger::AgentEnded { role, .. } = trigger
         && !task.state.is_terminal()
     {
-        publish(ctx, project, task, Some(*role)).await?;
+        publish(&Seen::new(ctx, project, task), Some(*role)).await?;
     }
     Ok(())
 }

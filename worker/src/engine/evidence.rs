@@ -154,22 +154,28 @@ fn judged_on(all: &[Sight]) -> Option<String> {
 }
 
 /// Remembers that these commits are our roles' work. To be called before they are pushed: afterwards they cannot be told from
-/// what came from elsewhere.
-pub(crate) async fn note_ours(ctx: &Context, task: &Task, commits: Vec<String>) -> Result<(), GitError> {
+/// what came from elsewhere. Gives those that were not known as ours before.
+pub(crate) async fn note_ours(ctx: &Context, task: &Task, commits: Vec<String>) -> Result<Vec<String>, GitError> {
     if commits.is_empty() {
-        return Ok(());
+        return Ok(commits);
     }
     let id = task.id;
     ctx.store.write(move |c| published::add(c, id, &commits)).await.map_err(unread)
 }
 
+/// Takes back what was noted for a push that was refused: some of it may be what others pushed.
+pub(super) async fn forget_ours(ctx: &Context, task: &Task, commits: Vec<String>) -> Result<(), GitError> {
+    let id = task.id;
+    ctx.store.write(move |c| published::remove(c, id, &commits)).await.map_err(unread)
+}
+
 /// A push that changed no file in the end changes nobody's authorship either.
 pub(crate) async fn note_joined(ctx: &Context, task: &Task, joined: &Refreshed) -> Result<(), GitError> {
     let same = ctx.repos.joined_for_nothing(&task.repo, joined, &ctx.stopping).await?;
-    note_ours(ctx, task, same).await
+    note_ours(ctx, task, same).await.map(drop)
 }
 
-fn unread(error: StoreError) -> GitError {
+pub(super) fn unread(error: StoreError) -> GitError {
     GitError::Unavailable { tail: error.to_string() }
 }
 

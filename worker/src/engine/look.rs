@@ -9,6 +9,7 @@ use super::objection::{Rejection, hears_reviews, unheard_rejection};
 use super::payload::AdvancePayload;
 use super::publish::{Published, publish};
 use super::record::{Commits, row};
+use super::seen::Seen;
 use crate::clock::now_ms;
 use crate::context::Context;
 use crate::events::Once;
@@ -75,16 +76,17 @@ pub(super) async fn look(
         | Trigger::Forge { .. }
         | Trigger::Look => None,
     };
-    let Published { head, at_forge } = publish(ctx, project, task, role).await?;
+    let seen = Seen::new(ctx, project, task);
+    let Published { head, at_forge } = publish(&seen, role).await?;
     failpoint::here(Point::AdvancePublished);
     let changed = changed(ctx, task, policy, &head).await?;
     let gate = policy.pipeline.gate(task.stage);
     let rejection = match hears_reviews(task, trigger) {
-        true => unheard_rejection(ctx, project, task).await?,
+        true => unheard_rejection(&seen).await?,
         false => None,
     };
     if rejection.is_none()
-        && !merge_wait::is_merged(ctx, task, policy).await?
+        && !merge_wait::is_merged(&seen, policy).await?
         && let Some(gone) = evidence::gone(ctx, task, &policy.pipeline, &head).await?
     {
         let tree = ctx.repos.tree_at(&task.repo, &head, &ctx.stopping).await?;
@@ -93,7 +95,7 @@ pub(super) async fn look(
     let Some(gate) = gate else { return Ok(without_gate(at_forge, rejection, changed)) };
     let approves = matches!(trigger, Trigger::Command { command: Command::Approve, .. });
     let approved = approves || task.approved_at.is_some();
-    let wanted = Look { ctx, project, task, head: &head, gate, approved };
+    let wanted = Look { seen: &seen, head: &head, gate, approved };
     let evidence = wanted.collect().await?;
     let (mut outcome, mut heard) = (judge(gate, &policy.names, &evidence), Vec::new());
     let mut verdict = written(role, policy, &evidence);
@@ -107,8 +109,7 @@ pub(super) async fn look(
         (outcome, verdict) = (GateOutcome::Fail(gone.into()), None);
     } else if merge_wait::is_next(task.stage, policy.merge, gate, &outcome) {
         let said_at = payload.stage;
-        let merging =
-            Merging { ctx, job, task, project, policy, trigger, said_at, judged: &head, head: &at_forge, changed };
+        let merging = Merging { seen: &seen, job, policy, trigger, said_at, judged: &head, head: &at_forge, changed };
         gate = merge::GATE;
         match merge_wait::look(&merging).await? {
             Waited::Found { outcome: found, hold: why, again_at: at } => (outcome, hold, again_at) = (found, why, at),

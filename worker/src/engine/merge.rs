@@ -5,13 +5,12 @@
 use super::evidence::judged_last;
 use super::facts::{facts, history};
 use super::merge_lease::MergeLease;
+use super::seen::Seen;
 use crate::clients::ApiError;
 use crate::clients::gitea::{Branch, GiteaClient, NewMerge, Pull, standing};
 use crate::context::Context;
-use crate::events::Speakers;
 use crate::gates::Checked;
 use crate::git::{GitError, Joins, Landed, Merge, Worktree};
-use orch_common::config::Project;
 use orch_common::domain::checks::{CheckState, OWN_CONTEXT_PREFIX, Unfinished};
 use orch_common::domain::decide::{Changed, Decision, Finding, MergePolicy, Policy, Trigger, decide};
 use orch_common::domain::gate::{CiEvidence, FailReason, Gate, GateOutcome, Waiting};
@@ -36,10 +35,8 @@ pub(super) const LONGEST_PAUSE_MS: i64 = 60_000;
 
 /// One look at one merge.
 pub(super) struct Merging<'a> {
-    pub ctx: &'a Context,
+    pub seen: &'a Seen<'a>,
     pub job: &'a Job,
-    pub task: &'a Task,
-    pub project: &'a Project,
     pub policy: &'a Policy,
     pub trigger: &'a Trigger,
     /// Where the task stood when the job was made.
@@ -108,56 +105,57 @@ impl Merging<'_> {
     pub(super) async fn look(&self) -> Result<Step, MergeError> {
         let step = self.find().await?;
         if self.judged != self.head && matches!(&step, Step::Found { outcome: GateOutcome::Pass, .. }) {
-            let (ctx, task) = (self.ctx, self.task);
+            let (ctx, task) = (self.seen.ctx, self.seen.task);
             let worktree = self.worktree().await?;
-            let pushed = ctx.repos.push(&worktree, &ctx.remote(self.project)?, &ctx.stopping).await?;
+            let pushed = ctx.repos.push(&worktree, &ctx.remote(self.seen.project)?, &ctx.stopping).await?;
             tracing::info!(head = %pushed.head, key = task.key, "the documents follow the merge");
         }
         Ok(step)
     }
 
     async fn worktree(&self) -> Result<Worktree, GitError> {
-        let (ctx, task) = (self.ctx, self.task);
+        let (ctx, task) = (self.seen.ctx, self.seen.task);
         ctx.repos.ensure_worktree(&task.repo, &task.key, &task.branch, &task.base, &ctx.stopping).await
     }
 
     async fn find(&self) -> Result<Step, MergeError> {
-        let (Some(gitea), Some(number)) = (&self.ctx.outside.gitea, self.task.pull) else {
-            let on = if self.ctx.outside.gitea.is_some() { Waiting::PullMissing } else { Waiting::Merge };
+        let (Some(gitea), Some(_)) = (&self.seen.ctx.outside.gitea, self.seen.task.pull) else {
+            let on = if self.seen.ctx.outside.gitea.is_some() { Waiting::PullMissing } else { Waiting::Merge };
             return Ok(Step::waits(on));
         };
-        let Some(pull) = gitea.pull(&self.task.repo, number).await? else { return Ok(Step::holds(Hold::Gone)) };
+        let Some(pull) = self.seen.pull().await? else { return Ok(Step::holds(Hold::Gone)) };
         let Some(base) = self.base().await? else {
-            return Ok(Step::holds(Hold::Rule { words: format!("there is no branch {}", self.task.base) }));
+            return Ok(Step::holds(Hold::Rule { words: format!("there is no branch {}", self.seen.task.base) }));
         };
         let joins = self.joins(&base).await?;
         match () {
-            () if pull.merged => self.merged(&pull, &base).await,
+            () if pull.merged => self.merged(pull, &base).await,
             // Somebody merged it by hand, which the forge need not notice.
             () if joins == Joins::InBase => Ok(Step::passes()),
             () if !pull.is_open() => Ok(Step::waits(Waiting::PullClosed)),
             () if self.policy.merge != MergePolicy::OnDeploy => Ok(Step::waits(Waiting::Merge)),
-            () => self.merge_when_ready(gitea, pull, &base, &joins).await,
+            () => self.merge_when_ready(gitea, pull.clone(), &base, &joins).await,
         }
     }
 
     /// The base as the mirror has it: of the last fetch.
     async fn base(&self) -> Result<Option<CommitId>, GitError> {
-        self.ctx.repos.forge_head(&self.task.repo, &self.task.base, &self.ctx.stopping).await
+        self.seen.ctx.repos.forge_head(&self.seen.task.repo, &self.seen.task.base, &self.seen.ctx.stopping).await
     }
 
     async fn joins(&self, base: &CommitId) -> Result<Joins, GitError> {
-        self.ctx.repos.joins(&self.task.repo, base, self.head, &self.ctx.stopping).await
+        self.seen.ctx.repos.joins(&self.seen.task.repo, base, self.head, &self.seen.ctx.stopping).await
     }
 
     /// It is merged: done if the base has what was judged and no more, or if a person takes it as it is.
     async fn merged(&self, pull: &Pull, base: &CommitId) -> Result<Step, MergeError> {
-        let mut landed = landed(self.ctx, (self.task, &self.policy.pipeline), self.head, pull, base).await?;
+        let mut landed = landed(self.seen.ctx, (self.seen.task, &self.policy.pipeline), self.head, pull, base).await?;
         if !landed.is_whole()
             && let Some(base) = self.fetched_base().await?
         {
             // It may have been merged since the last fetch.
-            landed = self::landed(self.ctx, (self.task, &self.policy.pipeline), self.head, pull, &base).await?;
+            landed =
+                self::landed(self.seen.ctx, (self.seen.task, &self.policy.pipeline), self.head, pull, &base).await?;
         }
         let approves = matches!(self.trigger, Trigger::Command { command: Command::Approve, .. });
         if landed.is_whole() || approves {
@@ -175,13 +173,13 @@ impl Merging<'_> {
     ) -> Result<Step, MergeError> {
         let mut pull = pull;
         for asked in 1..=ASKED {
-            match before(&ends(&pull), &self.task.base, self.head.as_str()) {
+            match before(&ends(&pull), &self.seen.task.base, self.head.as_str()) {
                 Next::Hold(hold) => return Ok(Step::holds(hold)),
                 // The forge has no better word for a conflict than for not knowing yet; git has.
                 _ if matches!(joins, Joins::Conflicts(_)) => break,
                 Next::Later { .. } if asked < ASKED => {
                     tokio::time::sleep(PAUSE).await;
-                    let Some(now) = gitea.pull(&self.task.repo, pull.number).await? else {
+                    let Some(now) = gitea.pull(&self.seen.task.repo, pull.number).await? else {
                         return Ok(Step::holds(Hold::Gone));
                     };
                     pull = now;
@@ -193,24 +191,24 @@ impl Merging<'_> {
         if let Joins::Conflicts(files) = joins {
             return Ok(self.conflicts(files));
         }
-        let Some(lease) = MergeLease::take(self.ctx, self.job.id, &self.task.repo).await? else {
-            let why = format!("another merge in {} is under way", self.task.repo);
+        let Some(lease) = MergeLease::take(self.seen.ctx, self.job.id, &self.seen.task.repo).await? else {
+            let why = format!("another merge in {} is under way", self.seen.task.repo);
             return Ok(Step::Later { why, within_ms: LEASE_WAIT_MS });
         };
         let step = self.merge_alone(gitea, &pull, base).await;
-        lease.give_back(self.ctx).await;
+        lease.give_back(self.seen.ctx).await;
         step
     }
 
     fn conflicts(&self, files: &[String]) -> Step {
-        Step::fails(FailReason::BaseMoved { base: self.task.base.clone(), files: files.to_vec() })
+        Step::fails(FailReason::BaseMoved { base: self.seen.task.base.clone(), files: files.to_vec() })
     }
 
     /// No other merge of the repository is under way: asks once more what may have changed since, and merges.
     async fn merge_alone(&self, gitea: &GiteaClient, pull: &Pull, base: &CommitId) -> Result<Step, MergeError> {
-        let repo = &self.task.repo;
-        let Some(branch) = gitea.branch(repo, &self.task.base).await? else {
-            return Ok(Step::later(format!("there is no branch {}", self.task.base)));
+        let repo = &self.seen.task.repo;
+        let Some(branch) = gitea.branch(repo, &self.seen.task.base).await? else {
+            return Ok(Step::later(format!("there is no branch {}", self.seen.task.base)));
         };
         let mut base = base.clone();
         if branch.head() != base.as_str() {
@@ -230,7 +228,7 @@ impl Merging<'_> {
         if !self.is_wanted().await? {
             return Ok(Step::waits(Waiting::Merge));
         }
-        let title = format!("{}: {}", self.task.key, self.task.title);
+        let title = format!("{}: {}", self.seen.task.key, self.seen.task.title);
         for style in styles(&settings.default_merge_style, &settings.allowed_styles()) {
             let up_to_date = joins == Joins::UpToDate;
             if style == MergeStyle::FastForwardOnly && !up_to_date {
@@ -275,16 +273,16 @@ impl Merging<'_> {
     }
 
     async fn fetched_base(&self) -> Result<Option<CommitId>, GitError> {
-        let remote = self.ctx.remote(self.project)?;
-        self.ctx.repos.fetch(&self.task.repo, &remote, &self.ctx.stopping).await?;
+        let remote = self.seen.ctx.remote(self.seen.project)?;
+        self.seen.ctx.repos.fetch(&self.seen.task.repo, &remote, &self.seen.ctx.stopping).await?;
         self.base().await
     }
 
     /// The base is merged into the branch, which the whole road then judges anew.
     async fn bring_up_to_date(&self) -> Result<Step, MergeError> {
-        let (ctx, task) = (self.ctx, self.task);
+        let (ctx, task) = (self.seen.ctx, self.seen.task);
         let worktree = self.worktree().await?;
-        let remote = ctx.remote(self.project)?;
+        let remote = ctx.remote(self.seen.project)?;
         match ctx.repos.bring_up_to_date(&worktree, &task.base, &remote, &ctx.stopping).await {
             Ok(head) => tracing::info!(%head, base = %task.base, "the base was merged into the branch"),
             Err(GitError::Conflict { paths, .. }) => return Ok(self.conflicts(&paths)),
@@ -297,14 +295,13 @@ impl Merging<'_> {
     /// that rule: what the pipeline asks for was found on a commit that covers it. A person's approval goes on without.
     async fn checks(&self, branch: &Branch) -> Option<Step> {
         let asked = branch.rule.enable_status_check
-            || !self.project.required_checks.is_empty()
+            || !self.seen.project.required_checks.is_empty()
             || self.policy.pipeline.steps().iter().any(|step| step.gate == Some(Gate::CiGreen));
         let approves = matches!(self.trigger, Trigger::Command { command: Command::Approve, .. });
         if !asked || approves {
             return None;
         }
-        let Merging { ctx, project, task, head, .. } = *self;
-        match (Checked { ctx, project, task, head }).ask().await {
+        match (Checked { seen: self.seen, base: Some(branch), head: self.head }).ask().await {
             CiEvidence::Success => None,
             CiEvidence::Failure { checks } => Some(Step::fails(FailReason::CiFailed { checks })),
             CiEvidence::Unavailable { why } => Some(Step::later(why)),
@@ -319,15 +316,15 @@ impl Merging<'_> {
 
     /// The checks of the head that stand in the way, by name.
     async fn not_green(&self, gitea: &GiteaClient) -> Result<Vec<String>, ApiError> {
-        let status = gitea.combined_status(&self.task.repo, self.head.as_str()).await?;
+        let status = gitea.combined_status(&self.seen.task.repo, self.head.as_str()).await?;
         let others = gitea.checks(&status).into_iter().filter(|c| !c.context.starts_with(OWN_CONTEXT_PREFIX));
         Ok(others.filter(|c| c.state != CheckState::Passed).map(|c| c.context).collect())
     }
 
     /// Who of those who may speak asks for changes.
     async fn rejected_by(&self, gitea: &GiteaClient, number: i64) -> Result<Vec<String>, ApiError> {
-        let all = gitea.all_reviews(&self.task.repo, number).await?;
-        let speakers = Speakers::of(self.ctx, self.project).await?;
+        let all = gitea.all_reviews(&self.seen.task.repo, number).await?;
+        let speakers = self.seen.speakers().await?;
         let against = standing(&all).into_iter().filter(|r| r.rejects() && speakers.voice(r).is_some());
         Ok(against.filter_map(|r| r.user.as_ref().map(|user| user.login.clone())).collect())
     }
@@ -335,7 +332,8 @@ impl Merging<'_> {
     /// Right before the merge: with it the task would be done, as far as anybody has said until now. A pause, a word or a
     /// moved task is in the way, whatever the forge would do.
     async fn is_wanted(&self) -> Result<bool, StoreError> {
-        let (seen, job, trigger, policy) = (self.task.clone(), self.job.id, self.trigger.clone(), self.policy.clone());
+        let (seen, job, trigger, policy) =
+            (self.seen.task.clone(), self.job.id, self.trigger.clone(), self.policy.clone());
         let (said_at, changed) = (self.said_at, self.changed);
         let ask = move |c: &mut Conn| {
             let Some(now) = tasks::get(c, seen.id)?.filter(|now| now.stage_version == seen.stage_version) else {
@@ -355,7 +353,7 @@ impl Merging<'_> {
             let decision = decide(&facts(&now)?, &trigger, Some(&finding), &history, &policy);
             Ok(matches!(decision, Decision::Apply(change) if change.stage > now.stage))
         };
-        self.ctx.store.read(ask).await
+        self.seen.ctx.store.read(ask).await
     }
 }
 

@@ -3,13 +3,12 @@
 
 use super::facts::facts;
 use super::merge::{LONGEST_PAUSE_MS, MergeError, Merging, Step};
+use super::seen::Seen;
 use crate::clock::now_ms;
-use crate::context::Context;
 use orch_common::domain::decide::{MergePolicy, Policy, waits_for_a_merge};
 use orch_common::domain::gate::{Gate, GateOutcome, Waiting};
 use orch_common::domain::merge::{self, Hold};
 use orch_common::domain::stage::{CommitId, Stage};
-use orch_common::store::tasks::Task;
 
 /// Between two looks for which the forge is not ready, in ms; it grows with the time that it takes.
 const SHORTEST_PAUSE_MS: i64 = 400;
@@ -43,10 +42,9 @@ pub(super) fn fingerprint(head: &CommitId, outcome: &GateOutcome, hold: Option<&
 
 /// What the task waits for has happened: it cannot go back to be judged anew, whatever was merged. The look at the merge says
 /// what that was.
-pub(super) async fn is_merged(ctx: &Context, task: &Task, policy: &Policy) -> Result<bool, MergeError> {
-    let waited_for = policy.pipeline.gate(task.stage) == Some(merge::GATE);
-    let (Some(gitea), Some(number), true) = (&ctx.outside.gitea, task.pull, waited_for) else { return Ok(false) };
-    Ok(gitea.pull(&task.repo, number).await?.is_some_and(|pull| pull.merged))
+pub(super) async fn is_merged(seen: &Seen<'_>, policy: &Policy) -> Result<bool, MergeError> {
+    let waited_for = policy.pipeline.gate(seen.task.stage) == Some(merge::GATE);
+    Ok(waited_for && seen.pull().await?.is_some_and(|pull| pull.merged))
 }
 
 /// Looks at the merge.
@@ -57,7 +55,7 @@ pub(super) async fn look(merging: &Merging<'_>) -> Result<Waited, MergeError> {
         step => step?,
     };
     let (now, made) = (now_ms(), merging.job.created_at);
-    let since = if waits_for_a_merge(&facts(merging.task)?) { merging.task.updated_at } else { made };
+    let since = if waits_for_a_merge(&facts(merging.seen.task)?) { merging.seen.task.updated_at } else { made };
     Ok(match step {
         Step::Found { outcome, hold } => {
             let soon = hold.as_ref().is_some_and(Hold::passes_by_itself);

@@ -18,6 +18,7 @@ mod payload;
 mod publish;
 pub(crate) mod pull_state;
 mod record;
+mod seen;
 mod show;
 pub mod submit;
 
@@ -28,3 +29,4 @@ pub(crate) use facts::trigger_of;
 pub(crate) use merge::landed;
 pub(crate) use objection::was_heard;
 pub use publish::{branch_gone, gone_with, held_by, needs_a_person, person_needed};
+pub use seen::Seen;

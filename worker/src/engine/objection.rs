@@ -2,12 +2,12 @@
 //! only recorded; whoever looks at the end of that work hears it here, each review once, at every stage from review to the merge.
 //! A file that says "approved" does not outvote a person.
 
+use super::seen::{Seen, unavailable};
 use crate::clients::ApiError;
 use crate::clients::gitea::{GiteaClient, Review, standing};
 use crate::context::Context;
-use crate::events::{Once, Speakers, Voice};
+use crate::events::{Once, Voice};
 use crate::git::GitError;
-use orch_common::config::Project;
 use orch_common::domain::decide::Trigger;
 use orch_common::domain::gate::FailReason;
 use orch_common::domain::stage::Stage;
@@ -42,22 +42,13 @@ pub(super) fn hears_reviews(task: &Task, trigger: &Trigger) -> bool {
 }
 
 /// The reviews of the task's own pull request that ask for changes, by those who may, and have not acted.
-pub(super) async fn unheard_rejection(
-    ctx: &Context,
-    project: &Project,
-    task: &Task,
-) -> Result<Option<Rejection>, GitError> {
-    let unavailable = |e: ApiError| GitError::Unavailable { tail: e.to_string() };
+pub(super) async fn unheard_rejection(seen: &Seen<'_>) -> Result<Option<Rejection>, GitError> {
+    let Seen { ctx, task, .. } = *seen;
     let (Some(gitea), Some(number)) = (&ctx.outside.gitea, task.pull) else { return Ok(None) };
-    let all = match gitea.all_reviews(&task.repo, number).await {
-        Ok(all) => all,
-        Err(ApiError::NotFound) => return Ok(None),
-        Err(other) => return Err(unavailable(other)),
-    };
-    let speakers = Speakers::of(ctx, project).await.map_err(unavailable)?;
+    let all = seen.reviews().await.map_err(unavailable)?;
     let mut unheard: Vec<(&Review, Voice)> = Vec::new();
-    for review in standing(&all).into_iter().filter(|r| r.rejects()) {
-        if let Some(voice) = speakers.voice(review)
+    for review in standing(all).into_iter().filter(|r| r.rejects()) {
+        if let Some(voice) = seen.speakers().await.map_err(unavailable)?.voice(review)
             && !was_heard(ctx, task, review).await?
         {
             unheard.push((review, voice));

@@ -1,18 +1,19 @@
 //! Making an agent's work visible: uncommitted work is committed, the forge's commits are joined, the branch is
 //! pushed. Every step may be repeated.
 
-use super::evidence::{note_joined, note_ours};
+use super::evidence::{forget_ours, note_joined, note_ours, unread};
 use super::kept_back::approved_head;
+use super::seen::Seen;
 use crate::clients::gitea::Pull;
 use crate::context::Context;
 use crate::git::{GitError, Identity, LfsFault, Remote, SubmoduleRules, Worktree};
 use crate::mend::{Mender, of_git};
 use crate::runs::leftovers::after_look;
-use orch_common::config::Project;
 use orch_common::domain::clash::Clash;
 use orch_common::domain::messages::Message;
 use orch_common::domain::stage::{CommitId, Role};
 use orch_common::failpoint::{self, Point};
+use orch_common::store::heard;
 use orch_common::store::tasks::Task;
 use std::path::PathBuf;
 
@@ -124,14 +125,9 @@ pub fn gone_with(task: &Task, pull: Option<&Pull>) -> Option<Message> {
 }
 
 /// Brings the worktree and the forge's branch together. `role` worked there, if anybody did.
-pub(super) async fn publish(
-    ctx: &Context,
-    project: &Project,
-    task: &Task,
-    role: Option<Role>,
-) -> Result<Published, PublishError> {
-    match publish_or_say(ctx, project, task, role).await {
-        Err(PublishError::Git(error)) => Err(match held_by(task, &error) {
+pub(super) async fn publish(seen: &Seen<'_>, role: Option<Role>) -> Result<Published, PublishError> {
+    match publish_or_say(seen, role).await {
+        Err(PublishError::Git(error)) => Err(match held_by(seen.task, &error) {
             Some(message) => PublishError::Held(Box::new(message)),
             None => PublishError::Git(error),
         }),
@@ -139,14 +135,15 @@ pub(super) async fn publish(
     }
 }
 
-async fn publish_or_say(
-    ctx: &Context,
-    project: &Project,
-    task: &Task,
-    role: Option<Role>,
-) -> Result<Published, PublishError> {
+async fn publish_or_say(seen: &Seen<'_>, role: Option<Role>) -> Result<Published, PublishError> {
+    let Seen { ctx, project, task, .. } = *seen;
     let remote = ctx.remote(project)?;
     let cancel = &ctx.stopping;
+    if let Some(role) = role
+        && let Some(published) = publish_onward(seen, &remote, role).await?
+    {
+        return Ok(published);
+    }
     ctx.repos.fetch(&task.repo, &remote, cancel).await?;
     failpoint::here(Point::AdvanceFetched);
     let worktree = ctx.repos.ensure_worktree(&task.repo, &task.key, &task.branch, &task.base, cancel).await?;
@@ -165,7 +162,7 @@ async fn publish_or_say(
             }
         };
     }
-    let brought = match bring_together(ctx, (task, project), &worktree, &remote, role.is_some()).await {
+    let brought = match bring_together(seen, &worktree, &remote, role.is_some()).await {
         Err(PublishError::Git(error)) => Err(match ctx.repos.clash_of(&worktree, &error, cancel).await? {
             Some(clash) => PublishError::Clash(Box::new(clash)),
             None => PublishError::Git(error),
@@ -175,6 +172,66 @@ async fn publish_or_say(
     // Whatever was in the way and had to be kept is told, also where nothing could be published.
     after_look(ctx, task).await?;
     brought
+}
+
+/// Pushes what a role left, where the forge has nothing on the branch that is not known here: then there is nothing to fetch
+/// and to join. `None` = that is not so, or cannot be told without a look at the forge.
+async fn publish_onward(seen: &Seen<'_>, remote: &Remote, role: Role) -> Result<Option<Published>, PublishError> {
+    let Seen { ctx, project, task, .. } = *seen;
+    let cancel = &ctx.stopping;
+    // What only people may change is compared with what the forge has now.
+    if !project.protected_paths.is_empty() || !ctx.repos.is_in_order(&task.repo, cancel).await? {
+        return Ok(None);
+    }
+    let worktree = ctx.repos.ensure_worktree(&task.repo, &task.key, &task.branch, &task.base, cancel).await?;
+    failpoint::here(Point::AdvanceWorktree);
+    take_work(ctx, &worktree, task, role).await?;
+    failpoint::here(Point::AdvanceWorkCommitted);
+    let pushed = push_onward(seen, &worktree, remote).await;
+    after_look(ctx, task).await?;
+    match pushed {
+        // A fetch finds what is damaged.
+        Err(PublishError::Git(GitError::Corrupt { .. } | GitError::Other { .. })) => Ok(None),
+        other => other,
+    }
+}
+
+async fn push_onward(seen: &Seen<'_>, worktree: &Worktree, remote: &Remote) -> Result<Option<Published>, PublishError> {
+    let Seen { ctx, task, .. } = *seen;
+    let cancel = &ctx.stopping;
+    refuse_unpublished_submodules(seen, worktree, remote).await?;
+    let head = ctx.repos.head(worktree, cancel).await?;
+    // What is judged where it is may be that only if the forge has nothing else.
+    if approved_head(seen, worktree, &head).await?.is_some() {
+        return Ok(None);
+    }
+    let (repo, branch) = (task.repo.clone(), task.branch.clone());
+    let heard = ctx.store.read(move |c| heard::of_repo(c, &repo)).await.map_err(unread)?;
+    let heard = heard.into_iter().flatten().find(|heard| heard.branch == branch).and_then(|heard| heard.head);
+    let noted = note_ours(ctx, task, ctx.repos.unpublished_commits(worktree, cancel).await?).await?;
+    let Some(pushed) = ctx.repos.push_onward(worktree, heard.as_ref(), remote, cancel).await? else {
+        forget_ours(ctx, task, noted).await?;
+        return Ok(None);
+    };
+    Ok(Some(Published { at_forge: pushed.head.clone(), head: pushed.head }))
+}
+
+/// A commit that points to what nobody can fetch is of no use to anybody.
+async fn refuse_unpublished_submodules(
+    seen: &Seen<'_>,
+    worktree: &Worktree,
+    remote: &Remote,
+) -> Result<(), PublishError> {
+    let Seen { ctx, project, .. } = *seen;
+    let rules = SubmoduleRules { remote, hosts: &project.submodule_hosts };
+    let missing = ctx.repos.unpublished_submodules(worktree, &project.default_branch, &rules, &ctx.stopping).await?;
+    match missing {
+        Some((path, url, commit)) => {
+            let message = Message::SubmoduleUnpublished { path, url, commit: commit.to_string() };
+            Err(PublishError::Stopped(Box::new(message)))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Commits what was left uncommitted; out of the workshop, where the agents have one.
@@ -192,20 +249,18 @@ async fn take_work(ctx: &Context, worktree: &Worktree, task: &Task, role: Role) 
     Ok(())
 }
 
-/// Joins what the forge has, then pushes. Nothing is pushed that touches what the project protects.
+/// Joins what the forge has, as it was just fetched, then pushes. Nothing is pushed that touches what the project protects.
 async fn bring_together(
-    ctx: &Context,
-    (task, project): (&Task, &Project),
+    seen: &Seen<'_>,
     worktree: &Worktree,
     remote: &Remote,
     worked: bool,
 ) -> Result<Published, PublishError> {
+    let Seen { ctx, project, task, .. } = *seen;
     let cancel = &ctx.stopping;
+    let joined = ctx.repos.join_moved(worktree, cancel).await?;
+    note_joined(ctx, task, &joined).await?;
     let protected = &project.protected_paths;
-    if !worked || !protected.is_empty() {
-        let joined = ctx.repos.refresh(worktree, remote, cancel).await?;
-        note_joined(ctx, task, &joined).await?;
-    }
     let touched = ctx.repos.protected_paths_unpublished(worktree, &project.default_branch, protected, cancel).await?;
     if !touched.is_empty() {
         return Err(PublishError::Protected(touched));
@@ -214,14 +269,9 @@ async fn bring_together(
     note_ours(ctx, task, ctx.repos.unpublished_commits(worktree, cancel).await?).await?;
     // What is judged next is what the forge has: also commits of an agent that did not end well are published first.
     if worked || ctx.repos.has_unpublished(worktree, &project.default_branch, cancel).await? {
-        let rules = SubmoduleRules { remote, hosts: &project.submodule_hosts };
-        let missing = ctx.repos.unpublished_submodules(worktree, &project.default_branch, &rules, cancel).await?;
-        if let Some((path, url, commit)) = missing {
-            let message = Message::SubmoduleUnpublished { path, url, commit: commit.to_string() };
-            return Err(PublishError::Stopped(Box::new(message)));
-        }
+        refuse_unpublished_submodules(seen, worktree, remote).await?;
         let head = ctx.repos.head(worktree, cancel).await?;
-        if let Some(at_forge) = approved_head(ctx, task, worktree, &head).await? {
+        if let Some(at_forge) = approved_head(seen, worktree, &head).await? {
             tracing::info!(%head, %at_forge, "documents are kept back: a push would cost an approval");
             return Ok(Published { head, at_forge });
         }

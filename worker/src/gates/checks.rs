@@ -3,17 +3,15 @@
 
 use super::job_log::readable;
 use crate::clients::ApiError;
-use crate::clients::gitea::GiteaClient;
+use crate::clients::gitea::{Branch, GiteaClient};
 use crate::clock::now_ms;
-use crate::context::Context;
-use crate::engine::covers;
+use crate::engine::{Seen, covers};
 use crate::git::GitError;
-use orch_common::config::{Project, WithoutChecks};
+use orch_common::config::WithoutChecks;
 use orch_common::domain::checks::{Check, OWN_CONTEXT_PREFIX, Terms, Unfinished, Verdict, judge};
 use orch_common::domain::gate::{CiEvidence, FailedCheck, Gate};
 use orch_common::domain::stage::CommitId;
 use orch_common::store::ci_jobs::{self, CiJob};
-use orch_common::store::tasks::Task;
 use orch_common::store::{Conn, StoreError, gates, jobs};
 use url::Url;
 
@@ -28,9 +26,9 @@ const PULL_COMES_MS: i64 = 300_000;
 /// A commit of a task whose checks are asked for.
 #[derive(Clone, Copy)]
 pub struct Checked<'a> {
-    pub ctx: &'a Context,
-    pub project: &'a Project,
-    pub task: &'a Task,
+    pub seen: &'a Seen<'a>,
+    /// The base as it was just read, where it was.
+    pub base: Option<&'a Branch>,
     pub head: &'a CommitId,
 }
 
@@ -56,7 +54,7 @@ enum Trouble {
 impl Checked<'_> {
     /// What CI says of the commit. [`Unfinished::Nothing`] without names: CI has said nothing, and nothing is required.
     pub async fn ask(&self) -> CiEvidence {
-        let Some(gitea) = &self.ctx.outside.gitea else {
+        let Some(gitea) = &self.seen.ctx.outside.gitea else {
             return CiEvidence::Unavailable { why: "the forge is not configured".into() };
         };
         match self.ask_of(gitea).await {
@@ -66,13 +64,14 @@ impl Checked<'_> {
     }
 
     async fn ask_of(&self, gitea: &GiteaClient) -> Result<CiEvidence, Trouble> {
-        let required = self.required(gitea).await?;
-        let status = gitea.combined_status(&self.task.repo, self.head.as_str()).await?;
+        let Seen { ctx, project, task, .. } = *self.seen;
+        let required = self.required().await?;
+        let status = gitea.combined_status(&task.repo, self.head.as_str()).await?;
         let ours = now_ms();
         let now = status.server_time.unwrap_or(ours);
         let checks = gitea.checks(&status);
         let known = self.known(ours).await?;
-        let worker = &self.ctx.config.worker;
+        let worker = &ctx.config.worker;
         let settle_ms = ms(worker.ci_settle_s);
         let stirred_at = known.pull_at.map(|at| at + (now - ours));
         let terms = Terms { required: &required, now, settle_ms, stirred_at };
@@ -86,8 +85,8 @@ impl Checked<'_> {
                     Unfinished::Settling | Unfinished::Cancelled => false,
                 };
                 let silent = on == Unfinished::Nothing && overdue && names.is_empty();
-                if silent && (self.is_covered().await? || self.project.without_checks == WithoutChecks::Pass) {
-                    tracing::info!(task = %self.task.key, head = %self.head, "no checks of its own");
+                if silent && (self.is_covered().await? || project.without_checks == WithoutChecks::Pass) {
+                    tracing::info!(task = %task.key, head = %self.head, "no checks of its own");
                     return Ok(CiEvidence::Success);
                 }
                 Ok(CiEvidence::Waiting { on, names, overdue, again_in_ms })
@@ -96,13 +95,17 @@ impl Checked<'_> {
     }
 
     /// The project's list, else the contexts of the base's rule; empty = all count. Our own are never asked for.
-    async fn required(&self, gitea: &GiteaClient) -> Result<Vec<String>, ApiError> {
-        if !self.project.required_checks.is_empty() {
-            return Ok(self.project.required_checks.clone());
+    async fn required(&self) -> Result<Vec<String>, ApiError> {
+        let listed = &self.seen.project.required_checks;
+        if !listed.is_empty() {
+            return Ok(listed.clone());
         }
-        let base = gitea.branch(&self.task.repo, &self.task.base).await?;
-        let rule = base.map(|base| base.rule).filter(|rule| rule.enable_status_check);
-        let mut contexts = rule.and_then(|rule| rule.status_check_contexts).unwrap_or_default();
+        let base = match self.base {
+            Some(base) => Some(base),
+            None => self.seen.base().await?,
+        };
+        let rule = base.map(|base| &base.rule).filter(|rule| rule.enable_status_check);
+        let mut contexts = rule.and_then(|rule| rule.status_check_contexts.clone()).unwrap_or_default();
         contexts.retain(|context| !context.starts_with(OWN_CONTEXT_PREFIX));
         Ok(contexts)
     }
@@ -110,21 +113,21 @@ impl Checked<'_> {
     /// An earlier head of the task passed the gate, and this one differs from it in nothing that was judged: the forge starts no
     /// CI for documents where the workflow names other paths, and none for what a job of its own pushed.
     async fn is_covered(&self) -> Result<bool, Trouble> {
-        let task = self.task.id;
-        let passed = self.ctx.store.read(move |conn| gates::last_pass(conn, task, Gate::CiGreen)).await?;
+        let task = self.seen.task.id;
+        let passed = self.seen.ctx.store.read(move |conn| gates::last_pass(conn, task, Gate::CiGreen)).await?;
         match passed.and_then(|row| row.head) {
-            Some(head) => Ok(covers(self.ctx, self.task, &head, self.head).await?),
+            Some(head) => Ok(covers(self.seen.ctx, self.seen.task, &head, self.head).await?),
             None => Ok(false),
         }
     }
 
     async fn known(&self, now: i64) -> Result<Known, StoreError> {
-        let (task, head) = (self.task.id, self.head.to_string());
+        let (task, head) = (self.seen.task.id, self.head.to_string());
         let read = move |conn: &mut Conn| {
             let since = gates::first_looked(conn, task, Gate::CiGreen, &head)?;
             Ok(Known { since, pull_at: pull_at(conn, task, now)? })
         };
-        self.ctx.store.read(read).await
+        self.seen.ctx.store.read(read).await
     }
 
     /// The failed checks with the ends of their logs, as far as the forge's deliveries told where those are.
@@ -150,14 +153,14 @@ impl Checked<'_> {
     /// The job that a check is of: a status names it by its page, and only a delivery told its id.
     async fn job_of(&self, check: &Check) -> Result<Option<CiJob>, StoreError> {
         let Some(page) = check.link.as_deref().and_then(page_of) else { return Ok(None) };
-        let repo = self.project.repo.to_lowercase();
-        let job = self.ctx.store.read(move |conn| ci_jobs::get(conn, &repo, &page)).await?;
+        let repo = self.seen.project.repo.to_lowercase();
+        let job = self.seen.ctx.store.read(move |conn| ci_jobs::get(conn, &repo, &page)).await?;
         Ok(job.filter(|job| job.sha == self.head.as_str()))
     }
 
     /// Without a log there are still the names.
     async fn log(&self, gitea: &GiteaClient, job: &CiJob) -> Option<String> {
-        match gitea.job_log_end(&self.task.repo, job.job, LOG_BYTES).await {
+        match gitea.job_log_end(&self.seen.task.repo, job.job, LOG_BYTES).await {
             Ok(log) => log.as_ref().map(readable).filter(|text| !text.is_empty()),
             Err(error) => {
                 tracing::warn!(%error, job = job.job, "the log of a failed check could not be read");

@@ -3,13 +3,12 @@
 use super::run::end_interrupted;
 use super::{Cancelled, Checked, TestCommand, TestLimits, TestRun, forge, read_artifacts, run_tests};
 use crate::clock::now_ms;
-use crate::context::Context;
+use crate::engine::Seen;
 use crate::git::{Checkout, GitError, Judged, SubmoduleFolder, SubmoduleRules};
-use orch_common::config::{CommandLine, Project};
+use orch_common::config::CommandLine;
 use orch_common::domain::fault::Fault;
 use orch_common::domain::gate::{Evidence, Gate, TestEnd, TestEvidence};
 use orch_common::domain::stage::CommitId;
-use orch_common::store::tasks::Task;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,10 +17,8 @@ use std::time::Duration;
 pub const TEST_LOGS: &str = "tests";
 
 /// One look at one gate of one task.
-pub struct Look<'a> {
-    pub ctx: &'a Context,
-    pub project: &'a Project,
-    pub task: &'a Task,
+pub(crate) struct Look<'a> {
+    pub seen: &'a Seen<'a>,
     /// The branch's head, published: all evidence is taken on it, none from a folder that an agent worked in.
     pub head: &'a CommitId,
     pub gate: Gate,
@@ -39,67 +36,68 @@ impl Look<'_> {
             tests: if self.gate == Gate::TestsLocal { Some(self.tests().await?) } else { None },
             ci: if self.gate == Gate::CiGreen { Some(self.checked().ask().await) } else { None },
             pull: if asks_the_pull { forge::pull(self).await? } else { None },
-            forge: self.ctx.outside.gitea.is_some(),
+            forge: self.seen.ctx.outside.gitea.is_some(),
             approved: self.approved,
         })
     }
 
     fn checked(&self) -> Checked<'_> {
-        Checked { ctx: self.ctx, project: self.project, task: self.task, head: self.head }
+        Checked { seen: self.seen, base: None, head: self.head }
     }
 
     async fn artifacts(&self) -> Result<BTreeMap<String, String>, GitError> {
-        let (ctx, task) = (self.ctx, self.task);
-        read_artifacts(&ctx.repos, &task.repo, &task.key, self.head, &self.project.artifacts, &ctx.stopping).await
+        let (ctx, task) = (self.seen.ctx, self.seen.task);
+        read_artifacts(&ctx.repos, &task.repo, &task.key, self.head, &self.seen.project.artifacts, &ctx.stopping).await
     }
 
     /// Runs the project's tests in a checkout of exactly this commit, with the rights of the agents' user where they have
     /// one of their own: it is an agent's code that runs.
     async fn tests(&self) -> Result<TestEvidence, GitError> {
-        let Some(line) = &self.project.test_command else { return Ok(unknown_command()) };
+        let Some(line) = &self.seen.project.test_command else { return Ok(unknown_command()) };
         let command = match line {
             CommandLine::Shell(text) => TestCommand::Shell(text.clone()),
             CommandLine::Program(argv) => TestCommand::Argv(argv.clone()),
         };
         let checkout = self.checkout().await?;
-        let tenant = self.ctx.tenant.as_ref();
+        let tenant = self.seen.ctx.tenant.as_ref();
         let home = tenant.map(|t| ("HOME".to_owned(), t.home.to_string_lossy().into_owned()));
-        let own = self.project.env.iter().map(|(k, v)| (k.clone(), v.expose().to_owned()));
+        let own = self.seen.project.env.iter().map(|(k, v)| (k.clone(), v.expose().to_owned()));
         let env: Vec<(String, String)> = home.into_iter().chain(own).collect();
-        let limits = TestLimits { timeout: Duration::from_secs(self.project.test_timeout_s), ..TestLimits::default() };
+        let limits =
+            TestLimits { timeout: Duration::from_secs(self.seen.project.test_timeout_s), ..TestLimits::default() };
         let (log, user) = (self.log_file()?, tenant.map(|t| (t.uid, t.gid)));
-        let attendant = self.ctx.attendant.as_ref();
+        let attendant = self.seen.ctx.attendant.as_ref();
         let run = TestRun { command: &command, dir: &checkout.path, log: &log, limits, env: &env, user, attendant };
         // Only the run of the tests is the machine's work; making their checkout is not worth a place.
         let place = tokio::select! {
-            () = self.ctx.stopping.cancelled() => return Err(GitError::Cancelled),
-            place = self.ctx.test_places.acquire() => place,
+            () = self.seen.ctx.stopping.cancelled() => return Err(GitError::Cancelled),
+            place = self.seen.ctx.test_places.acquire() => place,
         };
         let _place = place.map_err(|_| GitError::Cancelled)?;
-        run_tests(run, &self.ctx.stopping).await.map_err(|Cancelled| GitError::Cancelled)
+        run_tests(run, &self.seen.ctx.stopping).await.map_err(|Cancelled| GitError::Cancelled)
     }
 
     /// The judged commit, and nothing that is not in it but the caches that the project names.
     async fn checkout(&self) -> Result<Checkout, GitError> {
-        let (repos, task) = (&self.ctx.repos, self.task);
-        let checkout = repos.checkout(&task.repo, &task.key, self.ctx.tenant.as_ref())?;
+        let (repos, task) = (&self.seen.ctx.repos, self.seen.task);
+        let checkout = repos.checkout(&task.repo, &task.key, self.seen.ctx.tenant.as_ref())?;
         end_interrupted(&checkout.path).await;
         let judged = Judged { commit: self.head, branch: &task.branch, base: &task.base };
-        repos.check_out_for_tests(&checkout, judged, &self.project.test_caches, &self.ctx.stopping).await?;
-        let remote = self.ctx.remote(self.project)?;
-        let rules = SubmoduleRules { remote: &remote, hosts: &self.project.submodule_hosts };
+        repos.check_out_for_tests(&checkout, judged, &self.seen.project.test_caches, &self.seen.ctx.stopping).await?;
+        let remote = self.seen.ctx.remote(self.seen.project)?;
+        let rules = SubmoduleRules { remote: &remote, hosts: &self.seen.project.submodule_hosts };
         let git_dir = checkout.path.join(".git");
-        let into = SubmoduleFolder { folder: &checkout.path, git_dir: &git_dir, tenant: self.ctx.tenant.as_ref() };
-        repos.submodules_into(&task.repo, self.head, &rules, &into, &self.ctx.stopping).await?;
+        let into = SubmoduleFolder { folder: &checkout.path, git_dir: &git_dir, tenant: self.seen.ctx.tenant.as_ref() };
+        repos.submodules_into(&task.repo, self.head, &rules, &into, &self.seen.ctx.stopping).await?;
         Ok(checkout)
     }
 
     /// Where the whole output goes: beside the runs, named after the task and the time.
     fn log_file(&self) -> Result<PathBuf, GitError> {
-        let folder = self.ctx.runs_dir.join(TEST_LOGS);
+        let folder = self.seen.ctx.runs_dir.join(TEST_LOGS);
         let io = |source| GitError::Io { what: format!("making {}", folder.display()), source };
         std::fs::create_dir_all(&folder).map_err(io)?;
-        Ok(folder.join(format!("{}-{}.log", self.task.key, now_ms())))
+        Ok(folder.join(format!("{}-{}.log", self.seen.task.key, now_ms())))
     }
 }
 

@@ -19,5 +19,6 @@ pub use artifacts::read_artifacts;
 pub use checks::Checked;
 pub(crate) use checks::page_of;
 pub use command::TestCommand;
-pub use look::{Look, TEST_LOGS};
+pub(crate) use look::Look;
+pub use look::TEST_LOGS;
 pub use run::{Cancelled, TestLimits, TestRun, run_tests};

@@ -15,20 +15,21 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// How long a fetch of this process lasts for the start of an agent, if nothing was heard of meanwhile. Long enough for a
-/// stage to begin on what the one before has fetched to publish; short, because a push whose delivery is late or lost is
-/// not seen until it is over (it is joined when the agent has ended, as one during its work is).
-const FRESH: Duration = Duration::from_secs(30);
+/// How long a fetch of this process lasts for the start of an agent, if nothing was heard of meanwhile and the task's last agent
+/// ended before it began. Long enough for the look that fetched and started the agent; short, because a push whose delivery is
+/// late or lost is not seen until it is over (it is joined when the agent has ended, as one during its work is).
+const FRESH: Duration = Duration::from_secs(10);
 
 impl Repos {
     /// [`Repos::fetch`] for a task, unless it can be spared: the task's folder is there, this process has fetched the
     /// repository a moment ago, nothing has smelled of damage since, and the mirror has what was `heard` of the two
-    /// branches that matter to the task. `None` = what was heard is not known; then it cannot be spared. Says whether
-    /// there was a fetch.
+    /// branches that matter to the task. `None` = what was heard is not known; then it cannot be spared. `since`: how long
+    /// ago the task's last agent ended; only a fetch since then counts. Says whether there was a fetch.
     pub async fn fetch_unless_fresh(
         &self,
         task: (&str, &str, &str, &str),
         heard: Option<&[Heard]>,
+        since: Option<Duration>,
         remote: &Remote,
         cancel: &CancellationToken,
     ) -> Result<bool, GitError> {
@@ -38,7 +39,7 @@ impl Repos {
         let site = Site::new(&place, repo, key, branch);
         let matters = |heard: &&Heard| heard.branch == branch || heard.branch == base;
         let fresh = heard.is_some_and(|all| {
-            self.memory().fetched_within(&site.mirror, FRESH)
+            self.memory().fetched_within(&site.mirror, since.map_or(FRESH, |since| since.min(FRESH)))
                 && Repos::is_finished(&site)
                 && all.iter().filter(matters).all(|heard| is_there(&site.mirror, heard))
         });
@@ -65,6 +66,14 @@ impl Repos {
         Ok(())
     }
 
+    /// Whether the mirror is there and sound, as a fetch would leave it. The forge is not asked.
+    pub async fn is_in_order(&self, repo: &str, cancel: &CancellationToken) -> Result<bool, GitError> {
+        let place = self.place(repo)?;
+        let _lock = self.lock(&place, cancel).await?;
+        tend(&place.mirror).await?;
+        self.is_sound(&place.mirror, cancel).await
+    }
+
     pub(super) async fn fetch_soundly(
         &self,
         place: &Place,
@@ -72,13 +81,7 @@ impl Repos {
         lock: &RepoLock,
         cancel: &CancellationToken,
     ) -> Result<(), GitError> {
-        let mirror = place.mirror.clone();
-        off_the_runtime(move || {
-            shared::put_refs_back(&mirror)?;
-            left_locks::remove_left(&mirror);
-            Ok(())
-        })
-        .await?;
+        tend(&place.mirror).await?;
         if !self.is_sound(&place.mirror, cancel).await? {
             return self.build(place, remote, lock, cancel).await;
         }
@@ -116,6 +119,17 @@ impl Repos {
             .holding(lock.handle()?);
         self.git(mirror, call, cancel).await.map(drop)
     }
+}
+
+/// What somebody did to the refs is put back, and what a killed git left is removed.
+async fn tend(mirror: &Path) -> Result<(), GitError> {
+    let mirror = mirror.to_owned();
+    off_the_runtime(move || {
+        shared::put_refs_back(&mirror)?;
+        left_locks::remove_left(&mirror);
+        Ok(())
+    })
+    .await
 }
 
 /// Whether the mirror has of a branch what was heard of it.

@@ -37,12 +37,67 @@ impl Repos {
         }
     }
 
+    /// Pushes the branch's head without fetching before, if the forge has of the branch just what the mirror has of it, and the
+    /// head goes on from there. `heard`: what the forge said of a branch that the mirror has not got yet. `None` = it has
+    /// something else, and has it still: fetch and join first.
+    pub async fn push_onward(
+        &self,
+        worktree: &Worktree,
+        heard: Option<&CommitId>,
+        remote: &Remote,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Pushed>, GitError> {
+        let (w, mirror, head) = (worktree, &worktree.mirror, self.head(worktree, cancel).await?);
+        let there = match self.resolve(mirror, &w.origin_ref(), cancel).await? {
+            Some(there) => Some(there),
+            None => match heard {
+                Some(heard) if self.has_commit(mirror, heard, cancel).await? => Some(heard.clone()),
+                Some(_) => return Ok(None),
+                None => None,
+            },
+        };
+        // What was there when both agreed last must be part of it: else it was deleted, or written anew.
+        let goes_on = match (self.resolve(mirror, &w.synced_ref(), cancel).await?, &there) {
+            (None, None) => true,
+            (Some(_), None) => false,
+            (None, Some(there)) => self.is_ancestor(mirror, there, &head, cancel).await?,
+            (Some(synced), Some(there)) => {
+                (synced == *there || self.is_ancestor(mirror, &synced, there, cancel).await?)
+                    && self.is_ancestor(mirror, there, &head, cancel).await?
+            }
+        };
+        if !goes_on {
+            return Ok(None);
+        }
+        // Never a force: the head has all of what is expected there. Whatever else is there refuses it.
+        let expected = format!("--force-with-lease={}:{}", w.branch_ref(), there.as_ref().map_or("", CommitId::as_str));
+        match self.push_head(w, head, Some(expected), remote, cancel).await {
+            Err(GitError::Rejected { tail }) => {
+                tracing::info!(key = w.key, %tail, "the forge has something else there");
+                Ok(None)
+            }
+            other => other.map(Some),
+        }
+    }
+
     async fn push_once(&self, w: &Site, remote: &Remote, cancel: &CancellationToken) -> Result<Pushed, GitError> {
         let head = self.head(w, cancel).await?;
+        self.push_head(w, head, None, remote, cancel).await
+    }
+
+    async fn push_head(
+        &self,
+        w: &Site,
+        head: CommitId,
+        expected: Option<String>,
+        remote: &Remote,
+        cancel: &CancellationToken,
+    ) -> Result<Pushed, GitError> {
         self.send_lfs(&w.mirror, &head, remote, cancel).await?;
         let spec = format!("{head}:{}", w.branch_ref());
         let call = Call::bare(&w.mirror)
             .args(["push", "--porcelain", "--no-verify", "--no-signed", "--no-follow-tags"])
+            .args(expected)
             .args(["--recurse-submodules=no", "--", remote.url(), &spec])
             .network(remote, self.settings().network_timeout);
         let output = self.try_git(&w.mirror, call, cancel).await?;
@@ -103,6 +158,8 @@ mod tests {
         assert!(read(0, "To x\n*\tabc:refs/heads/f\t[new branch]\nDone\n").unwrap());
         let rejected = read(1, "To x\n!\tabc:refs/heads/f\t[rejected] (fetch first)\n").unwrap_err();
         assert!(matches!(rejected, GitError::Rejected { .. }), "{rejected:?}");
+        let other = read(1, "To x\n!\tabc:refs/heads/f\t[rejected] (stale info)\n").unwrap_err();
+        assert!(matches!(other, GitError::Rejected { .. }), "{other:?}");
         let race = read(1, "To x\n!\tabc:refs/heads/f\t[remote rejected] (failed to update ref)\n").unwrap_err();
         assert!(matches!(race, GitError::Rejected { .. }), "{race:?}");
         let hook = read(1, "To x\n!\tabc:refs/heads/f\t[remote rejected] (pre-receive hook declined)\n").unwrap_err();

@@ -42,13 +42,17 @@ impl Repos {
         cancel: &CancellationToken,
     ) -> Result<Refreshed, GitError> {
         self.fetch(&worktree.repo, remote, cancel).await?;
+        self.join_moved(worktree, cancel).await
+    }
+
+    /// [`Repos::refresh`] where the fetch was a moment ago.
+    pub async fn join_moved(&self, worktree: &Worktree, cancel: &CancellationToken) -> Result<Refreshed, GitError> {
         self.settle(worktree, cancel).await?;
         let ours = self.head(worktree, cancel).await?;
         self.join_forge(worktree, ours, cancel).await
     }
 
-    /// [`Repos::refresh`] of a worktree that was looked at after the last fetch, and not touched since: no second fetch,
-    /// no second look.
+    /// [`Repos::join_moved`] of a worktree that was looked at after the fetch, and not touched since: no second look.
     pub async fn join_fetched(&self, worktree: &Worktree, cancel: &CancellationToken) -> Result<Refreshed, GitError> {
         self.join_forge(worktree, worktree.head.clone(), cancel).await
     }

@@ -1,9 +1,9 @@
-//! What happened in a repository since it was asked last: one list of the pull requests that changed, and of the
-//! branches of idle tasks what their gates wait for. A verdict found here is a reason to look, not evidence.
+//! What happened in a repository since it was asked last: our tasks' own pull requests by their numbers, and of idle tasks what
+//! their gates wait for. It costs the same however many others there are. A verdict found here is a reason to look, not evidence.
 
 use super::checks;
 use super::findings::Findings;
-use super::{OVERLAP_MS, Reconciler, RoundError, position};
+use super::{Reconciler, RoundError};
 use crate::clients::ApiError;
 use crate::clients::gitea::{GiteaClient, Pull, standing};
 use crate::clock::now_ms;
@@ -15,16 +15,15 @@ use orch_common::config::Project;
 use orch_common::domain::gate::Gate;
 use orch_common::domain::stage::{Stage, TaskState};
 use orch_common::store::in_the_way::{self, Kind};
-use orch_common::store::jobs;
 use orch_common::store::tasks::{self, Task};
-use std::collections::BTreeSet;
+use orch_common::store::{Conn, jobs};
 use std::sync::Arc;
 
-/// Idle tasks whose branch is asked for in one round.
-const MOST_BRANCHES: usize = 20;
+/// Tasks that are asked for in one round.
+const MOST_TASKS: usize = 50;
 
 /// Asks; what was found before a failure counts.
-pub(super) async fn ask(ctx: &Arc<Context>, memory: &mut Reconciler, project: &Project) -> Findings {
+pub(super) async fn ask(ctx: &Arc<Context>, memory: &Reconciler, project: &Project) -> Findings {
     let mut findings = Findings::default();
     let Some(gitea) = ctx.outside.gitea.clone() else { return findings };
     // A forge or a repository that takes nothing is said of here, too: no job may meet it for days.
@@ -48,52 +47,26 @@ struct Asking<'a> {
     project: &'a Project,
 }
 
-impl Asking<'_> {
-    async fn ask_into(&self, memory: &mut Reconciler, findings: &mut Findings) -> Result<(), RoundError> {
-        let name = format!("gitea:since:{}", self.project.repo.to_lowercase());
-        let since = position(self.ctx, name.clone()).await?;
-        let mut pulls = self.gitea.pulls_updated_since(&self.project.repo, since.saturating_sub(OVERLAP_MS)).await?;
-        pulls.sort_by_key(|pull| pull.updated_at);
-        let mut reviewed = BTreeSet::new();
-        for pull in &pulls {
-            let thing = format!("{}#{}", self.project.repo, pull.number);
-            if !memory.knows(&thing, pull.updated_at) {
-                self.look_at(pull, &mut reviewed, findings).await?;
-                memory.deal_with(&thing, pull.updated_at);
-            }
-            if pull.updated_at > since {
-                findings.position = Some((name.clone(), pull.updated_at));
-            }
-        }
-        self.idle_tasks(memory, &reviewed, findings).await
-    }
+/// A task, and whether it waits with no job of its own.
+struct Asked {
+    task: Task,
+    idle: bool,
+}
 
-    async fn look_at(
-        &self,
-        pull: &Pull,
-        reviewed: &mut BTreeSet<i64>,
-        findings: &mut Findings,
-    ) -> Result<(), RoundError> {
-        let (repo, number) = (self.project.repo.clone(), pull.number);
-        let task = self.ctx.store.read(move |c| tasks::by_pull(c, &repo, number)).await?;
-        let Some(task) = task.filter(|t| !t.state.is_terminal()) else { return Ok(()) };
-        if pull.merged {
-            let what = GiteaChange::Pull {
-                action: "closed".to_owned(),
-                number: pull.number,
-                branch: task.branch.clone(),
-                head_sha: pull.head.sha.clone(),
-                merged: true,
-                ends: ends(pull),
-            };
-            let key = format!("gitea:merged:{}:{}", self.project.repo, pull.number);
-            findings.push(key, pull.updated_at, self.event(None, what));
-            return Ok(());
-        }
-        self.as_it_should_be(pull, &task, findings).await?;
-        if pull.is_open() && hears_reviews(task.stage) && self.is_idle(&task).await? {
-            reviewed.insert(task.id);
-            self.reviews(pull, &task, findings).await?;
+impl Asking<'_> {
+    async fn ask_into(&self, memory: &Reconciler, findings: &mut Findings) -> Result<(), RoundError> {
+        let repo = self.project.repo.clone();
+        let read = move |conn: &mut Conn| {
+            let mut all = Vec::new();
+            for task in tasks::open(conn)?.into_iter().filter(|task| task.repo == repo) {
+                let idle = can_move(&task) && jobs::unfinished_of_task(conn, task.id)?.is_empty();
+                all.extend((idle || task.pull.is_some()).then_some(Asked { task, idle }));
+            }
+            Ok(all)
+        };
+        let all = self.ctx.store.read(read).await?;
+        for asked in memory.some_of(&all, MOST_TASKS) {
+            self.task(asked, findings).await?;
         }
         Ok(())
     }
@@ -120,10 +93,44 @@ impl Asking<'_> {
         Ok(())
     }
 
-    /// A verdict that comes while work is under way is found again after it.
-    async fn is_idle(&self, task: &Task) -> Result<bool, RoundError> {
-        let id = task.id;
-        Ok(self.ctx.store.read(move |c| jobs::unfinished_of_task(c, id)).await?.is_empty())
+    /// Is it merged; and of one that waits: has its branch moved, has CI or a reviewer spoken?
+    async fn task(&self, Asked { task, idle }: &Asked, findings: &mut Findings) -> Result<(), RoundError> {
+        let pull = match task.pull {
+            Some(number) => self.gitea.pull(&self.project.repo, number).await?,
+            None => None,
+        };
+        match &pull {
+            Some(pull) if pull.merged => self.merged(pull, task, findings),
+            Some(pull) => self.as_it_should_be(pull, task, findings).await?,
+            None => {}
+        }
+        // A verdict that comes while work is under way is found again after it.
+        if !idle {
+            return Ok(());
+        }
+        // One whose branch was renamed goes on with the other one.
+        let open = pull.filter(|pull| pull.is_open() && pull.branch() == task.branch);
+        self.branch(task, open.as_ref(), findings).await?;
+        if pipeline_of(self.project).gate(task.stage) == Some(Gate::CiGreen) {
+            findings.extend(checks::finding(self.gitea, self.project, task).await?);
+        }
+        match open {
+            Some(pull) if hears_reviews(task.stage) => self.reviews(&pull, task, findings).await,
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn merged(&self, pull: &Pull, task: &Task, findings: &mut Findings) {
+        let what = GiteaChange::Pull {
+            action: "closed".to_owned(),
+            number: pull.number,
+            branch: task.branch.clone(),
+            head_sha: pull.head.sha.clone(),
+            merged: true,
+            ends: ends(pull),
+        };
+        let key = format!("gitea:merged:{}:{}", self.project.repo, pull.number);
+        findings.push(key, pull.updated_at, self.event(None, what));
     }
 
     /// The verdicts that stand, each by its id.
@@ -147,57 +154,21 @@ impl Asking<'_> {
         Ok(())
     }
 
-    /// Tasks that wait with no job of their own: has their branch moved, has CI or a reviewer spoken?
-    async fn idle_tasks(
-        &self,
-        memory: &Reconciler,
-        reviewed: &BTreeSet<i64>,
-        findings: &mut Findings,
-    ) -> Result<(), RoundError> {
-        let repo = self.project.repo.clone();
-        let idle = self
-            .ctx
-            .store
-            .read(move |conn| {
-                let mut idle = Vec::new();
-                for task in tasks::open(conn)?.into_iter().filter(|t| t.repo == repo && can_move(t)) {
-                    if jobs::unfinished_of_task(conn, task.id)?.is_empty() {
-                        idle.push(task);
-                    }
-                }
-                Ok(idle)
-            })
-            .await?;
-        for task in memory.some_of(&idle, MOST_BRANCHES) {
-            self.branch(task, findings).await?;
-            if pipeline_of(self.project).gate(task.stage) == Some(Gate::CiGreen) {
-                findings.extend(checks::finding(self.gitea, self.project, task).await?);
-            }
-            if !reviewed.contains(&task.id)
-                && let Some(number) = task.pull
-                && let Some(pull) = self.gitea.pull(&self.project.repo, number).await?
-            {
-                if !pull.merged {
-                    self.as_it_should_be(&pull, task, findings).await?;
-                }
-                if hears_reviews(task.stage) && pull.is_open() {
-                    self.reviews(&pull, task, findings).await?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Commits that nobody told of.
-    async fn branch(&self, task: &Task, findings: &mut Findings) -> Result<(), RoundError> {
+    /// Commits that nobody told of. An open pull request's head is the branch's.
+    async fn branch(&self, task: &Task, open: Option<&Pull>, findings: &mut Findings) -> Result<(), RoundError> {
         let Some(before) = task.head.clone() else { return Ok(()) };
-        let Some(branch) = self.gitea.branch(&self.project.repo, &task.branch).await? else {
-            let key = format!("gitea:gone:{}:{before}:{}", task.id, task.stage_version);
-            let what = GiteaChange::BranchDeleted { branch: task.branch.clone() };
-            findings.push(key, now_ms(), self.event(None, what));
-            return Ok(());
+        let after = match open {
+            Some(pull) => pull.head.sha.clone(),
+            None => match self.gitea.branch(&self.project.repo, &task.branch).await? {
+                Some(branch) => branch.head().to_owned(),
+                None => {
+                    let key = format!("gitea:gone:{}:{before}:{}", task.id, task.stage_version);
+                    let what = GiteaChange::BranchDeleted { branch: task.branch.clone() };
+                    findings.push(key, now_ms(), self.event(None, what));
+                    return Ok(());
+                }
+            },
         };
-        let after = branch.head().to_owned();
         let id = task.id;
         if self.ctx.store.read(move |c| in_the_way::get(c, id, Kind::Branch)).await?.is_some() {
             let key = format!("gitea:back:{}:{after}:{}", task.id, task.stage_version);

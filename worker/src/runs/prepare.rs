@@ -29,6 +29,7 @@ use orch_common::store::runs::{self, NewRun, Run};
 use orch_common::store::tasks::{self, Task};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
 
 const MB: u64 = 1024 * 1024;
@@ -103,6 +104,8 @@ struct Work {
     judged: Option<Run>,
     /// What the forge said last of its branches; `None` = it said more than is known.
     heard: Option<Vec<Heard>>,
+    /// How long ago the task's last agent ended, whatever its job.
+    idle: Option<Duration>,
     /// What earlier runs left, for the prompt.
     left: Vec<String>,
     /// The last run was another role's and did not end well: what it left uncommitted is not this role's work.
@@ -207,12 +210,18 @@ async fn load(ctx: &Arc<Context>, job: &Job) -> Result<Work, Refused> {
             let judged = earlier.iter().rfind(ended_well).cloned();
             let not_its_own = earlier.last().is_some_and(|last| left_unfinished(last, payload.role));
             let left = leftovers::for_prompt(&store_leftovers::of_task(c, task.id)?);
+            let idle = earlier.iter().filter_map(|run| run.finished_at).max().map(since);
             earlier.retain(|r| r.job_id == job_id);
             let heard = heard::of_repo(c, &task.repo)?;
             let (project, payload) = (project.clone(), payload.clone());
-            Ok(Ok(Work { task, project, payload, earlier, judged, heard, left, not_its_own }))
+            Ok(Ok(Work { task, project, payload, earlier, judged, heard, idle, left, not_its_own }))
         })
         .await?
+}
+
+/// The time since then, in ms since the epoch; nothing where clocks disagree.
+fn since(at: i64) -> Duration {
+    Duration::from_millis(u64::try_from(now_ms() - at).unwrap_or(0))
 }
 
 /// Whether what a run left uncommitted is another role's.
@@ -237,7 +246,7 @@ async fn worktree(ctx: &Context, work: &Work, judges_anew: bool) -> Result<Begun
     let (task, cancel) = (&work.task, &ctx.stopping);
     let heard = work.heard.as_deref().filter(|_| ctx.tenant.is_none());
     let names = (task.repo.as_str(), task.key.as_str(), task.branch.as_str(), task.base.as_str());
-    if let Err(error) = ctx.repos.fetch_unless_fresh(names, heard, &remote, cancel).await {
+    if let Err(error) = ctx.repos.fetch_unless_fresh(names, heard, work.idle, &remote, cancel).await {
         return Err(held_by(task, &error).map_or_else(|| error.into(), |message| Refused::Held { message }));
     }
     let worktree = ctx.repos.ensure_worktree(&task.repo, &task.key, &task.branch, &task.base, cancel).await?;
@@ -261,7 +270,7 @@ async fn worktree(ctx: &Context, work: &Work, judges_anew: bool) -> Result<Begun
     // What people pushed meanwhile is what the agent must see; what cannot be joined by itself the agent joins.
     let joined = match &shop {
         // What was collected moved the branch since it was looked at.
-        Some(_) => ctx.repos.refresh(&worktree, &remote, cancel).await,
+        Some(_) => ctx.repos.join_moved(&worktree, cancel).await,
         None => ctx.repos.join_fetched(&worktree, cancel).await,
     };
     let clash = match joined {

@@ -10,6 +10,7 @@ mod pulls;
 mod rest;
 mod reviews;
 mod rights;
+mod smart;
 mod statuses;
 mod world;
 
@@ -51,7 +52,9 @@ impl FakeGitea {
         let world = World::new(version, rights::first_rights());
         let (world, courier) = (Arc::new(Mutex::new(world)), Arc::new(Courier::default()));
         let (shared, carrier) = (Arc::clone(&world), Arc::clone(&courier));
-        let server = Server::start(move |r| rest::handle(&mut held(&shared), &carrier, r));
+        let server = Server::start(move |r| {
+            smart::handle(&shared, &carrier, r).unwrap_or_else(|| rest::handle(&mut held(&shared), &carrier, r))
+        });
         held(&world).url.clone_from(&server.url);
         FakeGitea { server, world, courier }
     }
@@ -67,6 +70,11 @@ impl FakeGitea {
 
     pub fn requests(&self) -> Vec<Request> {
         self.server.requests()
+    }
+
+    /// Where git finds the repository over HTTP.
+    pub fn git_url(&self, repo: &str) -> String {
+        format!("{}/{}/{repo}.git", self.server.url, Self::OWNER)
     }
 
     pub fn forget_requests(&self) {

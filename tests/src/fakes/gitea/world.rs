@@ -221,7 +221,7 @@ impl World {
         let (now, forgejo) = (self.tick(), self.forgejo);
         let row = self.repo(repo);
         let open: Vec<i64> = row.pulls.iter().filter(|p| p.open).map(|p| p.number).collect();
-        let mut gone = Vec::new();
+        let (mut gone, mut bases) = (Vec::new(), BTreeMap::new());
         for number in open {
             let pull = row.pull(number).clone();
             if pull.origin == Origin::Here && row.head(&pull.branch).is_none() {
@@ -229,7 +229,9 @@ impl World {
                 gone.push(number);
                 continue;
             }
-            row.compute(number, now, forgejo);
+            // Git is asked once, however many go there.
+            let base = bases.entry(pull.base.clone()).or_insert_with(|| row.head(&pull.base).unwrap_or_default());
+            row.compute(number, base.clone(), now, forgejo);
         }
         gone
     }
@@ -304,8 +306,8 @@ impl RepoRow {
     }
 
     /// Notices a push or a moved base: what was known of it is worked out again, which takes its time.
-    fn compute(&mut self, number: i64, now: i64, forgejo: bool) {
-        let (head, base) = (self.pull_head(number), self.head(&self.pull(number).base).unwrap_or_default());
+    fn compute(&mut self, number: i64, base: String, now: i64, forgejo: bool) {
+        let head = self.pull_head(number);
         let old = self.pull(number).computed.clone();
         if (old.head.as_str(), old.base.as_str()) == (head.as_str(), base.as_str()) {
             return;

@@ -28,9 +28,14 @@ impl GiteaClient {
         if there.iter().any(|c| c.user.as_ref().is_some_and(|user| user.id == me) && c.body.contains(&mark)) {
             return Ok(false);
         }
+        self.post_comment(repo, number, key, text).await.map(|()| true)
+    }
+
+    /// A comment that cannot be there yet.
+    pub async fn post_comment(&self, repo: &str, number: i64, key: &str, text: &str) -> Result<(), ApiError> {
         let path = self.path(repo, &["issues", &number.to_string(), "comments"]);
-        let body = json!({ "body": format!("{text}\n\n{mark}") });
-        self.send(&Call::post(path, body)).await.map(|_| true)
+        let body = json!({ "body": format!("{text}\n\n{}", marker(key)) });
+        self.send(&Call::post(path, body)).await.map(drop)
     }
 }
 

@@ -21,7 +21,7 @@ pub use hook_faults::{Hook, HookFault, glob};
 pub use hooks::{HOOK_EVENTS, NewHook};
 pub use merge::{MergeAnswer, NewMerge};
 pub use names::Names;
-pub use pulls::{NewPull, Opened, PullFilter};
+pub use pulls::{NewPull, Opened};
 pub use reviews::{Asked, NewReview, standing};
 pub use rights::{Protection, Scopes};
 pub use status::{CombinedStatus, ContextStatus, NewStatus};

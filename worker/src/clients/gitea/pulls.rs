@@ -1,27 +1,10 @@
 //! Pull requests: finding and opening.
 
-use super::{GiteaClient, MOST_PAGES, Pull, message, paged};
+use super::{GiteaClient, Pull, message, paged};
 use crate::clients::error::ApiError;
 use crate::clients::http::Call;
 use reqwest::Method;
 use serde_json::json;
-use std::collections::HashSet;
-
-/// Which pull requests to look through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PullFilter {
-    Open,
-    All,
-}
-
-impl PullFilter {
-    const fn as_str(self) -> &'static str {
-        match self {
-            PullFilter::Open => "open",
-            PullFilter::All => "all",
-        }
-    }
-}
 
 /// A pull request to open, both branches in the same repository.
 #[derive(Debug, Clone, Copy)]
@@ -66,36 +49,19 @@ impl GiteaClient {
         Err(ApiError::Malformed { why: format!("#{number} is {} after it was set to {state}", now.state) })
     }
 
-    /// The pull requests from `branch`, newest first.
-    pub async fn pulls_for(&self, repo: &str, branch: &str, filter: PullFilter) -> Result<Vec<Pull>, ApiError> {
-        let mut pulls = self.pulls(repo, filter).await?;
-        pulls.retain(|pull| pull.branch() == branch && !pull.is_of_fork());
-        pulls.sort_by_key(|pull| std::cmp::Reverse(pull.number));
-        Ok(pulls)
+    /// The first that there ever was from `branch` to `base`, both of this repository, open or not.
+    pub async fn pull_between(&self, repo: &str, base: &str, branch: &str) -> Result<Option<Pull>, ApiError> {
+        // The base is one part of the route, slashes and all; the branch is all that follows.
+        let mut path = self.path(repo, &["pulls", base]);
+        path.extend(branch.split('/').map(str::to_owned));
+        self.read_if_there(&Call::get(path)).await
     }
 
-    /// All pull requests of the repository. A list that changes while it is read can show one twice: it is kept once.
-    pub async fn pulls(&self, repo: &str, filter: PullFilter) -> Result<Vec<Pull>, ApiError> {
-        let first = Call::get(self.path(repo, &["pulls"])).query("state", filter.as_str());
-        let mut seen = HashSet::new();
-        let mut pulls: Vec<Pull> = self.all_pages(first).await?;
-        pulls.retain(|pull| seen.insert(pull.number));
-        Ok(pulls)
-    }
-
-    /// The pull requests changed at or after `since_ms` (epoch milliseconds), newest change first.
-    pub async fn pulls_updated_since(&self, repo: &str, since_ms: i64) -> Result<Vec<Pull>, ApiError> {
-        let first = Call::get(self.path(repo, &["pulls"])).query("state", "all").query("sort", "recentupdate");
-        let mut fresh: Vec<Pull> = Vec::new();
-        for page in 1..=MOST_PAGES {
-            let pulls: Vec<Pull> = self.read(&paged(&first, page)).await?;
-            let more = !pulls.is_empty() && pulls.iter().all(|pull| pull.updated_at >= since_ms);
-            fresh.extend(pulls.into_iter().filter(|pull| pull.updated_at >= since_ms));
-            if !more {
-                break;
-            }
-        }
-        Ok(fresh)
+    /// The open pull requests that changed last: one page, however many there are.
+    pub async fn newest_open_pulls(&self, repo: &str) -> Result<Vec<Pull>, ApiError> {
+        let list = Call::get(self.path(repo, &["pulls"])).query("state", "open").query("sort", "recentupdate");
+        let pulls: Option<Vec<Pull>> = self.read(&paged(&list, 1)).await?;
+        Ok(pulls.unwrap_or_default())
     }
 
     /// Opens it; where one from this branch to this base is open, names that one.

@@ -42,19 +42,24 @@ impl GiteaClient {
     /// A review that is there once under its key; `false`: it was there. The forge refuses a verdict on an own pull
     /// request (422): this is for the second account.
     pub async fn post_review_once(&self, repo: &str, number: i64, new: NewReview<'_>) -> Result<bool, ApiError> {
-        let NewReview { approved, head, key, text } = new;
-        let (me, mark) = (self.me().await?.id, marker(key));
+        let (me, mark) = (self.me().await?.id, marker(new.key));
         let mine = |r: &Review| r.user.as_ref().is_some_and(|user| user.id == me);
         if self.all_reviews(repo, number).await?.iter().any(|r| mine(r) && r.body.contains(&mark)) {
             return Ok(false);
         }
+        self.post_review(repo, number, new).await.map(|()| true)
+    }
+
+    /// A review that cannot be there yet.
+    pub async fn post_review(&self, repo: &str, number: i64, new: NewReview<'_>) -> Result<(), ApiError> {
+        let NewReview { approved, head, key, text } = new;
         let body = json!({
             "event": if approved { "APPROVED" } else { "REQUEST_CHANGES" },
             "commit_id": head.as_str(),
-            "body": format!("{text}\n\n{mark}"),
+            "body": format!("{text}\n\n{}", marker(key)),
         });
         let path = self.path(repo, &["pulls", &number.to_string(), "reviews"]);
-        self.send(&Call::post(path, body)).await.map(|_| true)
+        self.send(&Call::post(path, body)).await.map(drop)
     }
 
     /// Asks somebody for a review; the forge mails them. One who is asked already is asked again.

@@ -259,10 +259,14 @@ impl Pull {
         self.head.repo_id != self.base.repo_id
     }
 
-    /// This account opened it, from this repository's branch to `base` where one is named.
-    pub fn is_of(&self, account: i64, branch: &str, base: Option<&str>) -> bool {
-        let opened = self.user.as_ref().is_some_and(|user| user.id == account);
-        opened && !self.is_of_fork() && self.branch() == branch && base.is_none_or(|base| self.base.label == base)
+    /// It is of this repository's branch, to `base`.
+    pub fn is_between(&self, branch: &str, base: &str) -> bool {
+        !self.is_of_fork() && self.branch() == branch && self.base.label == base
+    }
+
+    /// This account opened it, from this repository's branch to `base`.
+    pub fn is_of(&self, account: i64, branch: &str, base: &str) -> bool {
+        self.user.as_ref().is_some_and(|user| user.id == account) && self.is_between(branch, base)
     }
 
     /// The branch it comes from, in this repository. The label keeps the name after the branch is gone, the ref

@@ -39,7 +39,7 @@ impl Counted {
     }
 
     async fn fetched(&self, heard: Option<&[Heard]>) -> Result<bool, GitError> {
-        self.w.repos.fetch_unless_fresh((REPO, KEY, BRANCH, "main"), heard, &self.w.remote, &self.w.cancel).await
+        self.w.repos.fetch_unless_fresh((REPO, KEY, BRANCH, "main"), heard, None, &self.w.remote, &self.w.cancel).await
     }
 
     /// All of git that the start of an agent takes.
@@ -88,12 +88,18 @@ async fn a_second_start_within_the_window_fetches_nothing_and_calls_nothing() {
     let own_push = [heard(BRANCH, Some(ours.as_str()))];
     let (fetched, tree) = c.start(Some(&own_push)).await;
     assert_eq!((fetched, &tree.head, c.calls()), (false, &ours, vec![]));
+    // Where an agent worked since that fetch, it is not what the forge has now.
+    let names = (REPO, KEY, BRANCH, "main");
+    for (ago, wanted) in [(3600, false), (0, true)] {
+        let since = Some(std::time::Duration::from_secs(ago));
+        let fetched = c.w.repos.fetch_unless_fresh(names, Some(&own_push), since, &c.w.remote, &c.w.cancel).await;
+        assert_eq!(fetched.unwrap(), wanted, "an agent ended {ago} s ago");
+    }
     // Another process knows of no fetch.
     let other = Repos::open(&c.w.dir.path().join("repos"), GitSettings::default()).unwrap();
-    let names = (REPO, KEY, BRANCH, "main");
-    assert!(other.fetch_unless_fresh(names, Some(&[]), &c.w.remote, &c.w.cancel).await.unwrap());
+    assert!(other.fetch_unless_fresh(names, Some(&[]), None, &c.w.remote, &c.w.cancel).await.unwrap());
     c.w.repos.refresh(&tree, &c.w.remote, &c.w.cancel).await.unwrap();
-    assert!(c.calls().contains(&"fetch".into()), "who publishes always looks");
+    assert!(c.calls().contains(&"fetch".into()), "who joins what people pushed always looks");
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod leftovers;
 mod lfs;
 mod lfs_server;
 mod mirror;
+mod onward;
 mod publish;
 mod reading;
 mod shared;
