@@ -60,7 +60,7 @@ pub fn put_off(conn: &mut Conn, job: &Job, end: JobEnd, now: i64) -> Result<(Job
                 false => JobEnd::Again { at: at.map(|at| at.min(now + BEFORE_A_WORD_MS)), error, spend },
             }
         }
-        end => end,
+        end @ (JobEnd::Again { .. } | JobEnd::Done { .. } | JobEnd::Failed { .. } | JobEnd::Cancelled { .. }) => end,
     };
     jobs::finish_or_give_way(conn, job, end, now)
 }
@@ -156,10 +156,10 @@ mod tests {
             let later = JobEnd::Again { at: Some(NOW + 3_600_000), error: "away".into(), spend: Spend::Nothing };
             let (end, ours) = store.write_now(|c| put_off(c, &job, later.clone(), NOW)).unwrap();
             assert!(ours);
-            let pause = match end {
+            let pause = match &end {
                 JobEnd::Again { at, .. } => at.map(|at| at - NOW),
                 JobEnd::Cancelled { .. } => None,
-                other => panic!("{other:?}"),
+                JobEnd::Done { .. } | JobEnd::Failed { .. } => panic!("{end:?}"),
             };
             assert_eq!(pause, expected, "{put:?} {came:?}");
             // Nobody else's turn is touched.

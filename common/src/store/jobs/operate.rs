@@ -91,7 +91,7 @@ pub fn finish_or_give_way(conn: &mut Conn, job: &Job, end: JobEnd, now: i64) -> 
         JobEnd::Again { error, .. } if gives_way_to_an_agent(conn, job)? => {
             JobEnd::Cancelled { why: format!("a person's word came meanwhile; {error}") }
         }
-        end => end,
+        end @ (JobEnd::Again { .. } | JobEnd::Done { .. } | JobEnd::Failed { .. } | JobEnd::Cancelled { .. }) => end,
     };
     let ended = finish(conn, job, &end, now)?;
     Ok((end, ended))

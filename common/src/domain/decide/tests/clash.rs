@@ -43,7 +43,14 @@ fn the_role_at_work_joins_both_sides_whatever_the_gate_and_whoever_asked() {
                     Outward::Comment(Message::BranchConflict { role: by, files, theirs, .. }) => {
                         !rewritten && *by == role && *files == ["src/x.rs"] && *theirs == "b".repeat(12)
                     }
-                    _ => false,
+                    Outward::Comment(_)
+                    | Outward::Chat(_)
+                    | Outward::Branch
+                    | Outward::Pull
+                    | Outward::Status { .. }
+                    | Outward::Review(_)
+                    | Outward::AskReview
+                    | Outward::GiveUpPull => false,
                 });
                 assert!(said, "{:?}", change.outward);
             }
