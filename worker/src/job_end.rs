@@ -92,10 +92,11 @@ mod tests {
     use super::*;
     use crate::engine::AdvancePayload;
     use orch_common::domain::decide::{ForgeEvent, Via};
+    use orch_common::domain::job::JobKind;
     use orch_common::domain::stage::Role;
     use orch_common::domain::words::Command;
     use orch_common::store::jobs::NewJob;
-    use orch_common::store::tasks::NewTask;
+    use orch_common::store::tasks::{self, NewTask};
     use orch_common::store::{Store, StoreOptions};
 
     const NOW: i64 = 1_000_000;

@@ -20,6 +20,7 @@ pub(crate) mod pull_state;
 mod record;
 mod show;
 pub mod submit;
+mod unlooked;
 
 pub use payload::{AdvancePayload, AgentPayload};
 
