@@ -49,7 +49,7 @@ async fn look(ctx: &Arc<Context>) -> Result<(), StoreError> {
 /// Everything that people are to be told of.
 fn found(conn: &mut Conn, before: i64, now: i64) -> Result<Vec<Wait>, StoreError> {
     let mut all = waits::untold(conn, before)?;
-    all.retain(|wait| holds_its_task_up(wait));
+    all.retain(holds_its_task_up);
     for job in waits::idle_agents(conn, before)? {
         let why = why_no_agent(conn, now)?;
         all.extend(job.task_id.zip(why).map(|(task, why)| Wait {
@@ -77,7 +77,8 @@ fn holds_its_task_up(wait: &Wait) -> bool {
 fn tell(conn: &mut Conn, ctx: &Context, wait: &Wait, now: i64) -> Result<(), StoreError> {
     let Some(task) = tasks::get(conn, wait.task)?.filter(|task| !task.state.is_terminal()) else { return Ok(()) };
     let Ok(key) = task.key.parse() else { return Ok(()) };
-    if !waits::note_told(conn, wait.job, now)? {
+    // A task that was put off until something is mended has been told of, with this very reason.
+    if !waits::note_told(conn, wait.job, now)? || task.state_reason.as_ref() == Some(&wait.why) {
         return Ok(());
     }
     let name = format!("job{}:waits:{}", wait.job, wait.since);

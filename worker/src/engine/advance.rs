@@ -11,18 +11,18 @@ use super::payload::AdvancePayload;
 use super::publish::{PublishError, publish};
 use super::seen::Seen;
 use super::submit::submit_block;
+use super::unlooked::{by_git, is_superseded};
 use crate::clock::now_ms;
 use crate::context::Context;
 use crate::git::GitError;
 use crate::give_up::see_attended;
 use crate::job_end;
-use crate::mend::{self, Mender};
-use crate::outage::{self, Scope, Trouble, blame, troubled};
+use crate::outage::{self, Trouble, blame, troubled};
 use orch_common::config::Project;
 use orch_common::domain::clash::Clash;
 use orch_common::domain::decide::{Decision, Policy, Trigger, decide, needs_finding};
 use orch_common::domain::gate::{Gate, GateOutcome, Waiting};
-use orch_common::domain::job::{JobEnd, JobKind, Spend};
+use orch_common::domain::job::{JobEnd, Spend};
 use orch_common::domain::messages::Message;
 use orch_common::domain::stage::{Stage, TaskState};
 use orch_common::domain::task::History;
@@ -113,18 +113,6 @@ pub async fn run(ctx: &Arc<Context>, job: Job) {
         Err(LookError::Git(error)) => by_git(ctx, &job, &error).await,
         Err(error) => job_end::failed(ctx, &job, &error.to_string(), Some(None)).await,
     }
-}
-
-/// What time mends waits. What is refused may be so of everything, and then it is not this work's trouble; else it is refused
-/// for some minutes before it is believed, and then the task is blocked with the words.
-async fn by_git(ctx: &Arc<Context>, job: &Job, error: &GitError) {
-    let (disk, forge) = (vec![Scope::Disk(ctx.host.clone())], ctx.forge_scopes_of(job));
-    let (trouble, scopes) = match mend::of_git(error) {
-        Mender::Time => (Trouble::Later { asked_s: None }, forge),
-        Mender::Disk => (Trouble::Later { asked_s: None }, disk),
-        Mender::Agent | Mender::Refusal | Mender::Person(_) => (Trouble::Refused, forge),
-    };
-    troubled(ctx, job, &mend::told(job.repo.as_deref().unwrap_or_default(), error), trouble, &scopes).await;
 }
 
 async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
@@ -230,17 +218,6 @@ async fn end_without_a_look(ctx: &Arc<Context>, job: &Job, why: &str) -> Result<
             Ok(note.clone())
         })
         .await?)
-}
-
-/// An agent's end that decides nothing: a newer agent is to work, or a person has to speak first.
-async fn is_superseded(ctx: &Context, job: &Job, task: &Task, trigger: &Trigger) -> Result<bool, LookError> {
-    if !matches!(trigger, Trigger::AgentEnded { .. }) {
-        return Ok(false);
-    }
-    let (id, own) = (task.id, job.id);
-    let others = ctx.store.read(move |c| jobs::unfinished_of_task(c, id)).await?;
-    let newer = others.iter().any(|other| other.id != own && other.kind == JobKind::Agent);
-    Ok(newer || task.state == TaskState::Blocked)
 }
 
 /// What an agent left is on its branch also where nobody judges it now (a pause, a word that came before it): who goes on

@@ -21,6 +21,7 @@ mod record;
 mod seen;
 mod show;
 pub mod submit;
+mod unlooked;
 
 pub use payload::{AdvancePayload, AgentPayload};
 
