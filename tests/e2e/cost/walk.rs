@@ -3,7 +3,7 @@
 
 use orch_common::domain::stage::{Stage, TaskState};
 use orch_tests::fakes::Request;
-use orch_tests::stack::{REPO, Stack};
+use orch_tests::stack::{LONG, REPO, Stack};
 use std::collections::BTreeMap;
 
 const MOST_CALLS: usize = 15;
@@ -36,6 +36,10 @@ fn a_straight_road_costs_few_calls_and_few_requests_of_git() {
         stack.gitea().open_fork_pull("stranger", REPO, &format!("theirs-{n}"), &"c".repeat(40));
     }
     stack.settle();
+    // The worker's first round asks whether the forge is there.
+    let round_is_over = |all: &[Request]| all.iter().any(|r| r.path == "/api/v1/repos/acme/shop");
+    assert!(stack.gitea().wait_for(LONG, round_is_over));
+    stack.gitea().forget_requests();
     let item = stack.approved("Login");
     stack.wait_task(&item, Stage::Done, TaskState::Done);
     stack.settle();
