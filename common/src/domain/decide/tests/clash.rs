@@ -50,7 +50,8 @@ fn the_role_at_work_joins_both_sides_whatever_the_gate_and_whoever_asked() {
                     | Outward::Status { .. }
                     | Outward::Review(_)
                     | Outward::AskReview
-                    | Outward::GiveUpPull => false,
+                    | Outward::GiveUpPull
+                    | Outward::ReopenPull => false,
                 });
                 assert!(said, "{:?}", change.outward);
             }
