@@ -58,6 +58,8 @@ pub struct Context {
     pub in_flight: crate::in_flight::InFlight,
     /// What is known to be away outside.
     pub outages: Outages,
+    /// What was just read of work items.
+    pub threads: crate::threads::Threads,
     /// Places for runs of the projects' tests.
     pub test_places: tokio::sync::Semaphore,
     /// What the worker's row says of the preflight.
@@ -118,9 +120,16 @@ impl Context {
             accounts,
             in_flight: crate::in_flight::InFlight::default(),
             outages: Outages::default(),
+            threads: crate::threads::Threads::default(),
             test_places: tokio::sync::Semaphore::new(test_places()),
             shown_preflight: std::sync::Mutex::new(None),
         }))
+    }
+
+    /// So many workers live on this database.
+    pub fn share_among(&self, workers: u32) {
+        self.outside.share_among(workers);
+        self.threads.share_among(workers);
     }
 
     /// Where a project's repository is cloned from and pushed to.
@@ -140,6 +149,13 @@ impl Context {
         let remote = self.config.git_remote(project);
         let forges = remote.as_ref().is_some_and(|url| is_at_the_forge(&self.config, url.as_str()));
         forges.then_some(Scope::Gitea).into_iter().chain([Scope::Git(project.repo.clone())]).collect()
+    }
+
+    /// What an agent's story depends on.
+    pub fn plane_scopes_of(&self, job: &Job) -> Vec<Scope> {
+        let project = self.config.projects.by_repo(job.repo.as_deref().unwrap_or_default());
+        let of = |project: &Project| Scope::Project(project.plane_project.clone());
+        [Scope::Plane].into_iter().chain(project.map(of)).collect()
     }
 
     /// What a look at a task, or the start of its agent, depends on.

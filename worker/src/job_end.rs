@@ -10,6 +10,7 @@ use orch_common::domain::messages::Message;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::{Conn, StoreError, tasks};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 /// Ends a job that could not be done, in a transaction of its own. `retry`: `None` = it never will be; else again,
@@ -70,6 +71,24 @@ pub fn end(
     Ok(true)
 }
 
+/// What makes an alert one. Effects of a task that fail for one reason are one: a workflow that refuses every move of a card.
+fn cause_key(job: &Job, error: &str) -> String {
+    match (job.kind, job.task_id) {
+        (JobKind::Effect, Some(task)) => format!("t{task}:failed:{}", cause_of(error)),
+        _ => format!("job{}:failed:{}", job.id, job.created_at),
+    }
+}
+
+/// A short name of a reason: words count, numbers and ids do not.
+fn cause_of(error: &str) -> String {
+    let is_word = |part: &&str| !part.is_empty() && !part.contains(|c: char| c.is_ascii_digit());
+    let words: Vec<&str> =
+        error.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '_').filter(is_word).collect();
+    let mut sum = DefaultHasher::new();
+    words.hash(&mut sum);
+    format!("{:016x}", sum.finish())
+}
+
 /// A job is over without having done its work: people are told, and a task whose advance this was is blocked.
 pub fn give_up(conn: &mut Conn, ctx: &Context, job: &Job, error: &str, now: i64) -> Result<(), StoreError> {
     // A word that could not be sent to the chat is not told to the chat.
@@ -78,7 +97,7 @@ pub fn give_up(conn: &mut Conn, ctx: &Context, job: &Job, error: &str, now: i64)
         return Ok(());
     }
     let message = Message::JobFailed { kind: job.kind, id: job.id, error: error.to_owned() };
-    alerts::raise(conn, ctx, job.task_id, &message, &format!("job{}:failed:{}", job.id, job.created_at), now)?;
+    alerts::raise(conn, ctx, job.task_id, &message, &cause_key(job, error), now)?;
     if job.kind != JobKind::Advance {
         return Ok(());
     }
@@ -89,4 +108,22 @@ pub fn give_up(conn: &mut Conn, ctx: &Context, job: &Job, error: &str, now: i64)
         crate::engine::submit::submit_block(conn, ctx, project, &task, &message, job.id, now)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_the_same_whatever_numbers_it_names() {
+        let refused = |state: &str| {
+            format!(
+                r#"plane_state: refused with status 400: {{"state":["Invalid pk \"{state}\" - object does not exist."]}}"#
+            )
+        };
+        let one = cause_of(&refused("720e815e-9379-4dfb-aba4-82b657ac208c"));
+        assert_eq!(one, cause_of(&refused("a51d0e41-0f6a-46ac-8af4-acf97e0a5fe1")));
+        assert_ne!(one, cause_of(&refused("720e815e-9379").replace("does not exist", "may not be moved")));
+        assert_ne!(one, cause_of(&refused("720e815e-9379").replace("plane_state", "plane_comment")));
+    }
 }

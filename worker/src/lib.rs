@@ -28,4 +28,5 @@ mod recovery;
 mod rules;
 mod runs;
 mod silence;
+mod threads;
 mod untrusted;

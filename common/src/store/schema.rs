@@ -273,6 +273,8 @@ diesel::table! {
         job -> BigInt,
         scope -> Nullable<Text>,
         tries -> Integer,
+        since -> Nullable<BigInt>,
+        doubt -> Bool,
     }
 }
 

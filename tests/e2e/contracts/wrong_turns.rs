@@ -131,9 +131,9 @@ async fn the_servers_limit_stops_every_later_call_without_asking() {
     assert_eq!(plane.requests().len(), 3);
     assert_eq!(kind(&client.states(FakePlane::PROJECT).await.unwrap_err()), "rate limited");
     assert_eq!(plane.requests().len(), 3, "the server was not asked again");
-    let until = client.limited_until_ms().unwrap();
+    let word = client.limited().word().unwrap();
     let neighbour = plane_at(plane.url());
-    neighbour.note_limited(until);
+    neighbour.limited().learn(word);
     assert_eq!(kind(&neighbour.me().await.unwrap_err()), "rate limited");
     assert_eq!(plane.requests().len(), 3);
 }

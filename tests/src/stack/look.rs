@@ -224,6 +224,15 @@ impl Stack {
         moves.into_iter().filter(|(_, actor)| actor == FakePlane::BOT).map(|(state, _)| state).collect()
     }
 
+    /// We moved the work item through these states in this order, to the last; what had been overtaken by the next before it could
+    /// be shown was left out.
+    pub fn states_were(&self, item: &str, wanted: &[&str]) {
+        let ours = self.our_states(item);
+        let mut rest = wanted.iter();
+        let in_order = ours.iter().all(|state| rest.any(|wanted| wanted == state));
+        assert!(in_order && ours.last().map(String::as_str) == wanted.last().copied(), "{ours:?}");
+    }
+
     /// The kinds of the chat's messages, in order.
     pub fn told(&self) -> Vec<Commented> {
         // Those that waited for a turn together came as one.

@@ -1,5 +1,5 @@
-//! Sends one [`Effect`]. Reads first, writes only what is missing, and says which of the two it was; whether the
-//! task still wants the effect has been checked by the caller.
+//! Sends one [`Effect`]. Whether the task still wants it has been checked by the caller; what may be there already is looked
+//! for in [`super::there`].
 
 use super::pulls::{ask_for_review, comment, found_pull, own_pull, review};
 use super::text;
@@ -8,7 +8,7 @@ use crate::clients::plane::{PlaneClient, State};
 use crate::clients::telegram::TelegramClient;
 use crate::clients::{ApiError, Gate};
 use crate::outage::{Scope, Trouble};
-use orch_common::domain::effect::{Destination, Effect, PlaneTarget, StateGroup, StatusState};
+use orch_common::domain::effect::{Destination, Effect, PlaneTarget, StateGroup};
 use orch_common::domain::messages::{to_html, to_markdown, to_telegram_html};
 use orch_common::domain::stage::CommitId;
 use orch_common::failpoint::{self, Point};
@@ -62,6 +62,15 @@ pub enum SendError {
 }
 
 impl SendError {
+    /// What was to be written may have been, or still be on its way.
+    pub(super) const fn is_in_doubt(&self) -> bool {
+        match self {
+            SendError::Outside(ApiError::RateLimited { .. }) | SendError::Transient { .. } => false,
+            SendError::Outside(error) => error.is_transient(),
+            SendError::Permanent { .. } => false,
+        }
+    }
+
     /// What kind of trouble it is.
     pub(super) fn trouble(&self) -> Trouble {
         match self {
@@ -73,7 +82,7 @@ impl SendError {
 }
 
 /// Why nothing was written.
-enum Stop {
+pub(super) enum Stop {
     NotConfigured(&'static str),
     Failed(SendError),
 }
@@ -103,9 +112,9 @@ pub struct Outside {
 
 /// A Plane state by name, with the group it is made in where it is missing.
 #[derive(Clone, Copy)]
-struct WantedState<'a> {
-    name: &'a str,
-    group: StateGroup,
+pub(super) struct WantedState<'a> {
+    pub name: &'a str,
+    pub group: StateGroup,
 }
 
 impl Outside {
@@ -123,7 +132,7 @@ impl Outside {
             Scope::Plane => self.plane.as_deref().map(PlaneClient::gate),
             Scope::Gitea => self.gitea.as_deref().map(GiteaClient::gate),
             Scope::Telegram => self.telegram.as_deref().map(TelegramClient::gate),
-            Scope::Reviewer | Scope::Repo(_) | Scope::Git(_) | Scope::Disk(_) => None,
+            Scope::Project(_) | Scope::Reviewer | Scope::Repo(_) | Scope::Git(_) | Scope::Disk(_) => None,
         }
     }
 
@@ -131,7 +140,7 @@ impl Outside {
     /// A turn at a limited service is taken for the one that is claimed next.
     pub(crate) fn closed_for(&self, to: Destination) -> Option<Duration> {
         let (gate, turn) = match to {
-            Destination::Plane => (self.plane.as_deref()?.gate(), self.plane.as_deref()?.keep_turn()),
+            Destination::Plane => (self.plane.as_deref()?.gate(), self.plane.as_deref()?.closed_for()),
             Destination::Telegram => (self.telegram.as_deref()?.gate(), self.telegram.as_deref()?.keep_turn()),
             Destination::Gitea => (self.gitea.as_deref()?.gate(), None),
         };
@@ -148,15 +157,32 @@ impl Outside {
         }
     }
 
-    /// Sends `effect`; `pull` is the number of the task's own pull request, once it is known.
+    /// Sends `effect`; `pull` is the number of the task's own pull request, once it is known. What may have been sent `before`,
+    /// with an answer that nobody has, is looked for first; so is what is refused, because a service that answers badly may
+    /// have done it all the same.
     ///
     /// # Errors
     /// [`SendError::Transient`] where the same effect may work later, [`SendError::Permanent`] where it will not.
-    pub async fn send_for(&self, effect: &Effect, pull: Option<i64>) -> Result<Sent, SendError> {
-        match self.write(effect, pull).await {
+    pub async fn send_for(&self, effect: &Effect, pull: Option<i64>, before: bool) -> Result<Sent, SendError> {
+        match self.send_once(effect, pull, before).await {
             Ok(sent) => Ok(sent),
             Err(Stop::NotConfigured(service)) => Ok(Sent::Skipped { why: format!("{service} is not configured") }),
             Err(Stop::Failed(error)) => Err(error),
+        }
+    }
+
+    async fn send_once(&self, effect: &Effect, pull: Option<i64>, before: bool) -> Result<Sent, Stop> {
+        if before && let Some(there) = self.there(effect, pull).await? {
+            return Ok(there);
+        }
+        match self.write(effect, pull).await {
+            Err(Stop::Failed(SendError::Outside(refused))) if refused.is_final() => {
+                match self.there(effect, pull).await {
+                    Ok(Some(there)) => Ok(there),
+                    Ok(None) | Err(_) => Err(refused.into()),
+                }
+            }
+            sent => sent,
         }
     }
 
@@ -165,7 +191,7 @@ impl Outside {
     /// # Errors
     /// The same.
     pub async fn send(&self, effect: &Effect) -> Result<Sent, SendError> {
-        self.send_for(effect, None).await
+        self.send_for(effect, None, false).await
     }
 
     async fn write(&self, effect: &Effect, pull: Option<i64>) -> Result<Sent, Stop> {
@@ -220,21 +246,19 @@ impl Outside {
         }
     }
 
-    fn plane(&self) -> Result<&PlaneClient, Stop> {
+    pub(super) fn plane(&self) -> Result<&PlaneClient, Stop> {
         self.plane.as_deref().ok_or(Stop::NotConfigured("Plane"))
     }
 
-    fn gitea(&self) -> Result<&GiteaClient, Stop> {
+    pub(super) fn gitea(&self) -> Result<&GiteaClient, Stop> {
         self.gitea.as_deref().ok_or(Stop::NotConfigured("Gitea"))
     }
 
+    /// Not asked for before: to set what is set changes nothing, and costs one call, not two.
     async fn set_state(&self, plane: &PlaneClient, on: &PlaneTarget, to: WantedState<'_>) -> Result<Sent, SendError> {
         let PlaneTarget { project, work_item } = on;
         let state_id = self.state_id(plane, project, to).await?;
         let detail = format!("state {}", to.name);
-        if plane.work_item(project, work_item).await?.state.id == state_id {
-            return Ok(Sent::AlreadyThere { detail });
-        }
         match plane.set_state(project, work_item, &state_id).await {
             Ok(()) => Ok(Sent::Done { detail }),
             // The remembered state may have been deleted: once more, with fresh ones.
@@ -249,7 +273,12 @@ impl Outside {
     }
 
     /// The id of a state by name: exactly, else without regard to case; created where the project has none.
-    async fn state_id(&self, plane: &PlaneClient, project: &str, wanted: WantedState<'_>) -> Result<String, ApiError> {
+    pub(super) async fn state_id(
+        &self,
+        plane: &PlaneClient,
+        project: &str,
+        wanted: WantedState<'_>,
+    ) -> Result<String, ApiError> {
         if let Some(id) = self.remembered_state(project, wanted.name) {
             return Ok(id);
         }
@@ -312,17 +341,24 @@ async fn open_pull(gitea: &GiteaClient, repo: &str, new: NewPull<'_>, known: Opt
 }
 
 async fn set_status(gitea: &GiteaClient, repo: &str, head: &CommitId, new: NewStatus<'_>) -> Result<Sent, SendError> {
-    let known = gitea.combined_status(repo, head.as_str()).await?;
     let detail = format!("{} {} on {}", new.context, new.state, head.short());
-    let same = |state: StatusState| {
-        let newest = known.contexts.iter().find(|c| c.context == new.context);
-        newest.is_some_and(|c| c.state == state.as_str() && c.description == new.description)
-    };
-    if same(new.state) {
+    if has_status(gitea, repo, head, new).await? {
         return Ok(Sent::AlreadyThere { detail });
     }
     gitea.set_status(repo, head.as_str(), new).await?;
     Ok(Sent::Done { detail })
+}
+
+/// Whether the newest status of its context says so.
+pub(super) async fn has_status(
+    gitea: &GiteaClient,
+    repo: &str,
+    head: &CommitId,
+    new: NewStatus<'_>,
+) -> Result<bool, ApiError> {
+    let known = gitea.combined_status(repo, head.as_str()).await?;
+    let newest = known.contexts.iter().find(|c| c.context == new.context);
+    Ok(newest.is_some_and(|c| c.state == new.state.as_str() && c.description == new.description))
 }
 
 async fn tell(telegram: &TelegramClient, words: &str) -> Result<Sent, SendError> {

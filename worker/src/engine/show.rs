@@ -239,6 +239,7 @@ const fn concerns_the_pull(message: &Message) -> bool {
         | Message::InstallationFault { .. }
         | Message::WebhooksSilent { .. }
         | Message::OutsideAway { .. }
+        | Message::StoryUnread { .. }
         | Message::OutsideBack { .. }
         | Message::TaskDone { .. }
         | Message::PullBody { .. }

@@ -4,6 +4,7 @@
 use super::Scope;
 use crate::clients::ApiError;
 use crate::clients::gitea::{GiteaClient, Repo};
+use crate::clients::plane::PlaneClient;
 use crate::context::Context;
 use crate::git::{GitError, probe};
 use std::fs::File;
@@ -11,6 +12,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+/// The least role at Plane that may write.
+const MEMBER: i32 = 15;
 /// Bytes that must fit on a disk with room.
 const ROOM: usize = 4 << 20;
 
@@ -38,6 +41,10 @@ pub(super) async fn ask(ctx: &Context, scope: &Scope) -> Result<(), Down> {
             Some(plane) => Ok(plane.probe().await?),
             None => Ok(()),
         },
+        Scope::Project(id) => match &outside.plane {
+            Some(plane) => ask_for_project(plane, id).await,
+            None => Ok(()),
+        },
         Scope::Telegram => match &outside.telegram {
             Some(telegram) => Ok(telegram.probe().await?),
             None => Ok(()),
@@ -56,6 +63,17 @@ pub(super) async fn ask(ctx: &Context, scope: &Scope) -> Result<(), Down> {
         },
         Scope::Git(repo) => ask_git(ctx, repo).await,
         Scope::Disk(_) => ask_disk(ctx).await,
+    }
+}
+
+async fn ask_for_project(plane: &PlaneClient, id: &str) -> Result<(), Down> {
+    match plane.probe_project(id).await?.member_role {
+        // It is seen, and no card of it may be moved.
+        Some(role) if role < MEMBER => {
+            let words = format!("the account is a guest of the project {id}: it may not move its work items");
+            Err(Down { words, not_before: Duration::ZERO })
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

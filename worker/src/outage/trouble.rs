@@ -31,8 +31,8 @@ impl From<&ApiError> for Trouble {
     fn from(error: &ApiError) -> Trouble {
         match () {
             () if error.is_transient() => Trouble::Later { asked_s: error.retry_after() },
-            () if error.may_be_of_everything() => Trouble::Refused,
-            () => Trouble::Never,
+            () if error.is_final() => Trouble::Never,
+            () => Trouble::Refused,
         }
     }
 }
@@ -120,7 +120,13 @@ fn tried(
             tracing::warn!(error, wait, "tried again soon, at no charge");
             again(conn, job, error, wait, now)
         }
-        None => job_end::end(conn, ctx, job, error, retry, now),
+        None => {
+            // Its place is kept for what passes soon. What follows of the same task is not held for a day.
+            if job.kind == JobKind::Effect && retry.is_some() && jobs::step_aside(conn, job)? {
+                tracing::warn!(error, "steps aside: what follows is sent without it, it is tried again by itself");
+            }
+            job_end::end(conn, ctx, job, error, retry, now)
+        }
     }
 }
 
@@ -159,7 +165,8 @@ mod tests {
             (ApiError::RateLimited { retry_after_s: 9 }, Trouble::Later { asked_s: Some(9) }),
             (ApiError::NotFound, Trouble::Refused),
             (ApiError::Unauthorized(text()), Trouble::Refused),
-            (refused(301), Trouble::Refused),
+            (refused(301), Trouble::Later { asked_s: None }),
+            (refused(423), Trouble::Refused),
             (refused(422), Trouble::Never),
             (ApiError::Conflict { existing_id: None, body: text() }, Trouble::Never),
         ];

@@ -3,6 +3,7 @@
 use super::conclude::{Concluded, conclude, launch_failed, not_wanted};
 use super::later::later;
 use super::prepare::{Prepared, Refused, prepare};
+use super::story;
 use super::watch::{Watched, watch};
 use crate::agent::launch::launch_with;
 use crate::agent::run_dir::{RunDir, RunDirError};
@@ -24,7 +25,7 @@ pub async fn handle(ctx: Arc<Context>, job: Job) {
 }
 
 async fn run(ctx: &Arc<Context>, job: &Job) {
-    if waits_on(ctx, job).await {
+    if !story::has_waited(ctx, job).await && waits_on(ctx, job).await {
         return;
     }
     // It comes up while the run is prepared; without a run it ends.
@@ -42,6 +43,8 @@ async fn run(ctx: &Arc<Context>, job: &Job) {
             return later(ctx, job, "a submodule cannot be had", false).await;
         }
         Err(Refused::Block { message }) => return not_wanted(ctx, job, "blocked", Some(message)).await,
+        Err(Refused::Unread { error }) => return story::unread(ctx, job, &error).await,
+        Err(Refused::Gone { archived }) => return story::gone(ctx, job, archived).await,
         Err(Refused::Later { why, no_space }) => return later(ctx, job, &why, no_space).await,
         Err(Refused::Failed { why }) => return launch_failed(ctx, job, None, &why).await,
     };

@@ -1,11 +1,13 @@
 //! Everything before a run's process exists: is it still wanted, may it be paid for, where does it work, what is
 //! it told. What goes wrong here is a launch that failed, whatever the reason.
 
-use super::reread::reread;
+use super::reread::{Story, reread};
+use super::story::tell_unread;
 use super::{clear, guard, leftovers, prompt, session};
 use crate::agent::account::{Account, AccountError};
 use crate::agent::command::{self, GitIdentity, LaunchPlan, PermissionMode, Session};
 use crate::agent::{RunDir, RunSpec};
+use crate::clients::ApiError;
 use crate::clock::now_ms;
 use crate::context::Context;
 use crate::engine::AgentPayload;
@@ -50,6 +52,14 @@ pub(super) enum Refused {
     /// The task went elsewhere meanwhile.
     NotWanted {
         why: String,
+    },
+    /// The work item cannot be read now.
+    Unread {
+        error: ApiError,
+    },
+    /// There is no such work item any more, or it is put away.
+    Gone {
+        archived: bool,
     },
     /// Money or a loop: the task is blocked.
     Block {
@@ -107,6 +117,7 @@ struct Work {
 /// Prepares a run and writes its row.
 pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, Refused> {
     let mut work = load(ctx, job).await?;
+    let story = reread(ctx, job, &mut work.task).await?;
     let run = Uuid::new_v4().to_string();
     let home = home(ctx).map_err(|e| Refused::Failed { why: e.to_string() })?;
     let session = session(&work, home.clone()).await;
@@ -116,15 +127,14 @@ pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, R
     failpoint::here(Point::AgentWorktree);
     let dir = ctx.runs_dir.join(&run);
     let spec = spec(ctx, &work, place, &run, &session, home).await?;
-    let said = reread(ctx, &mut work.task).await;
-    let mut prompt = prompt(&work, &session, &said);
+    let mut prompt = prompt(&work, &session, &story);
     let checks_log = prompt::logs_of(&work.payload.brief);
     // A user of its own does not get into the run's folder.
     if checks_log.is_some() && ctx.tenant.is_none() {
         prompt += &prompt::where_the_logs_are(&RunDir::at(&dir).checks_log());
     }
     failpoint::here(Point::AgentRow);
-    insert(ctx, job, &work, (&worktree, begins_on), (&run, &session)).await?;
+    insert(ctx, job, &work, (&worktree, begins_on), (&run, &session), story).await?;
     failpoint::here(Point::AgentRowWritten);
     Ok(Prepared { run, dir, spec, prompt, checks_log })
 }
@@ -148,7 +158,14 @@ fn is_asked(work: &Work) -> bool {
 }
 
 /// What the agent is told. A session that goes on has been told already.
-fn prompt(work: &Work, session: &Session, said: &[String]) -> String {
+fn prompt(work: &Work, session: &Session, story: &Story) -> String {
+    match story {
+        Story::Whole(said) => prompt_with(work, session, said),
+        Story::Unread { why, .. } => prompt_with(work, session, &[]) + &prompt::without_the_thread(why),
+    }
+}
+
+fn prompt_with(work: &Work, session: &Session, said: &[String]) -> String {
     let role = work.payload.role;
     match (session, &work.payload.brief) {
         (Session::Resume(_), Brief::VerdictAsked { file, detail }) => {
@@ -310,11 +327,12 @@ fn plan(ctx: &Context, project: &Project, role: Role, session: &Session) -> Laun
 
 /// Writes the run's row, if the job is still this worker's.
 async fn insert(
-    ctx: &Context,
+    ctx: &Arc<Context>,
     job: &Job,
     work: &Work,
     (worktree, begins_on): (&Worktree, CommitId),
     (run, session): (&str, &Session),
+    story: Story,
 ) -> Result<(), Refused> {
     let (session_id, resumed) = match session {
         Session::Fresh(id) => (id.to_string(), false),
@@ -336,6 +354,7 @@ async fn insert(
         started_at: now_ms(),
     };
     let (job, head) = (job.clone(), worktree.head.to_string());
+    let (inner, task) = (Arc::clone(ctx), work.task.clone());
     let ours = ctx
         .store
         .write(move |c| {
@@ -344,6 +363,9 @@ async fn insert(
             }
             runs::insert(c, &new)?;
             tasks::note_head(c, new.task_id, &head, new.started_at)?;
+            if let Story::Unread { why, minutes } = &story {
+                tell_unread(c, &inner, &task, &job, (new.role, why, *minutes), new.started_at)?;
+            }
             Ok(true)
         })
         .await?;

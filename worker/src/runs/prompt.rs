@@ -231,6 +231,16 @@ pub fn where_the_logs_are(path: &Path) -> String {
     )
 }
 
+/// What an agent is told that was started although the thread of its work item could not be read.
+pub fn without_the_thread(why: &str) -> String {
+    format!(
+        "\n## The comments of the work item are missing\n\nThey could not be read for minutes; the reason given was:\n\n{}\n\n\
+        People may have said something there that you do not see. Where the work depends on it, choose what is easy to \
+        change later, and say in your documents what you have assumed.\n",
+        fenced("text", &why.chars().take(500).collect::<String>())
+    )
+}
+
 /// Text from outside between markers that it cannot close: the fence is longer than any run of backticks in it.
 fn fenced(label: &str, text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);

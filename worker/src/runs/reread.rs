@@ -1,62 +1,118 @@
-//! The work item as it is now: while a task waits, people add to its text and write comments, and an agent must work
-//! from those. What cannot be read is told from memory; it never holds a run up.
+//! The work item as it is now: while a task waits, people add to its text and write comments, and an agent must work from
+//! those. An agent never starts on half of the story: what cannot be read is waited for, and only after minutes it goes on
+//! without, and says so.
 
-use crate::clients::plane::{Comment, EXTERNAL_SOURCE, PlaneClient};
+use super::prepare::Refused;
+use crate::clients::ApiError;
+use crate::clients::plane::{Comment, EXTERNAL_SOURCE, PlaneClient, Presence, WorkItem};
 use crate::clock::now_ms;
 use crate::context::Context;
+use crate::effects::shared;
 use crate::events::{kept_text, to_text};
+use orch_common::store::jobs::Job;
+use orch_common::store::outages;
 use orch_common::store::tasks::{self, Task};
 
 /// Comments that an agent is shown, the newest ones.
 const MOST_COMMENTS: usize = 20;
 /// Characters of one comment that are shown.
 const COMMENT_CHARS: usize = 2_000;
+/// How long a start waits for the story, in ms.
+pub(super) const PATIENCE_MS: i64 = 10 * 60_000;
 
-/// Brings the task's text up to date, and gives back what people said in its thread, oldest first.
-pub(super) async fn reread(ctx: &Context, task: &mut Task) -> Vec<String> {
-    let Some(plane) = &ctx.outside.plane else { return Vec::new() };
-    match plane.work_item(&task.project, &task.work_item).await {
-        Ok(item) => {
-            let (title, description) = kept_text(&item);
-            if (&title, &description) != (&task.title, &task.description) {
-                keep(ctx, task.id, title.clone(), description.clone()).await;
-                (task.title, task.description) = (title, description);
-            }
-        }
-        Err(error) => tracing::warn!(%error, "the work item could not be read again; its known text is used"),
-    }
-    thread(ctx, plane, task).await
+/// What people said in the work item's thread.
+#[derive(Debug)]
+pub(super) enum Story {
+    /// Oldest first.
+    Whole(Vec<String>),
+    /// It could not be read, for so many minutes.
+    Unread { why: String, minutes: u64 },
 }
 
-async fn keep(ctx: &Context, id: i64, title: String, description: String) {
-    let written = ctx.store.write(move |c| tasks::set_text(c, id, &title, &description, now_ms())).await;
+/// Brings the task's text up to date, and gives back what people said in its thread.
+pub(super) async fn reread(ctx: &Context, job: &Job, task: &mut Task) -> Result<Story, Refused> {
+    let Some(plane) = &ctx.outside.plane else { return Ok(Story::Whole(Vec::new())) };
+    if ctx.threads.knows_text(&task.work_item)
+        && let Some(said) = ctx.threads.said(&task.work_item, None)
+    {
+        return Ok(Story::Whole(said));
+    }
+    shared::recall(ctx).await;
+    let read = read(ctx, plane, task).await;
+    shared::remember(ctx).await;
+    match read {
+        Ok(Read::Said(said)) => Ok(Story::Whole(said)),
+        Ok(Read::Gone { archived }) => Err(Refused::Gone { archived }),
+        Err(error) => unread(ctx, job, error).await,
+    }
+}
+
+/// What was found.
+enum Read {
+    Said(Vec<String>),
+    Gone { archived: bool },
+}
+
+async fn read(ctx: &Context, plane: &PlaneClient, task: &mut Task) -> Result<Read, ApiError> {
+    let mut updated_at = None;
+    if !ctx.threads.knows_text(&task.work_item) {
+        let item = match plane.presence(&task.project, &task.work_item).await? {
+            Presence::There(item) => item,
+            Presence::Archived => return Ok(Read::Gone { archived: true }),
+            Presence::Gone => return Ok(Read::Gone { archived: false }),
+        };
+        bring_up_to_date(ctx, task, &item).await;
+        ctx.threads.met(&item);
+        updated_at = Some(item.updated_at);
+    }
+    if let Some(said) = ctx.threads.said(&task.work_item, updated_at) {
+        return Ok(Read::Said(said));
+    }
+    let said = words_of_people(ctx, &plane.comments(&task.project, &task.work_item).await?).await?;
+    ctx.threads.heard(&task.work_item, updated_at.unwrap_or_default(), &said);
+    Ok(Read::Said(said))
+}
+
+async fn unread(ctx: &Context, job: &Job, error: ApiError) -> Result<Story, Refused> {
+    let (id, now) = (job.id, now_ms());
+    let since = ctx.store.write(move |c| outages::waits_since(c, id, now)).await?;
+    let waited_ms = now.saturating_sub(since);
+    if waited_ms < PATIENCE_MS {
+        return Err(Refused::Unread { error });
+    }
+    tracing::warn!(%error, waited_ms, "the thread could not be read for long; the agent goes on without it");
+    let minutes = u64::try_from(waited_ms / 60_000).unwrap_or(0);
+    Ok(Story::Unread { why: error.to_string(), minutes })
+}
+
+async fn bring_up_to_date(ctx: &Context, task: &mut Task, item: &WorkItem) {
+    let (title, description) = kept_text(item);
+    if (&title, &description) == (&task.title, &task.description) {
+        return;
+    }
+    let (id, kept) = (task.id, (title.clone(), description.clone()));
+    let written = ctx.store.write(move |c| tasks::set_text(c, id, &kept.0, &kept.1, now_ms())).await;
     if let Err(error) = written {
         tracing::warn!(%error, "the work item's new text could not be kept");
     }
+    (task.title, task.description) = (title, description);
 }
 
-async fn thread(ctx: &Context, plane: &PlaneClient, task: &Task) -> Vec<String> {
-    let comments = match plane.comments(&task.project, &task.work_item).await {
-        Ok(comments) => comments,
-        Err(error) => {
-            tracing::warn!(%error, "the comments could not be read; the agent works without them");
-            return Vec::new();
-        }
-    };
+async fn words_of_people(ctx: &Context, comments: &[Comment]) -> Result<Vec<String>, ApiError> {
     let mut said = Vec::new();
     for comment in comments.iter().filter(|c| c.external_source.as_deref() != Some(EXTERNAL_SOURCE)) {
-        if said.len() < MOST_COMMENTS && is_a_persons(ctx, comment).await {
+        if said.len() < MOST_COMMENTS && is_a_persons(ctx, comment).await? {
             let text: String = to_text(&comment.comment_html).trim().chars().take(COMMENT_CHARS).collect();
             said.extend(Some(text).filter(|text| !text.is_empty()));
         }
     }
     said.reverse();
-    said
+    Ok(said)
 }
 
-async fn is_a_persons(ctx: &Context, comment: &Comment) -> bool {
+async fn is_a_persons(ctx: &Context, comment: &Comment) -> Result<bool, ApiError> {
     match &comment.actor {
-        Some(actor) => !ctx.accounts.is_own_in_plane(&ctx.outside, actor).await.unwrap_or(true),
-        None => false,
+        Some(actor) => Ok(!ctx.accounts.is_own_in_plane(&ctx.outside, actor).await?),
+        None => Ok(false),
     }
 }

@@ -61,6 +61,23 @@ pub fn hasten_looks(conn: &mut Conn, task: i64) -> Result<usize, StoreError> {
     .execute(conn)?)
 }
 
+/// Lets those behind a claimed job of the same key go on without it: it gets a key of its own, with the same ending (where an
+/// effect goes). `false` = it was no longer its owner's, or stands alone already.
+pub fn step_aside(conn: &mut Conn, job: &Job) -> Result<bool, StoreError> {
+    let own = format!("job:{}", job.id);
+    let Some(key) = job.order_key.as_deref().filter(|key| !key.starts_with(&own)) else { return Ok(false) };
+    let aside = match key.rsplit_once(':') {
+        Some((_, ending)) => format!("{own}:{ending}"),
+        None => own,
+    };
+    let held = jobs::table
+        .find(job.id)
+        .filter(jobs::status.eq(JobStatus::Running))
+        .filter(jobs::worker.eq(job.worker.as_deref().unwrap_or_default()))
+        .filter(jobs::started_at.eq(job.started_at));
+    Ok(diesel::update(held).set(jobs::order_key.eq(aside)).execute(conn)? == 1)
+}
+
 /// Puts a failed or cancelled job back with its counters at zero; `false` where it is neither.
 pub fn retry(conn: &mut Conn, id: i64) -> Result<bool, StoreError> {
     let revivable = [JobStatus::Failed.as_str(), JobStatus::Cancelled.as_str()];

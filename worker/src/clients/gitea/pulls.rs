@@ -1,6 +1,7 @@
 //! Pull requests: finding and opening.
 
 use super::{GiteaClient, MOST_PAGES, Pull, message, paged};
+use crate::clients::call::says;
 use crate::clients::error::ApiError;
 use crate::clients::http::Call;
 use reqwest::Method;
@@ -59,7 +60,8 @@ impl GiteaClient {
     async fn set_pull_state(&self, repo: &str, number: i64, state: &str) -> Result<(), ApiError> {
         let path = self.path(repo, &["pulls", &number.to_string()]);
         let call = Call::new(Method::PATCH, path).json(json!({ "state": state }));
-        self.send(&call).await.map(drop)
+        let now: Pull = self.send(&call).await?.json()?;
+        says(now.number == number && now.state == state, &format!("the pull request {state}"))
     }
 
     /// The pull requests from `branch`, newest first.
@@ -105,6 +107,7 @@ impl GiteaClient {
             return Ok(Opened { number, html_url: String::new(), existed: true });
         }
         let pull: Pull = self.believed(&call, self.http.take(answer)).await?.json()?;
+        says(pull.branch() == branch && pull.base.label == base, "the pull request")?;
         Ok(Opened { number: pull.number, html_url: pull.html_url, existed: false })
     }
 }

@@ -1,9 +1,11 @@
 //! Reviews of a pull request. Who of those who give them may speak is decided elsewhere.
 
 use super::{Account, GiteaClient, LineComment, Pull, Review, Team, marker};
+use crate::clients::call::says;
 use crate::clients::error::ApiError;
 use crate::clients::http::Call;
 use orch_common::domain::stage::CommitId;
+use serde::de::IgnoredAny;
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -43,18 +45,25 @@ impl GiteaClient {
     /// request (422): this is for the second account.
     pub async fn post_review_once(&self, repo: &str, number: i64, new: NewReview<'_>) -> Result<bool, ApiError> {
         let NewReview { approved, head, key, text } = new;
-        let (me, mark) = (self.me().await?.id, marker(key));
-        let mine = |r: &Review| r.user.as_ref().is_some_and(|user| user.id == me);
-        if self.all_reviews(repo, number).await?.iter().any(|r| mine(r) && r.body.contains(&mark)) {
+        if self.has_review(repo, number, key).await? {
             return Ok(false);
         }
+        let mark = marker(key);
         let body = json!({
             "event": if approved { "APPROVED" } else { "REQUEST_CHANGES" },
             "commit_id": head.as_str(),
             "body": format!("{text}\n\n{mark}"),
         });
         let path = self.path(repo, &["pulls", &number.to_string(), "reviews"]);
-        self.send(&Call::post(path, body)).await.map(|_| true)
+        let made: Review = self.send(&Call::post(path, body)).await?.json()?;
+        says(made.body.contains(&mark), "the review").map(|()| true)
+    }
+
+    /// Whether our own review of this key is there.
+    pub async fn has_review(&self, repo: &str, number: i64, key: &str) -> Result<bool, ApiError> {
+        let (me, mark) = (self.me().await?.id, marker(key));
+        let mine = |r: &Review| r.user.as_ref().is_some_and(|user| user.id == me);
+        Ok(self.all_reviews(repo, number).await?.iter().any(|r| mine(r) && r.body.contains(&mark)))
     }
 
     /// Asks somebody for a review; the forge mails them. One who is asked already is asked again.
@@ -64,7 +73,9 @@ impl GiteaClient {
             Asked::Team(name) => json!({ "team_reviewers": [name] }),
         };
         let path = self.path(repo, &["pulls", &pull.number.to_string(), "requested_reviewers"]);
-        self.send(&Call::post(path, body).repeatable()).await.map(drop)
+        // Not repeatable: whoever is asked again is mailed again. Who got no answer reads again before it asks.
+        let asked: Option<Vec<IgnoredAny>> = self.send(&Call::post(path, body)).await?.json()?;
+        says(asked.is_some(), "who was asked")
     }
 
     /// Who is in a team of an organisation; needs the permission *organization: read*.

@@ -152,6 +152,26 @@ pub struct Comment {
     pub updated_at: i64,
 }
 
+impl Comment {
+    /// It is our own of this key.
+    pub fn is_under(&self, key: &str) -> bool {
+        self.external_source.as_deref() == Some(super::EXTERNAL_SOURCE) && self.external_id.as_deref() == Some(key)
+    }
+}
+
+/// A link of a work item.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Link {
+    /// UUID text.
+    pub id: String,
+    pub url: String,
+    #[serde(default)]
+    pub created_by: Option<String>,
+    /// Milliseconds since the epoch.
+    #[serde(deserialize_with = "times::millis")]
+    pub created_at: i64,
+}
+
 /// One line of a work item's history.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Activity {
