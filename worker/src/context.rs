@@ -58,8 +58,7 @@ pub struct Context {
     pub in_flight: crate::in_flight::InFlight,
     /// What is known to be away outside.
     pub outages: Outages,
-    /// What was just read of work items.
-    pub threads: crate::threads::Threads,
+
     /// Places for runs of the projects' tests.
     pub test_places: tokio::sync::Semaphore,
     /// What the worker's row says of the preflight.
@@ -120,7 +119,6 @@ impl Context {
             accounts,
             in_flight: crate::in_flight::InFlight::default(),
             outages: Outages::default(),
-            threads: crate::threads::Threads::default(),
             test_places: tokio::sync::Semaphore::new(test_places()),
             shown_preflight: std::sync::Mutex::new(None),
         }))
@@ -129,7 +127,7 @@ impl Context {
     /// So many workers live on this database.
     pub fn share_among(&self, workers: u32) {
         self.outside.share_among(workers);
-        self.threads.share_among(workers);
+        self.outside.threads.share_among(workers);
     }
 
     /// Where a project's repository is cloned from and pushed to.

@@ -1,8 +1,9 @@
-//! What this worker has read of work items lately, so that steps that follow each other closely read once. Every deed of others
-//! that a webhook tells of, or that asking brings, makes it read anew; what nobody told of is a minute late at most. With other
-//! workers about, their news do not come here: then nothing is remembered.
+//! What this worker has read of work items lately, so that a step reads its item once, and steps that follow each other closely
+//! read its thread once. Every deed of others that a webhook tells of, or that asking brings, makes it read anew; a comment that
+//! nobody told of is a minute late at most. With other workers about, their news do not come here: then nothing is remembered.
 
 use crate::clients::plane::WorkItem;
+use crate::clock::now_ms;
 use crate::events::PlaneChange;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -27,8 +28,8 @@ struct Known {
 
 #[derive(Debug, Default)]
 struct Item {
-    /// Title and description were read then; they are kept with the task.
-    text: Option<Instant>,
+    /// As an answer had it, and when (ms).
+    found: Option<(i64, WorkItem)>,
     thread: Option<Thread>,
 }
 
@@ -61,7 +62,7 @@ impl Threads {
         let Some(item) = known.items.get_mut(id) else { return };
         match what {
             PlaneChange::Comment(_) => item.thread = None,
-            PlaneChange::OtherField(_) => item.text = None,
+            PlaneChange::OtherField(_) => item.found = None,
             // Neither is told to an agent.
             PlaneChange::StateChanged { .. } | PlaneChange::LabelsChanged => {}
             PlaneChange::ItemCreated(_) | PlaneChange::ItemDeleted | PlaneChange::ItemArchived => {
@@ -70,16 +71,24 @@ impl Threads {
         }
     }
 
-    /// The item was read; one that was just made has no thread yet.
+    /// The item was in an answer; one that was just made has no thread yet.
     pub fn met(&self, found: &WorkItem) {
+        if found.archived_at.is_some() {
+            return self.lost(&found.id);
+        }
         let is_new = found.updated_at - found.created_at <= JUST_MADE_MS;
         self.with(&found.id, |item| {
-            item.text = Some(Instant::now());
+            item.found = Some((now_ms(), found.clone()));
             if is_new && item.thread.is_none() {
                 let (read, updated_at) = (Instant::now(), found.updated_at);
                 item.thread = Some(Thread { read, updated_at, said: Vec::new() });
             }
         });
+    }
+
+    /// An answer did not find it.
+    pub fn lost(&self, id: &str) {
+        self.known().items.remove(id);
     }
 
     /// The thread was read when the item's last change was at `updated_at`.
@@ -99,16 +108,19 @@ impl Threads {
         change(known.items.entry(id.to_owned()).or_default());
     }
 
-    /// Whether title and description as kept with the task were read just now.
-    pub fn knows_text(&self, id: &str) -> bool {
-        self.known().items.get(id).and_then(|item| item.text).is_some_and(|read| read.elapsed() < FRESH)
+    /// The item as an answer had it since that time (ms), just now.
+    pub fn found_since(&self, id: &str, since: i64) -> Option<WorkItem> {
+        let known = self.known();
+        let (at, item) = known.items.get(id)?.found.as_ref()?;
+        let is_fresh = *at >= since && now_ms().saturating_sub(*at) < FRESH.as_millis().try_into().unwrap_or(i64::MAX);
+        is_fresh.then(|| item.clone())
     }
 
     /// What people said in its thread, where that was read just now, or nothing has touched the item since.
-    pub fn said(&self, id: &str, updated_at: Option<i64>) -> Option<Vec<String>> {
+    pub fn said(&self, id: &str, updated_at: i64) -> Option<Vec<String>> {
         let known = self.known();
         let thread = known.items.get(id)?.thread.as_ref()?;
-        let is_fresh = thread.read.elapsed() < FRESH || updated_at == Some(thread.updated_at);
+        let is_fresh = thread.read.elapsed() < FRESH || updated_at == thread.updated_at;
         is_fresh.then(|| thread.said.clone())
     }
 }
@@ -141,25 +153,43 @@ mod tests {
         threads.heard("i", 9_000, &["a word".to_owned()]);
     }
 
+    /// Whether the item and its thread are known.
+    fn knows(threads: &Threads) -> (bool, bool) {
+        (threads.found_since("i", 0).is_some(), threads.said("i", 0).is_some())
+    }
+
     #[test]
     fn what_was_just_read_is_read_once_until_somebody_does_something() {
-        let said = Some(vec!["a word".to_owned()]);
         let state = || PlaneChange::StateChanged { to: "s".into(), at: None };
         let table = [
-            ("nothing", vec![], true, said.clone()),
-            ("moves and labels are not told", vec![state(), PlaneChange::LabelsChanged], true, said.clone()),
-            ("a comment", vec![comment()], true, None),
-            ("another text", vec![PlaneChange::OtherField("description_html".into())], false, said),
-            ("both", vec![comment(), PlaneChange::OtherField("name".into())], false, None),
-            ("gone", vec![PlaneChange::ItemDeleted], false, None),
+            ("nothing", vec![], (true, true)),
+            ("moves and labels are not told", vec![state(), PlaneChange::LabelsChanged], (true, true)),
+            ("a comment", vec![comment()], (true, false)),
+            ("another text", vec![PlaneChange::OtherField("description_html".into())], (false, true)),
+            ("both", vec![comment(), PlaneChange::OtherField("name".into())], (false, false)),
+            ("gone", vec![PlaneChange::ItemDeleted], (false, false)),
         ];
-        for (what, changes, text, thread) in table {
+        for (what, changes, expected) in table {
             let threads = Threads::default();
             read(&threads);
             changes.iter().for_each(|change| threads.hear("i", change));
-            assert_eq!((threads.knows_text("i"), threads.said("i", None)), (text, thread), "{what}");
-            assert!(!threads.knows_text("other") && threads.said("other", None).is_none());
+            assert_eq!(knows(&threads), expected, "{what}");
+            assert!(threads.found_since("other", 0).is_none() && threads.said("other", 0).is_none());
         }
+    }
+
+    #[test]
+    fn an_item_is_known_since_it_was_met() {
+        let threads = Threads::default();
+        read(&threads);
+        assert_eq!(threads.said("i", 0), Some(vec!["a word".to_owned()]));
+        assert_eq!(threads.found_since("i", now_ms() - 5_000).map(|item| item.name), Some("Login".to_owned()));
+        assert!(threads.found_since("i", now_ms() + 5_000).is_none(), "a later step reads it itself");
+        threads.lost("i");
+        assert_eq!(knows(&threads), (false, false));
+        read(&threads);
+        threads.met(&WorkItem { archived_at: Some("2026-11-26".into()), ..item(0, 0) });
+        assert_eq!(knows(&threads), (false, false), "an archived item is asked for");
     }
 
     #[test]
@@ -167,12 +197,12 @@ mod tests {
         for (updated_at, known) in [(0, true), (2_000, true), (2_001, false)] {
             let threads = Threads::default();
             threads.met(&item(0, updated_at));
-            assert_eq!(threads.said("i", None).is_some(), known, "{updated_at}");
+            assert_eq!(threads.said("i", 0).is_some(), known, "{updated_at}");
         }
         let threads = Threads::default();
         threads.heard("i", 0, &["a word".to_owned()]);
         threads.met(&item(0, 0));
-        assert_eq!(threads.said("i", None), Some(vec!["a word".to_owned()]), "what was read is not forgotten");
+        assert_eq!(threads.said("i", 0), Some(vec!["a word".to_owned()]), "what was read is not forgotten");
     }
 
     #[test]
@@ -180,11 +210,11 @@ mod tests {
         let threads = Threads::default();
         read(&threads);
         threads.share_among(2);
-        assert!(!threads.knows_text("i") && threads.said("i", None).is_none());
+        assert_eq!(knows(&threads), (false, false));
         read(&threads);
-        assert!(!threads.knows_text("i") && threads.said("i", None).is_none());
+        assert_eq!(knows(&threads), (false, false));
         threads.share_among(1);
         read(&threads);
-        assert!(threads.knows_text("i") && threads.said("i", None).is_some());
+        assert_eq!(knows(&threads), (true, true));
     }
 }

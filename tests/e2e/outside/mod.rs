@@ -3,6 +3,7 @@
 
 mod checks;
 mod doctor;
+mod doubles;
 mod forge_setups;
 mod init;
 mod judged;

@@ -37,6 +37,12 @@ impl FakePlane {
         self.world().insert_pause = pause;
     }
 
+    /// What a create of the bot began that nobody waited for any more is there now, whatever was made meanwhile.
+    pub fn appears_late(&self, item: &str, external_id: &str, html: &str) {
+        let external = Some(("orch".to_owned(), external_id.to_owned()));
+        self.world().add_comment(item, Self::BOT, html, external);
+    }
+
     /// The project's workflow takes no move of a card.
     pub fn refuse_moves(&self, refuses: bool) {
         self.world().refuses_moves = refuses;

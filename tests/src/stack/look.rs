@@ -52,6 +52,7 @@ const KINDS: &[(&str, &str)] = &[
     ("keeps failing", "breaker opened"),
     ("works again", "breaker closed"),
     ("usage limit is reached", "usage limit"),
+    ("has started without the comments", "story unread"),
     ("gives no answers since", "away"),
     ("answers again", "back"),
     ("cannot run on this installation", "installation fault"),
@@ -178,6 +179,24 @@ impl Stack {
     /// Waits until nothing is left to do: every webhook delivered, every job ended.
     pub fn settle(&self) {
         self.wait("everything to be done", || self.is_settled());
+    }
+
+    /// Waits until everything was written outside.
+    pub fn settle_effects(&self) {
+        self.wait("everything to be said", || {
+            self.read(|c| {
+                Ok(jobs::counts(c)?[&JobKind::Effect]
+                    .iter()
+                    .all(|(s, n)| !matches!(*s, "queued" | "running") || *n == 0))
+            })
+        });
+    }
+
+    /// What waits has waited for so much longer, in ms.
+    pub fn age_waits(&self, by: i64) {
+        use diesel::prelude::*;
+        let age = diesel::sql_query("UPDATE held_jobs SET since = since - ?").bind::<diesel::sql_types::BigInt, _>(by);
+        self.store.write_now(|c| Ok(age.clone().execute(&mut *c)?)).expect("the database can be written");
     }
 
     /// Nothing is left to do.

@@ -8,6 +8,7 @@ use crate::clients::plane::{PlaneClient, State};
 use crate::clients::telegram::TelegramClient;
 use crate::clients::{ApiError, Gate};
 use crate::outage::{Scope, Trouble};
+use crate::threads::Threads;
 use orch_common::domain::effect::{Destination, Effect, PlaneTarget, StateGroup};
 use orch_common::domain::messages::{to_html, to_markdown, to_telegram_html};
 use orch_common::domain::stage::CommitId;
@@ -107,6 +108,8 @@ pub struct Outside {
     /// The forge under the second account, which reviews.
     pub reviewer: Option<Arc<GiteaClient>>,
     pub telegram: Option<Arc<TelegramClient>>,
+    /// What was just read of work items.
+    pub threads: Threads,
     states: Mutex<HashMap<String, (Instant, Vec<State>)>>,
 }
 
@@ -260,7 +263,10 @@ impl Outside {
         let state_id = self.state_id(plane, project, to).await?;
         let detail = format!("state {}", to.name);
         match plane.set_state(project, work_item, &state_id).await {
-            Ok(()) => Ok(Sent::Done { detail }),
+            Ok(item) => {
+                self.threads.met(&item);
+                Ok(Sent::Done { detail })
+            }
             // The remembered state may have been deleted: once more, with fresh ones.
             Err(ApiError::Refused { status: 400, .. }) => {
                 self.forget_states(project);
@@ -268,7 +274,10 @@ impl Outside {
                 plane.set_state(project, work_item, &state_id).await?;
                 Ok(Sent::Done { detail })
             }
-            Err(other) => Err(other.into()),
+            Err(other) => {
+                self.threads.lost(work_item);
+                Err(other.into())
+            }
         }
     }
 

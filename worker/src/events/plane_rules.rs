@@ -41,7 +41,7 @@ pub async fn plan(ctx: &Context, event: PlaneEvent) -> Result<Plan, PlanError> {
         None if is_end(&what) => String::new(),
         None => return Ok(Plan::ignore("nobody is named who did it")),
     };
-    ctx.threads.hear(&work_item, &what);
+    ctx.outside.threads.hear(&work_item, &what);
     let case = Case { ctx, project, work_item: &work_item, actor: &actor };
     match (what, task) {
         (PlaneChange::ItemCreated(item), None) => case.created(item).await,
@@ -254,7 +254,7 @@ impl Case<'_> {
         let Some(plane) = &self.ctx.outside.plane else { return Ok(snapshot) };
         match plane.work_item(&self.project.plane_project, self.work_item).await {
             Ok(item) => {
-                self.ctx.threads.met(&item);
+                self.ctx.outside.threads.met(&item);
                 Ok(Some(text_of(item)))
             }
             Err(ApiError::NotFound) => Ok(None),

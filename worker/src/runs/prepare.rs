@@ -117,7 +117,6 @@ struct Work {
 /// Prepares a run and writes its row.
 pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, Refused> {
     let mut work = load(ctx, job).await?;
-    let story = reread(ctx, job, &mut work.task).await?;
     let run = Uuid::new_v4().to_string();
     let home = home(ctx).map_err(|e| Refused::Failed { why: e.to_string() })?;
     let session = session(&work, home.clone()).await;
@@ -126,6 +125,7 @@ pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, R
     let (worktree, place, begins_on) = worktree(ctx, &work, judges_anew).await?;
     failpoint::here(Point::AgentWorktree);
     let dir = ctx.runs_dir.join(&run);
+    let story = reread(ctx, job, &mut work.task).await?;
     let spec = spec(ctx, &work, place, &run, &session, home).await?;
     let mut prompt = prompt(&work, &session, &story);
     let checks_log = prompt::logs_of(&work.payload.brief);

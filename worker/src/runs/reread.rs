@@ -9,9 +9,10 @@ use crate::clock::now_ms;
 use crate::context::Context;
 use crate::effects::shared;
 use crate::events::{kept_text, to_text};
-use orch_common::store::jobs::Job;
+use orch_common::store::jobs::{self, Job};
 use orch_common::store::outages;
 use orch_common::store::tasks::{self, Task};
+use std::time::{Duration, Instant};
 
 /// Comments that an agent is shown, the newest ones.
 const MOST_COMMENTS: usize = 20;
@@ -19,6 +20,9 @@ const MOST_COMMENTS: usize = 20;
 const COMMENT_CHARS: usize = 2_000;
 /// How long a start waits for the story, in ms.
 pub(super) const PATIENCE_MS: i64 = 10 * 60_000;
+
+/// How long a move of the card may take that is under way.
+const MOVES_SOON: Duration = Duration::from_secs(1);
 
 /// What people said in the work item's thread.
 #[derive(Debug)]
@@ -32,13 +36,8 @@ pub(super) enum Story {
 /// Brings the task's text up to date, and gives back what people said in its thread.
 pub(super) async fn reread(ctx: &Context, job: &Job, task: &mut Task) -> Result<Story, Refused> {
     let Some(plane) = &ctx.outside.plane else { return Ok(Story::Whole(Vec::new())) };
-    if ctx.threads.knows_text(&task.work_item)
-        && let Some(said) = ctx.threads.said(&task.work_item, None)
-    {
-        return Ok(Story::Whole(said));
-    }
     shared::recall(ctx).await;
-    let read = read(ctx, plane, task).await;
+    let read = read(ctx, plane, job, task).await;
     shared::remember(ctx).await;
     match read {
         Ok(Read::Said(said)) => Ok(Story::Whole(said)),
@@ -53,24 +52,42 @@ enum Read {
     Gone { archived: bool },
 }
 
-async fn read(ctx: &Context, plane: &PlaneClient, task: &mut Task) -> Result<Read, ApiError> {
-    let mut updated_at = None;
-    if !ctx.threads.knows_text(&task.work_item) {
-        let item = match plane.presence(&task.project, &task.work_item).await? {
-            Presence::There(item) => item,
+async fn read(ctx: &Context, plane: &PlaneClient, job: &Job, task: &mut Task) -> Result<Read, ApiError> {
+    let threads = &ctx.outside.threads;
+    // The card's move of this step was answered with the item as it is.
+    let item = match moved(ctx, job, task).await {
+        Some(item) => item,
+        None => match plane.presence(&task.project, &task.work_item).await? {
+            Presence::There(item) => *item,
             Presence::Archived => return Ok(Read::Gone { archived: true }),
             Presence::Gone => return Ok(Read::Gone { archived: false }),
-        };
-        bring_up_to_date(ctx, task, &item).await;
-        ctx.threads.met(&item);
-        updated_at = Some(item.updated_at);
-    }
-    if let Some(said) = ctx.threads.said(&task.work_item, updated_at) {
+        },
+    };
+    bring_up_to_date(ctx, task, &item).await;
+    threads.met(&item);
+    if let Some(said) = threads.said(&item.id, item.updated_at) {
         return Ok(Read::Said(said));
     }
     let said = words_of_people(ctx, &plane.comments(&task.project, &task.work_item).await?).await?;
-    ctx.threads.heard(&task.work_item, updated_at.unwrap_or_default(), &said);
+    threads.heard(&item.id, item.updated_at, &said);
     Ok(Read::Said(said))
+}
+
+/// The item as the answer to its move in this step has it; a move that is under way is waited for a moment.
+async fn moved(ctx: &Context, job: &Job, task: &Task) -> Option<WorkItem> {
+    let found = || ctx.outside.threads.found_since(&task.work_item, job.created_at);
+    let (id, end) = (task.id, Instant::now() + MOVES_SOON);
+    loop {
+        if let Some(item) = found() {
+            return Some(item);
+        }
+        let moves = ctx.store.read(move |c| jobs::effects_of_task(c, id, "plane_state")).await;
+        let moves_soon = moves.is_ok_and(|all| all.iter().any(|job| !job.status.is_finished()));
+        if !moves_soon || Instant::now() >= end {
+            return found();
+        }
+        tokio::time::sleep(MOVES_SOON / 40).await;
+    }
 }
 
 async fn unread(ctx: &Context, job: &Job, error: ApiError) -> Result<Story, Refused> {

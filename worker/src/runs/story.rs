@@ -17,10 +17,11 @@ use orch_common::failpoint::{self, Point};
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::tasks::{self, Task};
 use orch_common::store::{Conn, StoreError, outages};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-/// Between two tries to read the story, in seconds at most; a limit may be lifted meanwhile.
-const AGAIN_S: u64 = 15;
+/// Between two tries to read the story, in seconds: as long as it has waited already, within these. A limit may be lifted meanwhile.
+const AGAIN_S: RangeInclusive<i64> = 2..=15;
 
 /// Puts the job back until the story can be read, at no charge.
 pub(super) async fn unread(ctx: &Arc<Context>, job: &Job, error: &ApiError) {
@@ -30,10 +31,10 @@ pub(super) async fn unread(ctx: &Arc<Context>, job: &Job, error: &ApiError) {
         Some(_) => None,
         None => blame(ctx, &ctx.plane_scopes_of(job)).await,
     };
-    let wait_s = error.retry_after().unwrap_or(AGAIN_S).min(AGAIN_S);
+    let asked_s = error.retry_after();
     let row = job.clone();
     failpoint::here(Point::LaunchFailed);
-    let told = ctx.store.write(move |c| put_back(c, &row, away.as_ref(), &why, wait_s, now_ms())).await;
+    let told = ctx.store.write(move |c| put_back(c, &row, away.as_ref(), &why, asked_s, now_ms())).await;
     failpoint::here(Point::LaunchFailedWritten);
     match told {
         Ok(true) => tracing::warn!(%error, "no agent is started on half of the story; the job waits at no charge"),
@@ -47,13 +48,15 @@ fn put_back(
     job: &Job,
     away: Option<&Scope>,
     why: &str,
-    wait_s: u64,
+    asked_s: Option<u64>,
     now: i64,
 ) -> Result<bool, StoreError> {
     if let Some(scope) = away {
         return hold(conn, job, scope, why, now);
     }
-    let at = now.saturating_add(i64::try_from(wait_s.saturating_mul(1000)).unwrap_or(i64::MAX));
+    let waited_s = now.saturating_sub(outages::known_since(conn, job.id)?.unwrap_or(now)) / 1000;
+    let wait_s = asked_s.map_or(waited_s, |asked_s| i64::try_from(asked_s).unwrap_or(i64::MAX));
+    let at = now.saturating_add(wait_s.clamp(*AGAIN_S.start(), *AGAIN_S.end()).saturating_mul(1000));
     let end = JobEnd::Again { at: Some(at), error: why.to_owned(), spend: Spend::Nothing };
     if !jobs::finish(conn, job, &end, now)? {
         return Ok(false);

@@ -43,15 +43,15 @@ impl PlaneClient {
             .json()
     }
 
-    /// Moves the item to a state. The same state again changes nothing and sends no webhook.
+    /// Moves the item to a state; gives it as it is then. The same state again changes nothing and sends no webhook.
     ///
     /// # Errors
     /// [`ApiError::Malformed`] where the answer does not have it in that state.
-    pub async fn set_state(&self, project: &str, item: &str, state_id: &str) -> Result<(), ApiError> {
+    pub async fn set_state(&self, project: &str, item: &str, state_id: &str) -> Result<WorkItem, ApiError> {
         let body = json!({ "state": state_id });
         let patch = |path| Call::new(Method::PATCH, path).json(body.clone());
         let now: WorkItem = self.send_by(Route::Items { project, rest: &[item] }, patch).await?.json()?;
-        says(now.state.id.eq_ignore_ascii_case(state_id), "the item in its new state")
+        says(now.state.id.eq_ignore_ascii_case(state_id), "the item in its new state").map(|()| now)
     }
 
     /// All comments, newest first.
