@@ -9,8 +9,8 @@ use super::screen::Screen;
 use super::table::Table;
 use crate::effects::shared;
 use clap::{Args, Subcommand};
-use orch_common::store::outages;
 use orch_common::store::{Conn, StoreError};
+use orch_common::store::{jobs, outages};
 use serde::Serialize;
 
 #[derive(Args)]
@@ -105,6 +105,9 @@ fn lift(screen: &mut Screen<'_>, open: &Open, what: Option<&str>, now: i64) -> D
                 None => drop(outages::end(conn, &limit.what)?),
             }
             lifted.push(limit.what);
+        }
+        if !lifted.is_empty() {
+            jobs::hasten_paused(conn)?;
         }
         Ok(lifted)
     })?;

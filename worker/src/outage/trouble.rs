@@ -41,7 +41,7 @@ impl From<&ApiError> for Trouble {
 pub async fn troubled(ctx: &Arc<Context>, job: &Job, error: &str, trouble: Trouble, scopes: &[Scope]) {
     let asked = matches!(trouble, Trouble::Later { asked_s: Some(_) });
     // Plane and Telegram limit by the minute as a rule, and have said when they take the next call.
-    let limits = |scope: &&Scope| !(asked && matches!(scope, Scope::Plane | Scope::Telegram));
+    let limits = |scope: &&Scope| !(asked && matches!(scope, Scope::Plane | Scope::Project(_) | Scope::Telegram));
     let suspects: Vec<Scope> = match trouble {
         Trouble::Never => Vec::new(),
         Trouble::Later { .. } | Trouble::Refused => scopes.iter().filter(limits).cloned().collect(),

@@ -61,6 +61,18 @@ pub fn hasten_looks(conn: &mut Conn, task: i64) -> Result<usize, StoreError> {
     .execute(conn)?)
 }
 
+/// What waits because a service asked for a pause is due at once.
+pub fn hasten_paused(conn: &mut Conn) -> Result<usize, StoreError> {
+    Ok(diesel::update(
+        jobs::table
+            .filter(jobs::status.eq(JobStatus::Queued))
+            .filter(jobs::available_at.is_not_null())
+            .filter(jobs::error.like("%rate limited, next try in%")),
+    )
+    .set(jobs::available_at.eq(None::<i64>))
+    .execute(conn)?)
+}
+
 /// Lets those behind a claimed job of the same key go on without it: it gets a key of its own, with the same ending (where an
 /// effect goes). `false` = it was no longer its owner's, or stands alone already.
 pub fn step_aside(conn: &mut Conn, job: &Job) -> Result<bool, StoreError> {
