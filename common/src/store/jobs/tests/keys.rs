@@ -77,7 +77,9 @@ fn a_job_that_steps_aside_lets_the_next_of_its_key_go_on() {
 fn only_its_owner_lets_a_job_step_aside() {
     let scratch = Scratch::new();
     let mut conn = scratch.store.connection().unwrap();
-    (0..2).for_each(|_| drop(add(&mut conn, &keyed(JobKind::Effect, "a"))));
+    for _ in 0..2 {
+        add(&mut conn, &keyed(JobKind::Effect, "a"));
+    }
     let first = take(&mut conn).unwrap();
     let stale = Job { started_at: Some(NOW - 1), ..first.clone() };
     let strange = Job { worker: Some("other".into()), ..first.clone() };
