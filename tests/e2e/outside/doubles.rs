@@ -269,14 +269,14 @@ async fn rights_that_are_missing_hold_all_and_charge_nobody() {
         name: "Done".into(),
         group: StateGroup::Completed,
     };
-    rig.plane.set_bot_role(5);
+    rig.plane.set_bot_role_in_project(5);
     let id = enqueue(&rig, &state).await;
     let waits = handle(&rig, id).await;
     assert_eq!((waits.status, waits.attempts), (JobStatus::Queued, 0), "{waits:?}");
     let away = rig.store().read(orch_common::store::outages::all).await.unwrap();
     assert_eq!(away.len(), 1);
     assert!(away[0].scope.starts_with("plane ") && away[0].words.contains("guest"), "{away:?}");
-    rig.plane.set_bot_role(15);
+    rig.plane.set_bot_role_in_project(15);
     let begun = std::time::Instant::now();
     while !rig.store().read(orch_common::store::outages::all).await.unwrap().is_empty() {
         assert!(begun.elapsed() < Duration::from_secs(60), "not woken");

@@ -103,10 +103,13 @@ async fn send_own(ctx: &Context, effect: &Effect, known: &Known) -> Result<Sent,
         return Ok(Sent::Skipped { why: format!("job {newer} wishes a newer state") });
     }
     let whom = if matches!(effect, Effect::PlaneState { .. }) { For::People } else { For::Work };
-    match whom.calls_of(ctx.outside.send_for(effect, known.pull, known.before)).await? {
-        Sent::Skipped { why } if known.pull_to_come => Err(SendError::Transient { why, retry_after_s: None }),
-        sent => Ok(sent),
+    let sent = whom.calls_of(ctx.outside.send_for(effect, known.pull, known.before)).await?;
+    if let Sent::Skipped { why } = &sent
+        && known.pull_to_come
+    {
+        return Err(SendError::Transient { why: why.clone(), retry_after_s: None });
     }
+    Ok(sent)
 }
 
 /// Whether a second one of what was sent may come to be: what was sent first may be slow to appear.
