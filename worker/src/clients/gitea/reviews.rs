@@ -5,7 +5,7 @@ use crate::clients::call::says;
 use crate::clients::error::ApiError;
 use crate::clients::http::Call;
 use orch_common::domain::stage::CommitId;
-use serde::de::IgnoredAny;
+use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -26,6 +26,12 @@ pub struct NewReview<'a> {
 pub enum Asked<'a> {
     Person(&'a str),
     Team(&'a str),
+}
+
+/// A request for a review, as the forge keeps it.
+#[derive(Deserialize)]
+struct Request {
+    id: i64,
 }
 
 impl GiteaClient {
@@ -74,8 +80,8 @@ impl GiteaClient {
         };
         let path = self.path(repo, &["pulls", &pull.number.to_string(), "requested_reviewers"]);
         // Not repeatable: whoever is asked again is mailed again. Who got no answer reads again before it asks.
-        let asked: Option<Vec<IgnoredAny>> = self.send(&Call::post(path, body)).await?.json()?;
-        says(asked.is_some(), "who was asked")
+        let asked: Option<Vec<Request>> = self.send(&Call::post(path, body)).await?.json()?;
+        says(asked.is_some_and(|all| all.iter().all(|request| request.id > 0)), "who was asked")
     }
 
     /// Who is in a team of an organisation; needs the permission *organization: read*.
