@@ -7,6 +7,6 @@ BEGIN
     ORDER BY j.id LIMIT 1;
 END;
 
--- Since when a job waits for something outside, and whether what it sends may have been sent already.
-ALTER TABLE held_jobs ADD COLUMN since BIGINT;
+-- Since when an agent's start waits for its work item to be read, and whether what a job sends may have been sent already.
+ALTER TABLE held_jobs ADD COLUMN story_since BIGINT;
 ALTER TABLE held_jobs ADD COLUMN doubt INTEGER NOT NULL DEFAULT 0 CHECK (doubt IN (0, 1));

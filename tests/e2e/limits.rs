@@ -1,8 +1,7 @@
 //! What ends: budgets, attempts, timeouts, patience - and what does not end because of it.
 
-use orch_common::domain::job::{JobKind, JobStatus};
+use orch_common::domain::job::JobStatus;
 use orch_common::domain::stage::{Role, Stage, TaskState};
-use orch_common::store::jobs::Job;
 use orch_tests::fakes::Fault;
 use orch_tests::stack::play::{after, develops};
 use orch_tests::stack::{Play, REPO, Stack};
@@ -58,20 +57,23 @@ fn an_agent_that_hangs_is_ended_by_its_timeout() {
 }
 
 #[test]
-fn a_test_command_that_cannot_run_is_tried_again_and_charges_nobody() {
+fn a_test_command_whose_program_is_missing_blocks_at_once_and_charges_nobody() {
     let stack = Stack::builder().start();
     stack.give("no-tool");
     let item = stack.approved("Login");
-    let waiting = |j: &Job| j.kind == JobKind::Advance && j.status == JobStatus::Queued && j.error.is_some();
-    stack.wait("the look to be put off", || stack.jobs(&item).iter().any(waiting));
-    assert_eq!(stack.task(&item).unwrap().stage, Stage::Development);
+    let task = stack.wait_task(&item, Stage::Development, TaskState::Blocked);
+    assert!(task.state_reason.as_ref().is_some_and(|r| r.contains("test_command")), "{task:?}");
+    let said = stack.wait_said(&item, "blocked");
+    assert!(said.contains("exit 127") && said.contains("Install it"), "{said}");
     std::fs::remove_file(stack.signal("no-tool")).unwrap();
+    // The work is done; only the check is looked at again.
+    stack.plane().comment(&item, "<p>:approved:</p>");
     stack.wait_task(&item, Stage::Done, TaskState::Done);
     stack.settle();
     assert_eq!(stack.agents_begun(&item, Role::Developer), 1, "nobody was charged");
     let tests: Vec<_> = stack.gates(&item).into_iter().filter(|(gate, _)| gate == "tests_local").collect();
     assert_eq!(tests, [("tests_local".into(), "infra".into()), ("tests_local".into(), "pass".into())]);
-    assert_eq!(stack.comments(&item).len(), 8, "nobody was told: {:?}", stack.comments(&item));
+    assert_eq!(stack.comments(&item).iter().filter(|kind| *kind == "blocked").count(), 1);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use orch_common::domain::pipeline::Pipeline;
 use orch_common::domain::stage::Stage;
 use orch_common::store::accounts::DEFAULT_ACCOUNT;
 use orch_common::store::jobs::Job;
-use orch_common::store::{Store, StoreOptions};
+use orch_common::store::{Store, StoreError, StoreOptions, repositories};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -101,6 +101,11 @@ impl Context {
         let bin = config.agent.claude_bin.to_string_lossy().into_owned();
         let preflight = Preflight::new(bin, config.agent.user.clone(), ttl).by(config.agent.socket.clone());
         let outside = build_outside(&config)?;
+        if let Some(gitea) = &outside.gitea {
+            for known in repositories::all(&mut *store.connection()?)? {
+                gitea.names().learn(&known.repo, &known.name);
+            }
+        }
         let accounts = crate::events::accounts::OwnAccounts::new(&config);
         let starter = config.agent.socket.clone().map_or(Starter::Worker(program), Starter::Socket);
         Ok(Arc::new(Context {
@@ -138,8 +143,31 @@ impl Context {
         let away = self.git_scopes(project).iter().find_map(|scope| self.outages.words_of(scope));
         match away {
             Some(tail) => Err(GitError::Unavailable { tail }),
-            None => remote_of(&self.config, project),
+            None => self.remote_now(project),
         }
+    }
+
+    /// The same, also where it is known to be away. A repository is called as the forge calls it now.
+    pub fn remote_now(&self, project: &Project) -> Result<Remote, GitError> {
+        let repo = match &self.outside.gitea {
+            Some(gitea) => gitea.names().now(&project.repo),
+            None => project.repo.clone(),
+        };
+        if repo == project.repo {
+            return remote_of(&self.config, project);
+        }
+        remote_of(&self.config, &Project { repo, ..project.clone() })
+    }
+
+    /// The project of a repository that a delivery or an answer calls `name`, and of which it says this id: it may have been
+    /// renamed.
+    pub async fn project_named(&self, name: &str, id: Option<i64>) -> Result<Option<&Project>, StoreError> {
+        if let Some(project) = self.config.projects.by_repo(name) {
+            return Ok(Some(project));
+        }
+        let Some(id) = id else { return Ok(None) };
+        let known = self.store.read(move |c| repositories::by_id(c, id)).await?;
+        Ok(known.and_then(|known| self.config.projects.by_repo(&known.repo)))
     }
 
     /// What a repository's git depends on.
@@ -156,10 +184,11 @@ impl Context {
         [Scope::Plane].into_iter().chain(project.map(of)).collect()
     }
 
-    /// What a look at a task, or the start of its agent, depends on.
+    /// What a look at a task, or the start of its agent, depends on. The repository is asked for before git is: it may have been
+    /// renamed.
     pub fn forge_scopes_of(&self, job: &Job) -> Vec<Scope> {
         let project = self.config.projects.by_repo(job.repo.as_deref().unwrap_or_default());
-        let of = |repo: &str| vec![Scope::Gitea, Scope::Git(repo.to_owned()), Scope::Repo(repo.to_owned())];
+        let of = |repo: &str| vec![Scope::Gitea, Scope::Repo(repo.to_owned()), Scope::Git(repo.to_owned())];
         project.map(|project| of(&project.repo)).unwrap_or_default()
     }
 }
@@ -245,7 +274,9 @@ pub fn build_outside_within(config: &Config, timing: Timing) -> anyhow::Result<O
     };
     let mut outside = Outside::new(plane.map(Arc::new), forge(&config.gitea.token)?, telegram.map(Arc::new));
     outside.reviewer = match (forge(&config.gitea.reviewer_token)?, &outside.gitea) {
-        (Some(second), Some(first)) => Arc::into_inner(second).map(|second| Arc::new(second.behind(first.gate()))),
+        (Some(second), Some(first)) => {
+            Arc::into_inner(second).map(|second| Arc::new(second.behind(first.gate()).calling(first.names())))
+        }
         (second, _) => second,
     };
     Ok(outside)

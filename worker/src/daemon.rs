@@ -3,7 +3,7 @@
 use crate::bells::{self, Bells, Wanted};
 use crate::context::Context;
 use crate::lanes::{Lane, OnStop};
-use crate::{advance_lane, effects, events, heartbeat, housekeeping, outage, reconcile, recovery, runs};
+use crate::{advance_lane, effects, events, heartbeat, housekeeping, outage, reconcile, recovery, runs, waiting};
 use anyhow::Context as _;
 use orch_common::config::Config;
 use orch_common::domain::effect::Destination;
@@ -30,6 +30,7 @@ pub async fn run(config: Config, stopping: CancellationToken) -> anyhow::Result<
     background.spawn(heartbeat::beat(Arc::clone(&ctx), me.clone()));
     background.spawn(bells::keep_looking(Arc::clone(&ctx), Arc::clone(&bells)));
     background.spawn(outage::keep(Arc::clone(&ctx)));
+    background.spawn(waiting::keep_telling(Arc::clone(&ctx)));
     background.spawn(recovery::periodically(Arc::clone(&ctx)));
     background.spawn(reconcile::periodically(Arc::clone(&ctx)));
     background.spawn(reconcile::checks::periodically(Arc::clone(&ctx)));

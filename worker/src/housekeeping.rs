@@ -61,15 +61,19 @@ async fn prune_runs(ctx: &Context) {
     }
 }
 
-/// Removes folders with an exit record that is older than `age`; one without is never removed.
+/// Removes the folders of runs that are over for longer than `age`: those with an exit record, and of lost ones those that are
+/// fenced, so that nobody takes them up any more. One that cannot be removed does not keep the others.
 fn remove_old_runs(root: &Path, age: Duration) -> std::io::Result<usize> {
     let mut removed = 0;
     for entry in std::fs::read_dir(root)? {
         let path = entry?.path();
-        let Ok(ended) = path.join("exit.json").metadata().and_then(|m| m.modified()) else { continue };
+        let since = |name: &str| path.join(name).symlink_metadata().and_then(|about| about.modified());
+        let Ok(ended) = since("exit.json").or_else(|_| since("fenced")) else { continue };
         if ended.elapsed().is_ok_and(|gone| gone > age) {
-            std::fs::remove_dir_all(&path)?;
-            removed += 1;
+            match std::fs::remove_dir_all(&path) {
+                Ok(()) => removed += 1,
+                Err(error) => tracing::warn!(%error, run = %path.display(), "an old run's folder could not be removed"),
+            }
         }
     }
     Ok(removed + remove_old_test_logs(&root.join(crate::gates::TEST_LOGS), age)?)
@@ -112,4 +116,31 @@ async fn remove_folders(ctx: &Context, task: &Task) -> Result<(), GitError> {
     before_removal(ctx, task).await?;
     ctx.repos.remove_worktree(&task.repo, &task.key, &ctx.stopping).await?;
     ctx.repos.remove_workshop(&task.repo, &task.key).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::SystemTime;
+
+    #[test]
+    fn folders_of_ended_and_of_lost_runs_go_and_those_of_others_stay() {
+        let root = tempfile::tempdir().unwrap();
+        let old = SystemTime::now() - Duration::from_secs(1000);
+        let run = |name: &str, mark: &str, at: SystemTime| {
+            let folder = root.path().join(name);
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join("log.jsonl"), "{}").unwrap();
+            let file = std::fs::File::create(folder.join(mark)).unwrap();
+            file.set_modified(at).unwrap();
+        };
+        run("ended", "exit.json", old);
+        run("lost", "fenced", old);
+        run("lost-lately", "fenced", SystemTime::now());
+        run("at-work", "supervisor.json", old);
+        assert_eq!(remove_old_runs(root.path(), Duration::from_secs(500)).unwrap(), 2);
+        let mut left: Vec<_> = std::fs::read_dir(root.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["at-work", "lost-lately"]);
+    }
 }

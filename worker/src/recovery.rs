@@ -3,7 +3,7 @@
 
 use crate::clock::now_ms;
 use crate::context::Context;
-use crate::job_end;
+use crate::give_up::give_up;
 use crate::runs;
 use crate::silence::Silence;
 use orch_common::domain::job::{JobEnd, JobKind};
@@ -111,7 +111,7 @@ async fn recover(ctx: &Arc<Context>, job: Job, watching: &mut JoinSet<()>) -> Re
                 .write(move |c| {
                     let now = now_ms();
                     match jobs::requeue_lost(c, &job, why, now)? {
-                        Some(JobEnd::Failed { error }) => job_end::give_up(c, &inner, &job, &error, now),
+                        Some(JobEnd::Failed { error }) => give_up(c, &inner, &job, &error, now),
                         Some(JobEnd::Again { .. } | JobEnd::Done { .. } | JobEnd::Cancelled { .. }) | None => Ok(()),
                     }
                 })

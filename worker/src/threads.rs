@@ -5,6 +5,7 @@
 use crate::clients::plane::WorkItem;
 use crate::clock::now_ms;
 use crate::events::PlaneChange;
+use crate::html::Picture;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -38,8 +39,15 @@ struct Thread {
     read: Instant,
     /// The item's change (ms) that the thread was read at.
     updated_at: i64,
-    /// What people said, oldest first.
-    said: Vec<String>,
+    told: Told,
+}
+
+/// What people put into a thread.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Their words, oldest first.
+    pub said: Vec<String>,
+    pub pictures: Vec<Picture>,
 }
 
 impl Threads {
@@ -81,7 +89,7 @@ impl Threads {
             item.found = Some((now_ms(), found.clone()));
             if is_new && item.thread.is_none() {
                 let (read, updated_at) = (Instant::now(), found.updated_at);
-                item.thread = Some(Thread { read, updated_at, said: Vec::new() });
+                item.thread = Some(Thread { read, updated_at, told: Told::default() });
             }
         });
     }
@@ -92,8 +100,8 @@ impl Threads {
     }
 
     /// The thread was read when the item's last change was at `updated_at`.
-    pub fn heard(&self, id: &str, updated_at: i64, said: &[String]) {
-        let thread = Thread { read: Instant::now(), updated_at, said: said.to_vec() };
+    pub fn heard(&self, id: &str, updated_at: i64, told: &Told) {
+        let thread = Thread { read: Instant::now(), updated_at, told: told.clone() };
         self.with(id, |item| item.thread = Some(thread));
     }
 
@@ -117,11 +125,11 @@ impl Threads {
     }
 
     /// What people said in its thread, where that was read just now, or nothing has touched the item since.
-    pub fn said(&self, id: &str, updated_at: i64) -> Option<Vec<String>> {
+    pub fn told(&self, id: &str, updated_at: i64) -> Option<Told> {
         let known = self.known();
         let thread = known.items.get(id)?.thread.as_ref()?;
         let is_fresh = thread.read.elapsed() < FRESH || updated_at == thread.updated_at;
-        is_fresh.then(|| thread.said.clone())
+        is_fresh.then(|| thread.told.clone())
     }
 }
 
@@ -148,14 +156,18 @@ mod tests {
         })
     }
 
+    fn a_word() -> Told {
+        Told { said: vec!["a word".to_owned()], pictures: Vec::new() }
+    }
+
     fn read(threads: &Threads) {
         threads.met(&item(0, 9_000));
-        threads.heard("i", 9_000, &["a word".to_owned()]);
+        threads.heard("i", 9_000, &a_word());
     }
 
     /// Whether the item and its thread are known.
     fn knows(threads: &Threads) -> (bool, bool) {
-        (threads.found_since("i", 0).is_some(), threads.said("i", 0).is_some())
+        (threads.found_since("i", 0).is_some(), threads.told("i", 0).is_some())
     }
 
     #[test]
@@ -174,7 +186,7 @@ mod tests {
             read(&threads);
             changes.iter().for_each(|change| threads.hear("i", change));
             assert_eq!(knows(&threads), expected, "{what}");
-            assert!(threads.found_since("other", 0).is_none() && threads.said("other", 0).is_none());
+            assert!(threads.found_since("other", 0).is_none() && threads.told("other", 0).is_none());
         }
     }
 
@@ -182,7 +194,7 @@ mod tests {
     fn an_item_is_known_since_it_was_met() {
         let threads = Threads::default();
         read(&threads);
-        assert_eq!(threads.said("i", 0), Some(vec!["a word".to_owned()]));
+        assert_eq!(threads.told("i", 0), Some(a_word()));
         assert_eq!(threads.found_since("i", now_ms() - 5_000).map(|item| item.name), Some("Login".to_owned()));
         assert!(threads.found_since("i", now_ms() + 5_000).is_none(), "a later step reads it itself");
         threads.lost("i");
@@ -197,12 +209,12 @@ mod tests {
         for (updated_at, known) in [(0, true), (2_000, true), (2_001, false)] {
             let threads = Threads::default();
             threads.met(&item(0, updated_at));
-            assert_eq!(threads.said("i", 0).is_some(), known, "{updated_at}");
+            assert_eq!(threads.told("i", 0).is_some(), known, "{updated_at}");
         }
         let threads = Threads::default();
-        threads.heard("i", 0, &["a word".to_owned()]);
+        threads.heard("i", 0, &a_word());
         threads.met(&item(0, 0));
-        assert_eq!(threads.said("i", 0), Some(vec!["a word".to_owned()]), "what was read is not forgotten");
+        assert_eq!(threads.told("i", 0), Some(a_word()), "what was read is not forgotten");
     }
 
     #[test]

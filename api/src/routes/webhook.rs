@@ -13,6 +13,7 @@ use actix_web::http::header::HeaderMap;
 use actix_web::{HttpRequest, HttpResponse, Route, web};
 use orch_common::store::deliveries::{Intake as Committed, Source};
 use orch_common::store::refusals::Reason;
+use orch_common::store::repositories;
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -59,11 +60,14 @@ async fn receive<S: Sender>(
     })?;
     let new = match verdict {
         Verdict::Enqueue(new) => *new,
-        Verdict::Unknown(reason) => {
-            tracing::info!(source = %S::SOURCE, reason, "a webhook was ignored");
-            app.intake.refused(S::SOURCE, Reason::Unknown);
-            return Ok(answer(r#"{"status":"ignored"}"#.to_owned()));
+        Verdict::EnqueueIfRenamed { id, new, unknown } => {
+            let known = app.reads.read(&app.intake, move |c| Ok(repositories::by_id(c, id)?.map(|known| known.repo)));
+            match known.await? {
+                Some(repo) if app.settings.known_repos.contains(&repo) => *new,
+                Some(_) | None => return Ok(ignore_unknown::<S>(&app, &unknown)),
+            }
         }
+        Verdict::Unknown(reason) => return Ok(ignore_unknown::<S>(&app, &reason)),
         Verdict::Ignored(reason) => {
             tracing::info!(source = %S::SOURCE, reason, "a webhook was ignored");
             return Ok(answer(r#"{"status":"ignored"}"#.to_owned()));
@@ -92,6 +96,12 @@ pub fn unavailable<S: Sender>(request: &HttpRequest, why: &'static str) -> Probl
     tracing::warn!(source = %S::SOURCE, why, cut, "a webhook could not be taken");
     // On a cut connection this goes nowhere.
     Problem::unavailable(why, RETRY_AFTER)
+}
+
+fn ignore_unknown<S: Sender>(app: &App, reason: &str) -> HttpResponse {
+    tracing::info!(source = %S::SOURCE, reason, "a webhook was ignored");
+    app.intake.refused(S::SOURCE, Reason::Unknown);
+    answer(r#"{"status":"ignored"}"#.to_owned())
 }
 
 fn answer(json: String) -> HttpResponse {

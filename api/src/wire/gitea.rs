@@ -18,6 +18,7 @@ struct Envelope {
 #[derive(Debug, Deserialize)]
 struct Repository {
     full_name: Option<String>,
+    id: Option<i64>,
 }
 
 /// Decides on a signed delivery. The headers are not signed; all they could do is name another event.
@@ -28,21 +29,29 @@ pub fn read(known_repos: &HashSet<String>, headers: &HeaderMap, text: String) ->
     if !is_handled(name) {
         return Ok(Verdict::Ignored(format!("nobody handles the event {name:?}")));
     }
-    let Some(repo) = repository.and_then(|repository| repository.full_name) else {
+    let Some(Repository { full_name: Some(repo), id }) = repository else {
         return Ok(Verdict::Ignored(format!("the event {name:?} names no repository")));
     };
-    if !known_repos.contains(&repo.to_lowercase()) {
-        return Ok(Verdict::Unknown(format!("no [[projects]] entry has the repository {repo:?}")));
-    }
+    let known = known_repos.contains(&repo.to_lowercase());
+    let unknown = || format!("no [[projects]] entry has the repository {repo:?}");
+    let renamed = match (known, id) {
+        (true, _) => None,
+        (false, Some(id)) => Some((id, unknown())),
+        (false, None) => return Ok(Verdict::Unknown(unknown())),
+    };
     let delivery = header(headers, DELIVERY);
     let head = Head { source: Source::Gitea, event, event_type, delivery: delivery.clone() };
-    Ok(Verdict::Enqueue(Box::new(NewDelivery {
+    let new = Box::new(NewDelivery {
         source: Source::Gitea,
         key: delivery.map_or_else(|| sha256(&text), String::into_bytes),
         order_key: Some(format!("gitea:{repo}")),
         repo: Some(repo),
         payload: head.around(text)?,
-    })))
+    });
+    Ok(match renamed {
+        None => Verdict::Enqueue(new),
+        Some((id, unknown)) => Verdict::EnqueueIfRenamed { id, new, unknown },
+    })
 }
 
 /// Pushes, branches, pull requests with their reviews and comments, and results of checks. By `Event-Type`, which

@@ -21,6 +21,8 @@ pub enum Verdict {
     Ignored(String),
     /// It is about something that no project names, with the words for the log.
     Unknown(String),
+    /// To be committed if a project's repository has this id at the forge, where it was renamed then; else it is unknown.
+    EnqueueIfRenamed { id: i64, new: Box<NewDelivery>, unknown: String },
     /// To be committed.
     Enqueue(Box<NewDelivery>),
 }

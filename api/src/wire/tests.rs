@@ -34,14 +34,16 @@ fn gitea(pairs: &[(&str, &str)], text: &str) -> Verdict {
 fn enqueued(verdict: Verdict) -> NewDelivery {
     match verdict {
         Verdict::Enqueue(new) => *new,
-        Verdict::Ignored(reason) | Verdict::Unknown(reason) => panic!("ignored: {reason}"),
+        Verdict::Ignored(reason) | Verdict::Unknown(reason) | Verdict::EnqueueIfRenamed { unknown: reason, .. } => {
+            panic!("ignored: {reason}")
+        }
     }
 }
 
 fn ignored(verdict: Verdict) -> String {
     match verdict {
         Verdict::Ignored(reason) | Verdict::Unknown(reason) => reason,
-        Verdict::Enqueue(new) => panic!("enqueued: {new:?}"),
+        Verdict::Enqueue(new) | Verdict::EnqueueIfRenamed { new, .. } => panic!("enqueued: {new:?}"),
     }
 }
 
@@ -109,6 +111,21 @@ fn version_2_is_named_by_its_header_and_version_1_by_its_signed_body() {
     let body = fixture("plane-real/001-issue-created.body");
     let new = enqueued(plane(&[("X-Plane-Event", "cycle")], &body));
     assert!(new.payload.text().unwrap().contains(r#""event":"issue""#), "the header is not signed");
+}
+
+#[test]
+fn a_repository_under_a_name_of_nobodys_may_be_a_project_s_by_its_id() {
+    let pairs: Pairs<'_> = &[("X-Gitea-Event", "push")];
+    let text = r#"{"repository":{"id":11,"full_name":"acme/store"}}"#;
+    match gitea(pairs, text) {
+        Verdict::EnqueueIfRenamed { id, new, unknown } => {
+            assert_eq!((id, new.repo.as_deref()), (11, Some("acme/store")));
+            assert!(unknown.contains("acme/store"), "{unknown}");
+        }
+        other => panic!("{other:?}"),
+    }
+    let known = r#"{"repository":{"id":11,"full_name":"acme/widgets"}}"#;
+    assert!(matches!(gitea(pairs, known), Verdict::Enqueue(_)));
 }
 
 #[test]

@@ -26,7 +26,9 @@ pub use declare::{Section, SettingDoc};
 pub use effective::RunLimits;
 pub use error::{ConfigError, Origin, Problem};
 pub use load::{Config, Loaded, OTHER_VARIABLES, SECTIONS, settings};
-pub use projects::{CommandLine, Limits, Project, ProjectBudget, StartRule, StateCommand, StateNames, WithoutChecks};
+pub use projects::{
+    AnswersFrom, CommandLine, Limits, Project, ProjectBudget, StartRule, StateCommand, StateNames, WithoutChecks,
+};
 pub use registry::Projects;
 pub use running::{AgentConfig, BudgetConfig, Locale, PermissionMode, ResilienceConfig, RetentionConfig, WorkerConfig};
 pub use secret::Secret;

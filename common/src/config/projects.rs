@@ -38,6 +38,9 @@ pub struct Project {
     /// Plane user ids whose commands count; empty = everybody's.
     #[serde(default)]
     pub approvers: Vec<String>,
+    /// Whose answers to an agent's questions count.
+    #[serde(default)]
+    pub answers: AnswersFrom,
     /// Whose reviews at the forge count: logins, and `team:NAME` for a team of the repository's owner; empty = those that the
     /// forge calls official. They are asked there for a review.
     #[serde(default)]
@@ -67,6 +70,9 @@ pub struct Project {
     /// Whether the orchestrator merges the pull request.
     #[serde(default)]
     pub merge: MergePolicy,
+    /// The pull request of a task that is cancelled or deleted in Plane is closed.
+    #[serde(default = "yes")]
+    pub close_cancelled_pulls: bool,
     /// The model per role, in place of `agent.model`.
     #[serde(default)]
     pub models: BTreeMap<Role, String>,
@@ -97,6 +103,10 @@ pub struct Project {
     /// Where submodules may come from besides the project's own forge: `https://host`, `http://host:port`, `ssh://host`.
     #[serde(default)]
     pub submodule_hosts: Vec<SubmoduleHost>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 fn main_branch() -> String {
@@ -172,6 +182,17 @@ pub enum StartRule {
     Label(String),
     /// Those in this state, once they are moved there.
     State(String),
+}
+
+named_enum! {
+    /// Whose answers to an agent's questions count.
+    #[derive(Default)]
+    pub enum AnswersFrom ("rule for answers") {
+        /// The approvers'; where none are listed, everybody's.
+        #[default]
+        Approvers = "approvers",
+        Everybody = "everybody",
+    }
 }
 
 named_enum! {

@@ -59,6 +59,9 @@ settings! {
         ci_late_s: u64 = 3600, "ORCH_CI_LATE_SECONDS", (1 to 604800);
         /// Seconds after which people are told that Plane, the forge or git gives no answers; once, and when it is over.
         outage_alert_s: u64 = 180, "ORCH_OUTAGE_ALERT_SECONDS", (0 to 86400);
+        /// Seconds after which people are told, once, on the work item and in the chat, that a task still waits for something to
+        /// pass, and for what.
+        wait_alert_s: u64 = 600, "ORCH_WAIT_ALERT_SECONDS", (1 to 86400);
         /// The language of comments and messages.
         locale: Locale = "en", "ORCH_LOCALE", ("en, ru");
         /// The address under which people reach the API, for links in messages.

@@ -52,6 +52,11 @@ pub enum Effect {
     GiteaPull { repo: String, branch: String, base: String, title: String, body: String, link: Option<PlaneTarget> },
     /// A comment on the branch's pull request, with a hidden marker made of `key`.
     GiteaComment { repo: String, branch: String, key: String, text: String },
+    /// The branch's pull request of a task that was given up: told so with `text` (where there is any; `key` makes it one), and
+    /// closed.
+    GiteaGiveUp { repo: String, branch: String, key: String, text: Option<String>, close: bool },
+    /// The task's own pull request, which the loss of its branch had closed, is opened again: the branch is back.
+    GiteaReopen { repo: String, branch: String },
     /// The reviewer role's verdict as a review of the branch's open pull request, by the reviewer account, bound to
     /// `head`; a hidden marker made of `key` makes it one.
     GiteaReview { repo: String, branch: String, head: CommitId, approved: bool, key: String, text: String },
@@ -88,6 +93,8 @@ impl Effect {
             Effect::GiteaBranch { .. }
             | Effect::GiteaPull { .. }
             | Effect::GiteaComment { .. }
+            | Effect::GiteaGiveUp { .. }
+            | Effect::GiteaReopen { .. }
             | Effect::GiteaReview { .. }
             | Effect::GiteaAsk { .. }
             | Effect::GiteaStatus { .. }
@@ -105,6 +112,8 @@ impl Effect {
             Effect::GiteaBranch { .. } => "gitea_branch",
             Effect::GiteaPull { .. } => "gitea_pull",
             Effect::GiteaComment { .. } => "gitea_comment",
+            Effect::GiteaGiveUp { .. } => "gitea_give_up",
+            Effect::GiteaReopen { .. } => "gitea_reopen",
             Effect::GiteaReview { .. } => "gitea_review",
             Effect::GiteaAsk { .. } => "gitea_ask",
             Effect::GiteaStatus { .. } => "gitea_status",

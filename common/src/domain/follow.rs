@@ -4,9 +4,6 @@ use super::backoff::{infra_wait, transient_wait};
 use super::failure::Outcome;
 use super::job::{JobEnd, JobKind, Spend};
 
-/// Seconds between two attempts of an agent whose launch failed.
-const LAUNCH_PAUSE_S: u64 = 5;
-
 /// Longest wait that another side's Retry-After is granted, in seconds: a day.
 const ASKED_MAX_S: u64 = 24 * 60 * 60;
 
@@ -83,7 +80,7 @@ pub fn after_run(outcome: &Outcome, job: Counters, limits: QueueLimits, now_ms: 
             let end = again(Some(*reset_at_ms), &why, Spend::Nothing);
             Following { limit: Some((*reset_at_ms, why)), ..Following::of(end, false, BreakerNews::Nothing) }
         }
-        Outcome::Permanent { why } => Following::of(permanent(why, job, None), true, BreakerNews::Permanent),
+        Outcome::Permanent { why } => Following::of(permanent(why, job), true, BreakerNews::Permanent),
         Outcome::Unrepeatable { why } | Outcome::Refused { why } => {
             let end = JobEnd::Failed { error: why.clone() };
             Following { block: Some(why.clone()), ..Following::of(end, true, BreakerNews::Permanent) }
@@ -98,15 +95,9 @@ pub fn after_run(outcome: &Outcome, job: Counters, limits: QueueLimits, now_ms: 
     }
 }
 
-/// What follows a launch that failed before there was a process: like a permanent failure, after a pause; it
-/// says nothing about the provider and does not count for the cap.
-pub fn after_launch_failure(why: &str, job: Counters, now_ms: i64) -> Following {
-    Following::of(permanent(why, job, Some(after(now_ms, LAUNCH_PAUSE_S))), false, BreakerNews::Nothing)
-}
-
-fn permanent(why: &str, job: Counters, at: Option<i64>) -> JobEnd {
+fn permanent(why: &str, job: Counters) -> JobEnd {
     if job.attempts < job.max_attempts {
-        JobEnd::Again { at, error: why.to_owned(), spend: Spend::Attempt }
+        JobEnd::Again { at: None, error: why.to_owned(), spend: Spend::Attempt }
     } else {
         JobEnd::Failed { error: why.to_owned() }
     }

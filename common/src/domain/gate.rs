@@ -6,6 +6,8 @@ mod summary;
 pub use judge::{judge, written_verdict};
 
 use super::checks::Unfinished;
+use super::clash::Clash;
+use super::fault::Fault;
 use super::stage::{CommitId, Stage};
 use crate::named_enum;
 use serde::{Deserialize, Serialize};
@@ -70,6 +72,8 @@ pub enum FailReason {
     /// The base has moved so that the branch cannot be merged any more: it conflicts in these files, or (none) it has to be
     /// up to date and the base was merged into it.
     BaseMoved { base: String, files: Vec<String> },
+    /// What people pushed to the branch cannot be joined with what our roles committed.
+    BranchClash { clash: Box<Clash> },
 }
 
 /// A check of CI that failed.
@@ -200,8 +204,10 @@ pub struct TestEvidence {
 pub enum TestEnd {
     /// It ended by itself.
     Exited { code: i32 },
-    /// It could not be judged: timeout, missing tool (126, 127), no space, killed from outside.
+    /// It could not be judged: timeout, no space, killed from outside.
     Infra { why: String },
+    /// It could not be run, and will not be before a person acts: a missing program (127), one that cannot be executed (126).
+    Unfit { fault: Fault, why: String },
 }
 
 /// What CI says of the head.

@@ -19,6 +19,8 @@ named_enum! {
         Head = "head",
         /// Commits that were checked out beside the task's branch and follow it: they are on it now.
         Taken = "taken",
+        /// Commits that the branch had, or was about to get, when somebody rewrote it at the forge.
+        Rewritten = "rewritten",
         /// The history of a repository that was begun again in the place of the task's.
         Repository = "repository",
         /// The folder's link to its repository was gone or led elsewhere; it was made again.
@@ -52,6 +54,7 @@ impl LeftKind {
             | LeftKind::Ref
             | LeftKind::Head
             | LeftKind::Taken
+            | LeftKind::Rewritten
             | LeftKind::Repository
             | LeftKind::Link
             | LeftKind::Nested

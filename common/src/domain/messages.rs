@@ -4,13 +4,17 @@
 
 mod catalogue;
 mod en;
+mod faults;
 mod left;
 mod markup;
 mod message;
+mod refused;
+mod rich;
 mod ru;
 mod shown;
 
 pub use catalogue::{BadTemplate, Catalogue};
+pub use faults::in_english as fault_in_words;
 pub use left::in_english as leftover_in_words;
 pub use markup::{to_html, to_markdown, to_telegram_html};
 pub use message::Message;

@@ -1,6 +1,7 @@
 //! What a decision needs to know of a task, and where its work item stands in Plane for each situation.
 
 use super::budget::BudgetStop;
+use super::clash::Clash;
 use super::effect::StateGroup;
 use super::failure::Denial;
 use super::gate::{FailedCheck, Gate};
@@ -156,6 +157,8 @@ pub enum Brief {
     NothingChanged { found: String, attempt: u32, cap: u32 },
     /// Others changed what was judged; `by` names their commits, `gate` what had been passed.
     JudgeAnew { gate: Gate, by: Vec<String>, attempt: u32, cap: u32 },
+    /// What people pushed to the branch cannot be joined with what was committed here.
+    BranchClash { clash: Box<Clash>, attempt: u32, cap: u32 },
     /// The architect found a conflict.
     Conflict { file: String, excerpt: String },
     /// A person rejected the work.

@@ -12,6 +12,7 @@ pub mod deliveries;
 mod error;
 pub mod gates;
 pub mod heard;
+pub mod in_the_way;
 pub mod jobs;
 pub mod leftovers;
 mod migrate;
@@ -20,12 +21,15 @@ pub mod payload;
 mod prepared;
 pub mod published;
 pub mod refusals;
+pub mod repositories;
 pub mod retention;
 pub mod runs;
 pub mod schema;
 pub mod spent;
+pub mod standing;
 pub mod tasks;
 mod turn;
+pub mod waits;
 pub mod workers;
 
 #[cfg(test)]

@@ -86,8 +86,9 @@ pub fn held_for(conn: &mut Conn, job: i64) -> Result<Option<String>, StoreError>
 pub fn hold(conn: &mut Conn, job: &Job, scope: &str, error: &str, now: i64) -> Result<bool, StoreError> {
     let wait = if get(conn, scope)?.is_some() { LOOK_AGAIN_MS } else { OVER_ALREADY_MS };
     let end = JobEnd::Again { at: Some(now.saturating_add(wait)), error: error.to_owned(), spend: Spend::Nothing };
-    if !jobs::finish(conn, job, &end, now)? {
-        return Ok(false);
+    let (end, ended) = jobs::finish_or_give_way(conn, job, end, now)?;
+    if !ended || !matches!(end, JobEnd::Again { .. }) {
+        return Ok(ended);
     }
     diesel::insert_into(held_jobs::table)
         .values((held_jobs::job.eq(job.id), held_jobs::scope.eq(scope)))
@@ -110,20 +111,20 @@ pub fn count_try(conn: &mut Conn, job: i64) -> Result<u32, StoreError> {
     Ok(u32::try_from(tries).unwrap_or(u32::MAX))
 }
 
-/// Notes that a job waits, and returns since when (ms).
+/// Notes that a start waits for its story, and returns since when (ms).
 pub fn waits_since(conn: &mut Conn, job: i64, now: i64) -> Result<i64, StoreError> {
     diesel::insert_into(held_jobs::table)
-        .values((held_jobs::job.eq(job), held_jobs::since.eq(now)))
+        .values((held_jobs::job.eq(job), held_jobs::story_since.eq(now)))
         .on_conflict_do_nothing()
         .execute(conn)?;
-    let unset = held_jobs::table.find(job).filter(held_jobs::since.is_null());
-    diesel::update(unset).set(held_jobs::since.eq(now)).execute(conn)?;
+    let unset = held_jobs::table.find(job).filter(held_jobs::story_since.is_null());
+    diesel::update(unset).set(held_jobs::story_since.eq(now)).execute(conn)?;
     Ok(known_since(conn, job)?.unwrap_or(now))
 }
 
-/// Since when a job is noted to wait, in ms.
+/// Since when it is noted to, in ms.
 pub fn known_since(conn: &mut Conn, job: i64) -> Result<Option<i64>, StoreError> {
-    Ok(held_jobs::table.find(job).select(held_jobs::since).first(conn).optional()?.flatten())
+    Ok(held_jobs::table.find(job).select(held_jobs::story_since).first(conn).optional()?.flatten())
 }
 
 /// What this job sends may have been sent: nobody has the answer.

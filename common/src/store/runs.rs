@@ -102,7 +102,7 @@ pub fn insert(conn: &mut Conn, new: &NewRun) -> Result<(), StoreError> {
     diesel::update(super::schema::jobs::table.find(new.job_id))
         .set(super::schema::jobs::run_id.eq(&new.id))
         .execute(conn)?;
-    Ok(())
+    super::waits::end(conn, new.job_id)
 }
 
 /// The process runs.

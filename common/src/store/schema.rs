@@ -274,7 +274,26 @@ diesel::table! {
         scope -> Nullable<Text>,
         tries -> Integer,
         since -> Nullable<BigInt>,
+        told -> Bool,
+        story_since -> Nullable<BigInt>,
         doubt -> Bool,
+    }
+}
+
+diesel::table! {
+    in_the_way (task, kind) {
+        task -> BigInt,
+        kind -> Text,
+        detail -> Text,
+        since -> BigInt,
+    }
+}
+
+diesel::table! {
+    repositories (repo) {
+        repo -> Text,
+        id -> BigInt,
+        name -> Text,
     }
 }
 

@@ -85,6 +85,14 @@ pub fn get(conn: &mut Conn, id: i64) -> Result<Option<Task>, StoreError> {
     Ok(tasks::table.find(id).select(Task::as_select()).first(conn).optional()?)
 }
 
+/// The reason why a task stands where it stands no longer holds; one that was given since then stays.
+pub fn forget_reason(conn: &mut Conn, id: i64, reason: &str) -> Result<(), StoreError> {
+    diesel::update(tasks::table.find(id).filter(tasks::state_reason.eq(reason)))
+        .set(tasks::state_reason.eq(None::<String>))
+        .execute(conn)?;
+    Ok(())
+}
+
 /// The task of a work item.
 pub fn by_work_item(conn: &mut Conn, project: &str, work_item: &str) -> Result<Option<Task>, StoreError> {
     Ok(tasks::table
@@ -186,6 +194,8 @@ pub struct Move {
 pub fn compare_and_move(conn: &mut Conn, seen: &Task, to: &Move, now: i64) -> Result<bool, StoreError> {
     let Move { stage, state, state_reason, reset_cap, approved, unapproved, said, new_round, recheck } = to;
     let begins = *new_round || *stage != seen.stage;
+    // Opened again, it will have a worktree again.
+    let reopens = seen.state.is_terminal() && !state.is_terminal();
     let approved_at = match (approved, unapproved) {
         (true, _) => Some(now),
         (false, true) => None,
@@ -208,6 +218,7 @@ pub fn compare_and_move(conn: &mut Conn, seen: &Task, to: &Move, now: i64) -> Re
         tasks::progress_at.eq(if *stage == seen.stage { seen.progress_at } else { now }),
         tasks::updated_at.eq(now),
         tasks::finished_at.eq(if state.is_terminal() { Some(now) } else { None }),
+        reopens.then(|| tasks::tidied.eq(false)),
         begins.then(|| {
             (tasks::worked.eq(false), tasks::round_head.eq(seen.head.as_deref()), tasks::recheck.eq(*recheck))
         }),

@@ -139,7 +139,16 @@ impl Rig {
             body: String::new(),
             link: None,
         };
-        let said = Effect::GiteaComment { repo: repo.clone(), branch, key, text: text.clone() };
+        let said = Effect::GiteaComment { repo: repo.clone(), branch, key: key.clone(), text: text.clone() };
+        let (over, lost) = (format!("over-{name}"), format!("lost-{name}"));
+        for branch in [&over, &lost] {
+            self.gitea.set_branch(REPO, branch, &sha);
+            self.gitea.open_pull_as("orch-bot", REPO, branch, &base);
+        }
+        self.gitea.close(REPO, self.gitea.pull_of(REPO, &lost).unwrap().number);
+        let given_up =
+            Effect::GiteaGiveUp { repo: repo.clone(), branch: over, key, text: Some(text.clone()), close: true };
+        let reopened = Effect::GiteaReopen { repo: repo.clone(), branch: lost };
         let all = vec![
             (comment, "POST", "/comments/"),
             (state, "PATCH", "/work-items/"),
@@ -147,6 +156,8 @@ impl Rig {
             (Effect::GiteaBranch { repo, branch: fresh, base }, "POST", "/branches"),
             (pull, "POST", "/pulls"),
             (said, "POST", "/comments"),
+            (given_up, "PATCH", "/pulls/"),
+            (reopened, "PATCH", "/pulls/"),
             (review, "POST", "/reviews"),
             (status, "POST", "/statuses/"),
             (Effect::Telegram { text }, "POST", "/sendMessage"),
@@ -162,6 +173,9 @@ impl Rig {
         assert!(self.gitea.head_of(REPO, &format!("fresh-{name}")).is_some(), "{name}");
         let pulls = |branch: &str| self.gitea.pulls(REPO).into_iter().filter(|p| p.branch == branch).count();
         assert_eq!(pulls(&format!("new-{name}")), 1, "{name}");
+        let [over, lost] = ["over", "lost"].map(|b| self.gitea.pull_of(REPO, &format!("{b}-{name}")).unwrap());
+        assert!(!over.open && lost.open, "{name}");
+        assert_eq!(self.gitea.comments_of(REPO, over.number).len(), 1, "{name}");
         let number = self.gitea.pull_of(REPO, &format!("work-{name}")).unwrap().number;
         assert_eq!(self.gitea.comments_of(REPO, number).len(), 1, "{name}");
         assert_eq!(self.gitea.reviews_of(REPO, number).len(), 1, "{name}");

@@ -4,7 +4,7 @@ use super::round::Round;
 use nix::unistd::Pid;
 use orch_common::domain::job::JobStatus;
 use orch_common::domain::stage::{Role, Stage};
-use orch_common::store::{audit, tasks};
+use orch_common::store::{audit, standing, tasks};
 use orch_tests::stack::{REPO, Stack, git, run_folders};
 use orch_worker::agent::RunDir;
 use std::collections::BTreeMap;
@@ -25,6 +25,13 @@ pub fn all_is_well_with(stack: &Stack, item: &str, starts: usize, told_again: us
     seen_once(stack, item, told_again);
     one_good_run_each(stack, item, starts);
     nothing_is_left(stack);
+    nobody_waits_for_nothing(stack);
+}
+
+/// At every moment of a round: what is active has a job, or is named what it waits for.
+pub fn nobody_waits_for_nothing(stack: &Stack) {
+    let left: Vec<String> = stack.read(|c| Ok(standing::unattended(c)?.into_iter().map(|task| task.key).collect()));
+    assert_eq!(left, [""; 0], "active, with nothing that would go on with it");
 }
 
 fn one_history(stack: &Stack, item: &str, starts: usize) {

@@ -1,6 +1,7 @@
 //! One walk of a work item through a short pipeline, with processes that end where they are told to. Whoever ended is
 //! started again, as a service manager would.
 
+use super::checks::nobody_waits_for_nothing;
 use orch_common::domain::stage::{Role, Stage, TaskState};
 use orch_common::failpoint::{ARM, Point, TRACE};
 use orch_tests::stack::play::{analyses, develops, first};
@@ -148,6 +149,7 @@ impl Round {
     pub fn play(mut self, mut disturb: impl FnMut(&mut Round)) -> Round {
         loop {
             disturb(&mut self);
+            nobody_waits_for_nothing(&self.stack);
             self.tend();
             if self.is_over() {
                 return self;

@@ -42,6 +42,10 @@ fn forge(upto: Arc<Mutex<Option<i64>>>) -> Server {
             Reply::json(200, reviews(*upto.lock().unwrap()))
         }
         [.., "reviews"] => Reply::json(200, json!([])),
+        ["api", "v1", "repos", "acme", "shop"] => {
+            Reply::json(200, fixture_json("gitea/rest_pull.json")["base"]["repo"].clone())
+        }
+        [.., "pulls", _] => Reply::json(200, fixture_json("gitea/rest_pull.json")),
         _ => Reply::json(404, json!({ "message": "not found" })),
     })
 }

@@ -7,22 +7,51 @@ use orch_tests::stack::play::{after, analyses, asks, decides, develops};
 use orch_tests::stack::{Play, REPO, Stack, WORKER, git};
 use orch_worker::agent::{ExitReason, RunDir, StopReason};
 
+/// A description as Plane's editor makes it, and how an agent reads it.
+const WRITTEN: &str = "<p>Ask <mention-component entity_identifier=\"99db7b9c-7251-401e-b636-e3e6bca1d53e\" \
+    entity_name=\"user_mention\"></mention-component>, see <a href=\"https://a.test/x\">the plan</a>:</p>\
+    <ul data-type=\"taskList\"><li data-checked=\"true\" data-type=\"taskItem\"><div><p>walls</p></div></li>\
+    <li data-checked=\"false\" data-type=\"taskItem\"><div><p>roof, <s>door</s></p></div></li></ul>\
+    <table><tbody><tr><th><p>a</p></th></tr><tr><td><p>1</p></td></tr></tbody></table>\
+    <p><img src=\"https://a.test/i.png\"></p>";
+const READ: &str = "Ask @ada, see [the plan](https://a.test/x):\n\n- [x] walls\n- [ ] roof, ~~door~~\n\n| a |\n| --- |\n| 1 |\n\n\
+    ![](https://a.test/i.png)\n";
+
+fn address_of(stack: &Stack, file: &str) -> String {
+    let (url, project) = (stack.plane().url(), FakePlane::PROJECT);
+    format!("{url}/api/assets/v2/workspaces/{}/projects/{project}/{file}/", FakePlane::WORKSPACE)
+}
+
 #[test]
 fn questions_wait_for_an_answer_and_the_analyst_goes_on_with_it() {
-    let play = Play::default().role(Role::Analyst, [asks("Which colour?"), analyses()]);
+    let questions = "1. Which **colour**?\n2. `#fff`?\n\n<script>x</script>";
+    let play = Play::default().role(Role::Analyst, [asks(questions), analyses()]);
     let stack = Stack::builder().play(play).with_telegram().start();
-    let (item, _) = stack.plane().create_item("Paint it", "<p>Nicely.</p>", &[]);
+    let (item, _) = stack.plane().create_item("Paint it", WRITTEN, &[]);
+    let file = stack.plane().attach(&item, "plan.png");
     stack.wait_task(&item, Stage::Analysis, TaskState::NeedsInput);
     stack.settle();
     assert_eq!(stack.plane().state_of(&item), "Needs Input");
-    assert!(stack.said(&item, "questions").contains("Which colour?"));
+    let said = stack.said(&item, "questions");
+    assert!(
+        said.contains("<ol>\n<li>Which <strong>colour</strong>?</li>\n<li><code>#fff</code>?</li>\n</ol>"),
+        "{said}"
+    );
+    assert!(said.contains("&lt;script&gt;x"), "{said}");
+    // What was written reaches the agent.
+    let prompt = stack.prompt(&stack.runs(&item)[0]);
+    assert!(prompt.contains(READ), "{prompt}");
+    for file in [&format!("- plan.png: {}", address_of(&stack, &file)), "- a picture: https://a.test/i.png"] {
+        assert!(prompt.contains(file), "{file}: {prompt}");
+    }
 
-    stack.plane().comment(&item, "<p>Blue, please.</p>");
+    stack.plane().comment(&item, "<p>Blue, please.</p><pre><code class=\"language-css\">a {\n  b\n}</code></pre>");
     stack.wait_task(&item, Stage::Analysis, TaskState::WaitingApproval);
     stack.settle();
     let runs = stack.runs(&item);
     assert_eq!(runs.len(), 2);
-    assert!(stack.prompt(&runs[1]).contains("Blue, please."), "{}", stack.prompt(&runs[1]));
+    let answer = "Blue, please.\n\n```css\na {\n  b\n}\n```";
+    assert!(stack.prompt(&runs[1]).contains(answer), "{}", stack.prompt(&runs[1]));
     assert_eq!(stack.comments(&item), ["started", "questions", "answer taken", "approval wanted"]);
     assert_eq!(stack.our_states(&item), ["In Progress", "Needs Input", "In Progress", "In Review"]);
     assert_eq!(stack.told(), ["now in analysis", "questions", "approval wanted"]);
@@ -76,6 +105,7 @@ fn a_paused_task_moves_only_when_a_person_resumes_it() {
     stack.wait_at_work(&item, Role::Developer);
     stack.plane().comment(&item, "<p>:pause:</p>");
     stack.wait_task(&item, Stage::Development, TaskState::Paused);
+    stack.wait_said(&item, "paused at work");
     stack.give("go");
     stack.settle();
     let task = stack.task(&item).unwrap();
@@ -124,9 +154,25 @@ fn a_cancelled_task_stops_its_agent_and_keeps_its_branch() {
         assert_eq!(stack.our_states(&item).contains(&"Cancelled".to_owned()), by_comment);
         assert_eq!(stack.comments(&item).contains(&"cancelled".to_owned()), by_comment);
         assert!(stack.gitea().head_of(REPO, &task.branch).is_some(), "the branch is kept");
-        stack.plane().comment(&item, "<p>:retry:</p>");
-        stack.settle();
+        // It can be opened again: by the word, or by moving the card back.
+        for word in [":resume:", ":approved:"] {
+            stack.plane().comment(&item, &format!("<p>{word}</p>"));
+        }
+        stack.wait("both words to be answered", || {
+            stack.comments(&item).iter().filter(|kind| *kind == "ended").count() == 2
+        });
         assert_eq!(stack.task(&item).unwrap().state, TaskState::Cancelled);
+        if by_comment {
+            stack.plane().comment(&item, "<p>:retry:</p>");
+        } else {
+            stack.plane().move_item(&item, "Todo");
+        }
+        stack.wait_said(&item, "reopened");
+        let again = stack.wait_at_work(&item, Role::Developer);
+        assert_ne!(again.dir, run.dir);
+        assert_eq!(stack.task(&item).unwrap().state, TaskState::Active);
+        stack.plane().comment(&item, "<p>:cancel:</p>");
+        stack.wait_task(&item, Stage::Development, TaskState::Cancelled);
     }
 }
 

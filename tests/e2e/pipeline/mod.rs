@@ -6,6 +6,7 @@ mod checks;
 pub mod forge;
 mod happy;
 mod human;
+mod in_the_way;
 mod leftovers;
 mod rework;
 mod rounds;

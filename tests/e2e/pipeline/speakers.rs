@@ -153,7 +153,20 @@ fn a_command_on_the_pull_request_is_answered_with_where_it_counts() {
         .project("review_gate", "review_approved")
         .start();
     let (item, number) = at_review(&stack);
-    for text in [":approved: ok to deploy", ":retry:", "what about :approved: here?"] {
+    let shown = [
+        "> :approved:\n\nwhy?",
+        "```\n:approved:\n```",
+        "`:approved:`",
+        "- [ ] :approved:",
+        "what about :approved: here?",
+    ];
+    for text in shown {
+        stack.gitea().comment_as("maria", REPO, number, text);
+    }
+    is_at(&stack, &item, Stage::Review);
+    let all = stack.gitea().comments_of(REPO, number);
+    assert!(!all.iter().any(|c| c.body.contains("does nothing on a pull request")), "shown, not said: {all:#?}");
+    for text in [":approved: ok to deploy", ":retry:"] {
         stack.gitea().comment_as("maria", REPO, number, text);
     }
     is_at(&stack, &item, Stage::Review);

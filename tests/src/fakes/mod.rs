@@ -7,6 +7,7 @@ mod gitea;
 mod plane;
 mod plane_faults;
 mod plane_hooks;
+mod plane_people;
 mod plane_rest;
 mod server;
 mod telegram;

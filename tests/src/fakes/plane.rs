@@ -60,6 +60,7 @@ pub(super) struct ItemRow {
     pub labels: Vec<String>,
     pub comments: Vec<CommentView>,
     pub links: Vec<LinkView>,
+    pub attachments: Vec<Value>,
     pub activities: Vec<Value>,
     pub archived_ms: Option<i64>,
     pub created_by: String,
@@ -80,6 +81,7 @@ pub struct CommentView {
     pub external_source: Option<String>,
     pub external_id: Option<String>,
     pub created_ms: i64,
+    pub updated_ms: i64,
 }
 
 /// A link of a work item.
@@ -178,15 +180,6 @@ impl FakePlane {
         let mut world = self.world();
         let comment = world.add_comment(item, author, html, None);
         self.courier.take(world.commented(item, &comment, writer))
-    }
-
-    /// `editor` changes the words of a comment of somebody else (which Plane allows).
-    pub fn edit_comment_as(&self, editor: &str, item: &str, comment: &str, html: &str) -> Delivery {
-        let mut world = self.world();
-        let row = world.item_mut(item).comments.iter_mut().find(|c| c.id == comment).unwrap();
-        row.html = html.to_owned();
-        row.updated_by = Some(editor.to_owned());
-        self.courier.take(world.edited(item, comment, editor))
     }
 
     /// The human drags the item to the state of that name.
@@ -330,6 +323,7 @@ impl World {
             labels: Vec::new(),
             comments: Vec::new(),
             links: Vec::new(),
+            attachments: Vec::new(),
             activities: vec![activity("created", user, now, Value::Null)],
             archived_ms: None,
             created_by: user.to_owned(),
@@ -353,6 +347,7 @@ impl World {
             external_source,
             external_id,
             created_ms: now,
+            updated_ms: now,
         };
         let row = self.item_mut(item);
         row.comments.push(comment);

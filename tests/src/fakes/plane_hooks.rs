@@ -31,7 +31,6 @@ impl World {
     pub(super) fn edited(&self, item: &str, comment: &str, actor: &str) -> Delivery {
         let mut body = self.about_comment("112-issue_comment-updated", item, comment);
         body["activity"]["new_value"] = body["data"]["comment_html"].clone();
-        body["data"]["updated_by"] = json!(actor);
         delivery(body, actor)
     }
 
@@ -66,10 +65,12 @@ impl World {
         data["project"] = json!(row.project);
         data["actor"] = json!(said.actor);
         data["created_by"] = json!(said.actor);
+        // The data is what is there when Plane sends, whoever wrote it.
+        data["updated_by"] = json!(said.updated_by);
         data["external_source"] = json!(said.external_source);
         data["external_id"] = json!(said.external_id);
         data["created_at"] = json!(rfc3339(said.created_ms));
-        data["updated_at"] = json!(rfc3339(said.created_ms));
+        data["updated_at"] = json!(rfc3339(said.updated_ms));
         body
     }
 }

@@ -255,6 +255,11 @@ fn items(world: &mut World, courier: &Courier, request: &Request, rest: &[&str])
         ("GET", []) => Reply::json(200, item(world, &row, expand)),
         ("PATCH", []) => patch(world, courier, &row, &request.json()),
         ("GET", ["comments"]) => page(row.comments.iter().rev().map(|c| comment(&row, c)).collect(), request),
+        ("GET", ["comments", id]) => match row.comments.iter().find(|c| c.id == *id) {
+            Some(said) => Reply::json(200, comment(&row, said)),
+            None => error(404, "error", "The requested resource does not exist."),
+        },
+        ("GET", ["attachments"]) if request.path.contains("/work-items/") => Reply::json(200, row.attachments.into()),
         ("POST", ["comments"]) => post_comment(world, courier, &row, &request.json()),
         ("GET", ["activities"]) => page(row.activities, request),
         ("GET", ["links"]) => page(row.links.iter().map(link).collect(), request),
@@ -301,7 +306,7 @@ fn comment(row: &ItemRow, said: &CommentView) -> Value {
     json!({
         "id": said.id, "comment_html": said.html, "actor": said.actor, "created_by": said.actor, "updated_by": said.updated_by,
         "external_source": said.external_source, "external_id": said.external_id, "issue": row.id, "access": "INTERNAL",
-        "project": row.project, "created_at": rfc3339(said.created_ms), "updated_at": rfc3339(said.created_ms),
+        "project": row.project, "created_at": rfc3339(said.created_ms), "updated_at": rfc3339(said.updated_ms),
         "edited_at": null, "is_member": true,
     })
 }

@@ -31,14 +31,29 @@ const KINDS: &[(&str, &str)] = &[
     ("CI is red", "ci red"),
     ("The task waits for CI", "ci waits"),
     ("found a conflict", "conflict"),
+    ("does not take its commits", "push refused"),
+    ("is no longer at the forge", "branch gone"),
+    ("was closed without a merge", "pull closed"),
+    ("while the task is still at", "pull merged early"),
+    ("it will not be merged there", "pull retargeted"),
+    ("The work waits for the forge", "forge shut"),
+    ("is called", "repository renamed"),
+    ("joins both sides now", "branch conflict"),
+    ("was rewritten at the forge", "branch rewritten"),
     ("Approved, thank you", "approved"),
     ("Rejected; the work", "rejected"),
     ("Thank you for the answer", "answer taken"),
+    ("Opened again: the", "reopened"),
     ("the attempts are counted anew", "retrying"),
     ("Paused: no agent", "paused"),
+    ("Paused: the agent at work", "paused at work"),
     ("Resumed: the task", "resumed"),
     ("Cancelled: the agent", "cancelled"),
+    ("does nothing here any more", "ended"),
     ("does nothing here", "refused"),
+    ("answer an agent's questions", "answer refused"),
+    ("counts for nobody here", "words changed"),
+    ("the task is not done: at", "not done"),
     ("Nothing was started, because a budget", "budget used up"),
     ("does not pass", "gate failed"),
     ("The task waits at", "waiting"),
@@ -46,6 +61,7 @@ const KINDS: &[(&str, &str)] = &[
     ("has moved. ", "base moved"),
     ("was refused tools", "denied tools"),
     ("The task is blocked", "blocked"),
+    ("waits since", "still waits"),
     ("left things beside its work", "left"),
     ("has failed for good", "job failed"),
     ("is done:", "done"),
@@ -195,7 +211,8 @@ impl Stack {
     /// What waits has waited for so much longer, in ms.
     pub fn age_waits(&self, by: i64) {
         use diesel::prelude::*;
-        let age = diesel::sql_query("UPDATE held_jobs SET since = since - ?").bind::<diesel::sql_types::BigInt, _>(by);
+        let age = diesel::sql_query("UPDATE held_jobs SET story_since = story_since - ?")
+            .bind::<diesel::sql_types::BigInt, _>(by);
         self.store.write_now(|c| Ok(age.clone().execute(&mut *c)?)).expect("the database can be written");
     }
 

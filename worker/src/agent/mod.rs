@@ -14,7 +14,7 @@ pub mod launch;
 pub mod outcome;
 pub mod preflight;
 pub mod privileges;
-mod procfs;
+pub(crate) mod procfs;
 pub mod record;
 pub mod run_dir;
 pub mod seclusion;

@@ -66,6 +66,11 @@ impl Call {
         is_inside.then(|| Call::get(self.segments.iter().take(5).cloned()))
     }
 
+    /// Whether it is about pull requests of a repository.
+    pub(super) fn is_about_pulls(&self) -> bool {
+        self.segments.get(5).is_some_and(|part| part == "pulls")
+    }
+
     /// A POST that the service itself makes once of two (an external id).
     pub fn repeatable(mut self) -> Self {
         self.repeatable = true;

@@ -41,7 +41,7 @@ struct List {
 enum Verb {
     /// What an agent said and did
     Log(log::Arguments),
-    /// End a run; its task stays where it is
+    /// End a run; its task is blocked where it stands
     Kill {
         /// The run's id, or the beginning of it
         #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]

@@ -11,6 +11,7 @@ use super::table::Table;
 use super::views::{AccountView, TaskView, WorkerView};
 use crate::context::ACCOUNT;
 use crate::engine::budget::midnight;
+use crate::waiting::explained;
 use orch_common::domain::job::{JobKind, JobStatus};
 use orch_common::domain::usage::{cost_text, plain_usd};
 use orch_common::store::accounts::{self, Account};
@@ -121,17 +122,17 @@ fn look(conn: &mut Conn, now: i64) -> Result<Snapshot, StoreError> {
         counts: jobs::counts(conn)?,
         away: away(conn)?,
         limits: limits::paused(conn, now)?,
-        tasks: with_cost(conn, open)?,
+        tasks: with_cost(conn, open, now)?,
         today: spent::since(conn, midnight(now), None)?,
     })
 }
 
-/// Tasks with what their runs cost.
-pub fn with_cost(conn: &mut Conn, tasks: Vec<Task>) -> Result<Vec<(Task, Spent)>, StoreError> {
+/// Tasks with what their runs cost, and what they wait for.
+pub fn with_cost(conn: &mut Conn, tasks: Vec<Task>, now: i64) -> Result<Vec<(Task, Spent)>, StoreError> {
     let mut priced = Vec::with_capacity(tasks.len());
     for task in tasks {
         let spent = spent::by_task(conn, task.id)?;
-        priced.push((task, spent));
+        priced.push((explained(conn, task, now)?, spent));
     }
     Ok(priced)
 }

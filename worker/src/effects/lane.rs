@@ -93,6 +93,8 @@ fn known(conn: &mut Conn, job: &Job, effect: &Effect) -> Result<Known, StoreErro
         | Effect::GiteaPull { .. }
         | Effect::GiteaStatus { .. }
         | Effect::GiteaMerge { .. }
+        | Effect::GiteaGiveUp { .. }
+        | Effect::GiteaReopen { .. }
         | Effect::Telegram { .. } => {}
     }
     Ok(known)
@@ -125,6 +127,8 @@ const fn may_be_doubled(effect: &Effect) -> bool {
         | Effect::GiteaAsk { .. }
         | Effect::GiteaStatus { .. }
         | Effect::GiteaMerge { .. }
+        | Effect::GiteaGiveUp { .. }
+        | Effect::GiteaReopen { .. }
         | Effect::Telegram { .. } => false,
     }
 }
@@ -154,6 +158,8 @@ fn plane_project(effect: &Effect) -> Option<String> {
         | Effect::GiteaAsk { .. }
         | Effect::GiteaStatus { .. }
         | Effect::GiteaMerge { .. }
+        | Effect::GiteaGiveUp { .. }
+        | Effect::GiteaReopen { .. }
         | Effect::Telegram { .. } => None,
     }
 }
@@ -163,6 +169,8 @@ fn repo_of(effect: &Effect) -> Option<&str> {
         Effect::GiteaBranch { repo, .. }
         | Effect::GiteaPull { repo, .. }
         | Effect::GiteaComment { repo, .. }
+        | Effect::GiteaGiveUp { repo, .. }
+        | Effect::GiteaReopen { repo, .. }
         | Effect::GiteaReview { repo, .. }
         | Effect::GiteaAsk { repo, .. }
         | Effect::GiteaStatus { repo, .. }

@@ -58,6 +58,39 @@ pub(super) async fn comment(
     Ok(once(new, format!("comment on #{}", pull.number)))
 }
 
+/// Of a task that nobody wants any more. What is merged or closed already is left alone.
+pub(super) async fn give_up(
+    gitea: &GiteaClient,
+    repo: &str,
+    pull: Option<Pull>,
+    (key, text): (&str, Option<&str>),
+    close: bool,
+) -> Result<Sent, SendError> {
+    let Some(pull) = pull.filter(Pull::is_open) else {
+        return Ok(Sent::Skipped { why: "there is no open pull request".into() });
+    };
+    let mut new = false;
+    if let Some(text) = text {
+        new = gitea.post_comment_once(repo, pull.number, key, &to_markdown(text)).await?;
+    }
+    if close {
+        gitea.close_pull(repo, pull.number).await?;
+    }
+    Ok(once(new || close, format!("pull request #{} given up", pull.number)))
+}
+
+/// Open again, if it was closed without a merge.
+pub(super) async fn reopen(gitea: &GiteaClient, repo: &str, pull: Option<Pull>) -> Result<Sent, SendError> {
+    let Some(pull) = pull.filter(|pull| !pull.merged) else {
+        return Ok(Sent::Skipped { why: "there is no pull request to open again".into() });
+    };
+    let closed = !pull.is_open();
+    if closed {
+        gitea.reopen_pull(repo, pull.number).await?;
+    }
+    Ok(once(closed, format!("pull request #{} open again", pull.number)))
+}
+
 pub(super) async fn review(
     reviewer: &GiteaClient,
     repo: &str,

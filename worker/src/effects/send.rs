@@ -1,7 +1,7 @@
 //! Sends one [`Effect`]. Whether the task still wants it has been checked by the caller; what may be there already is looked
 //! for in [`super::there`].
 
-use super::pulls::{ask_for_review, comment, found_pull, own_pull, review};
+use super::pulls::{ask_for_review, comment, found_pull, give_up, own_pull, reopen, review};
 use super::text;
 use crate::clients::gitea::{Created, GiteaClient, NewPull, NewReview, NewStatus, Pull};
 use crate::clients::plane::{PlaneClient, State};
@@ -223,6 +223,14 @@ impl Outside {
             Effect::GiteaComment { repo, branch, key, text } => {
                 let own = own_pull(self.gitea()?, repo, branch, pull).await?;
                 Ok(comment(self.gitea()?, repo, own, key, text).await?)
+            }
+            Effect::GiteaGiveUp { repo, branch, key, text, close } => {
+                let own = own_pull(self.gitea()?, repo, branch, pull).await?;
+                Ok(give_up(self.gitea()?, repo, own, (key, text.as_deref()), *close).await?)
+            }
+            Effect::GiteaReopen { repo, branch } => {
+                let own = own_pull(self.gitea()?, repo, branch, pull).await?;
+                Ok(reopen(self.gitea()?, repo, own).await?)
             }
             Effect::GiteaReview { repo, branch, head, approved, key, text } => {
                 let reviewer = self.reviewer.as_deref().ok_or(Stop::NotConfigured("the reviewer account"))?;

@@ -49,7 +49,11 @@ impl Outside {
                 has_status(self.gitea()?, repo, head, new).await?.then(|| format!("{context} {state}"))
             }
             // Who is asked already is not asked again by the write itself; a message has no name to find it by.
-            Effect::GiteaAsk { .. } | Effect::GiteaMerge { .. } | Effect::Telegram { .. } => None,
+            Effect::GiteaAsk { .. }
+            | Effect::GiteaMerge { .. }
+            | Effect::GiteaGiveUp { .. }
+            | Effect::GiteaReopen { .. }
+            | Effect::Telegram { .. } => None,
         };
         Ok(found.map(|detail| Sent::AlreadyThere { detail }))
     }

@@ -4,7 +4,8 @@
 use super::apply::{Applied, Asked, apply, enqueue_look_at};
 use super::budget;
 use super::facts::{ended, facts, history};
-use super::look::{Looked, look};
+use super::hold;
+use super::look::{Looked, clashed, look};
 use super::merge::MergeError;
 use super::payload::AdvancePayload;
 use super::publish::{PublishError, publish};
@@ -12,12 +13,15 @@ use super::submit::submit_block;
 use crate::clock::now_ms;
 use crate::context::Context;
 use crate::git::GitError;
+use crate::give_up::see_attended;
 use crate::job_end;
+use crate::mend::{self, Mender};
 use crate::outage::{self, Scope, Trouble, blame, troubled};
 use orch_common::config::Project;
+use orch_common::domain::clash::Clash;
 use orch_common::domain::decide::{Decision, Policy, Trigger, decide, needs_finding};
 use orch_common::domain::gate::{Gate, GateOutcome, Waiting};
-use orch_common::domain::job::{JobEnd, Spend};
+use orch_common::domain::job::{JobEnd, JobKind, Spend};
 use orch_common::domain::messages::Message;
 use orch_common::domain::stage::{Stage, TaskState};
 use orch_common::domain::task::History;
@@ -45,6 +49,11 @@ pub(super) enum LookError {
     /// The agent touched what only people may: nothing is published, the task waits for one.
     #[error("protected files are changed")]
     Protected(Vec<PathBuf>),
+    /// The same, and it is looked at until it is mended.
+    #[error("{}", .0.name())]
+    Held(Box<Message>),
+    #[error("both sides of the branch clash")]
+    Clash(Box<Clash>),
     /// Something that only a person can mend keeps the work from being published.
     #[error("{}", .0.name())]
     Stopped(Box<Message>),
@@ -80,6 +89,8 @@ impl From<PublishError> for LookError {
             PublishError::Git(error) => LookError::Git(error),
             PublishError::Protected(paths) => LookError::Protected(paths),
             PublishError::Stopped(message) => LookError::Stopped(message),
+            PublishError::Held(message) => LookError::Held(message),
+            PublishError::Clash(clash) => LookError::Clash(clash),
         }
     }
 }
@@ -94,25 +105,25 @@ pub async fn run(ctx: &Arc<Context>, job: Job) {
         Err(LookError::Stopping | LookError::Git(GitError::Cancelled)) => job_end::put_back(ctx, &job).await,
         Err(LookError::TooEarly { why, at }) => job_end::too_early(ctx, &job, &why, at).await,
         Err(LookError::Unusable(why)) => job_end::failed(ctx, &job, &why, None).await,
-        Err(LookError::Away(why)) => waits(ctx, &job, &why, ctx.forge_scopes_of(&job)).await,
-        Err(LookError::Git(error @ GitError::NoSpace)) => {
-            waits(ctx, &job, &error.to_string(), vec![Scope::Disk(ctx.host.clone())]).await;
+        Err(LookError::Away(why)) => {
+            let scopes = ctx.forge_scopes_of(&job);
+            troubled(ctx, &job, &why, Trouble::Later { asked_s: None }, &scopes).await;
         }
-        Err(LookError::Git(error)) if error.is_infra() => {
-            waits(ctx, &job, &error.to_string(), ctx.forge_scopes_of(&job)).await;
-        }
-        // A repository that takes nothing from us any more is not this work's trouble.
-        Err(LookError::Git(error @ GitError::Declined { .. }))
-            if blame(ctx, &ctx.forge_scopes_of(&job)).await.is_some() =>
-        {
-            waits(ctx, &job, &error.to_string(), ctx.forge_scopes_of(&job)).await;
-        }
+        Err(LookError::Git(error)) => by_git(ctx, &job, &error).await,
         Err(error) => job_end::failed(ctx, &job, &error.to_string(), Some(None)).await,
     }
 }
 
-async fn waits(ctx: &Arc<Context>, job: &Job, why: &str, scopes: Vec<Scope>) {
-    troubled(ctx, job, why, Trouble::Later { asked_s: None }, &scopes).await;
+/// What time mends waits. What is refused may be so of everything, and then it is not this work's trouble; else it is refused
+/// for some minutes before it is believed, and then the task is blocked with the words.
+async fn by_git(ctx: &Arc<Context>, job: &Job, error: &GitError) {
+    let (disk, forge) = (vec![Scope::Disk(ctx.host.clone())], ctx.forge_scopes_of(job));
+    let (trouble, scopes) = match mend::of_git(error) {
+        Mender::Time => (Trouble::Later { asked_s: None }, forge),
+        Mender::Disk => (Trouble::Later { asked_s: None }, disk),
+        Mender::Agent | Mender::Refusal | Mender::Person(_) => (Trouble::Refused, forge),
+    };
+    troubled(ctx, job, &mend::told(job.repo.as_deref().unwrap_or_default(), error), trouble, &scopes).await;
 }
 
 async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
@@ -127,7 +138,8 @@ async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
     if let Some(why) = in_vain(ctx, job, &task, &payload).await? {
         return end_without_a_look(ctx, job, why).await;
     }
-    let looked = match needs_finding(&facts(&task)?, &payload.trigger) && !is_outdated(&payload, &task) {
+    let asks = needs_finding(&facts(&task)?, &payload.trigger) && !is_outdated(&payload, &task);
+    let looked = match asks && !is_superseded(ctx, job, &task, &payload.trigger).await? {
         true => match look(ctx, job, &task, &project, &policy, &payload).await {
             Err(LookError::Protected(paths)) => return refuse_protected(ctx, job, &task, &project, &paths).await,
             Err(LookError::Stopped(message)) => {
@@ -139,6 +151,13 @@ async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
                 }
                 return stop(ctx, job, &task, &project, *message).await;
             }
+            Err(LookError::Held(message)) if hold::is_the_repositorys(ctx, job, &message).await => {
+                return Err(LookError::Away(message.name().to_owned()));
+            }
+            Err(LookError::Held(message)) => {
+                return Ok(hold::put_off_look(ctx, job, (&project, &task), *message).await?);
+            }
+            Err(LookError::Clash(clash)) => Some(clashed(clash)?),
             looked => {
                 let looked = looked?;
                 if let GateOutcome::Infra(why) = &looked.finding.outcome
@@ -151,6 +170,9 @@ async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
         },
         false => match publish_unjudged(ctx, &task, &project, &payload.trigger).await {
             Err(LookError::Protected(paths)) => return refuse_protected(ctx, job, &task, &project, &paths).await,
+            Err(LookError::Stopped(message)) => return stop(ctx, job, &task, &project, *message).await,
+            // Whoever resumes the task looks, and finds it.
+            Err(LookError::Clash(_) | LookError::Held(_)) => None,
             published => {
                 published?;
                 None
@@ -195,20 +217,36 @@ async fn in_vain(
 }
 
 async fn end_without_a_look(ctx: &Arc<Context>, job: &Job, why: &str) -> Result<String, LookError> {
-    let (job, note) = (job.clone(), why.to_owned());
+    let (inner, job, note) = (Arc::clone(ctx), job.clone(), why.to_owned());
     Ok(ctx
         .store
         .write(move |c| {
-            let end = JobEnd::Done { note: Some(note.clone()) };
-            if jobs::finish(c, &job, &end, now_ms())? { Ok(note.clone()) } else { Err(StoreError::LostOwnership) }
+            let (end, now) = (JobEnd::Done { note: Some(note.clone()) }, now_ms());
+            if !jobs::finish(c, &job, &end, now)? {
+                return Err(StoreError::LostOwnership);
+            }
+            see_attended(c, &inner, job.task_id.unwrap_or_default(), (job.id, &note), now)?;
+            Ok(note.clone())
         })
         .await?)
 }
 
-/// What an agent left is on its branch also where nobody judges it now (a pause): who goes on finds it there.
+/// An agent's end that decides nothing: a newer agent is to work, or a person has to speak first.
+async fn is_superseded(ctx: &Context, job: &Job, task: &Task, trigger: &Trigger) -> Result<bool, LookError> {
+    if !matches!(trigger, Trigger::AgentEnded { .. }) {
+        return Ok(false);
+    }
+    let (id, own) = (task.id, job.id);
+    let others = ctx.store.read(move |c| jobs::unfinished_of_task(c, id)).await?;
+    let newer = others.iter().any(|other| other.id != own && other.kind == JobKind::Agent);
+    Ok(newer || task.state == TaskState::Blocked)
+}
+
+/// What an agent left is on its branch also where nobody judges it now (a pause, a word that came before it): who goes on
+/// finds it there.
 async fn publish_unjudged(ctx: &Context, task: &Task, project: &Project, trigger: &Trigger) -> Result<(), LookError> {
     if let Trigger::AgentEnded { role, .. } = trigger
-        && task.state == TaskState::Paused
+        && !task.state.is_terminal()
     {
         publish(ctx, project, task, Some(*role)).await?;
     }
@@ -306,11 +344,15 @@ impl Commit<'_> {
             }
         }
         if let Some(looked) = looked {
+            hold::is_over(conn, &mut task, now)?;
             tasks::note_head(conn, task.id, looked.head.as_str(), now)?;
             task.head = Some(looked.head.to_string());
             if let Some(result) = &looked.result {
                 record(conn, result)?;
             }
+        }
+        if let Some(message) = looked.and_then(Looked::needs_a_person) {
+            return self.stop(conn, &task, message, now);
         }
         let budget = budget::for_word(conn, self.ctx, self.project, &task, trigger, now)?;
         let (said_at, ended) = (self.said_at, ended(conn, trigger)?);
@@ -330,6 +372,7 @@ impl Commit<'_> {
                 let end = JobEnd::Done { note: Some(note.clone()) };
                 self.ours(jobs::finish(conn, self.job, &end, now)?)?;
                 self.look_again(conn, &task, looked, now)?;
+                see_attended(conn, self.ctx, task.id, (self.job.id, &note), now)?;
                 Ok(note)
             }
             Applied::TryAgain(why) => {
@@ -351,6 +394,14 @@ impl Commit<'_> {
             }
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// The gate cannot be looked at before a person has acted.
+    fn stop(&self, conn: &mut Conn, task: &Task, message: &Message, now: i64) -> Result<String, StoreError> {
+        submit_block(conn, self.ctx, self.project, task, message, self.job.id, now)?;
+        let note = format!("{}: the gate could not be looked at", message.name());
+        self.ours(jobs::finish(conn, self.job, &JobEnd::Done { note: Some(note.clone()) }, now)?)?;
+        Ok(note)
     }
 
     fn again(&self, conn: &mut Conn, why: &str, spend: Spend, now: i64) -> Result<String, StoreError> {

@@ -1,13 +1,14 @@
 //! Applying a decision: compare-and-swap on stage and version, the next job, the effects and the audit row, all
 //! in the caller's transaction. A decision that lost the race does nothing at all.
 
+use super::facts::is_an_end;
 use super::payload::{AdvancePayload, AgentPayload};
 use super::show::{Shown, effects_of};
 use crate::rules::Rules;
 use orch_common::config::Project;
 use orch_common::domain::decide::{Change, Decision, Trigger};
 use orch_common::domain::effect::{Destination, Effect};
-use orch_common::domain::job::JobKind;
+use orch_common::domain::job::{JobKind, JobStatus};
 use orch_common::domain::stage::{Role, Stage, TaskState};
 use orch_common::store::audit::{self, NewTransition};
 use orch_common::store::jobs::{self, NewJob};
@@ -64,7 +65,7 @@ fn apply_change(
         record(conn, seen, change, asked)?;
     }
     if change.drop_jobs {
-        jobs::cancel_queued_of_task(conn, seen.id, &change.reason, asked.now)?;
+        drop_queued(conn, seen.id, change, asked.now)?;
     }
     if change.stop_agent {
         runs::ask_to_stop(conn, seen.id, "cancel")?;
@@ -85,6 +86,20 @@ fn apply_change(
         enqueue_effect(conn, Some(seen.id), &effect, &key, asked.now)?;
     }
     Ok(Applied::Yes(change.reason.clone()))
+}
+
+/// What is queued gives way. The look at an agent's end does not while the task goes on: by it, and by nothing else, what the
+/// agent left uncommitted is published.
+fn drop_queued(conn: &mut Conn, task: i64, change: &Change, now: i64) -> Result<(), StoreError> {
+    if change.state.is_terminal() {
+        return jobs::cancel_queued_of_task(conn, task, &change.reason, now).map(drop);
+    }
+    for job in jobs::unfinished_of_task(conn, task)? {
+        if job.status == JobStatus::Queued && !is_an_end(&job) {
+            jobs::cancel(conn, job.id, &change.reason, now)?;
+        }
+    }
+    Ok(())
 }
 
 fn moves_something(seen: &Task, change: &Change) -> bool {

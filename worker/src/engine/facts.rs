@@ -65,12 +65,22 @@ fn is_a_mere_look(job: &Job) -> bool {
 }
 
 /// An agent's job, or the look at an agent's end.
-fn has_an_end(job: &Job) -> bool {
-    job.kind == JobKind::Agent || matches!(trigger_of(job), Some(Trigger::AgentEnded { .. }))
+pub(crate) fn has_an_end(job: &Job) -> bool {
+    job.kind == JobKind::Agent || is_an_end(job)
+}
+
+/// The look at an agent's end.
+pub(super) fn is_an_end(job: &Job) -> bool {
+    matches!(trigger_of(job), Some(Trigger::AgentEnded { .. }))
+}
+
+/// A person's word that waits for a look, or has it.
+pub(crate) fn carries_a_word(job: &Job) -> bool {
+    matches!(trigger_of(job), Some(Trigger::Command { .. } | Trigger::Answer { .. }))
 }
 
 /// What an `advance` job carries.
-pub(super) fn trigger_of(job: &Job) -> Option<Trigger> {
+pub(crate) fn trigger_of(job: &Job) -> Option<Trigger> {
     serde_json::from_str::<AdvancePayload>(&job.payload).ok().map(|payload| payload.trigger)
 }
 

@@ -14,12 +14,14 @@ use crate::context::Context;
 use crate::events::Once;
 use crate::gates::Look;
 use orch_common::config::Project;
+use orch_common::domain::clash::Clash;
 use orch_common::domain::decide::{Changed, Finding, Policy, Trigger};
 use orch_common::domain::evidence::Gone;
 use orch_common::domain::gate::{
-    CiEvidence, Evidence, FailReason, GateOutcome, WrittenVerdict, judge, written_verdict,
+    CiEvidence, Evidence, FailReason, GateOutcome, TestEnd, TestEvidence, WrittenVerdict, judge, written_verdict,
 };
 use orch_common::domain::merge;
+use orch_common::domain::messages::Message;
 use orch_common::domain::stage::{CommitId, Role};
 use orch_common::domain::words::Command;
 use orch_common::failpoint::{self, Point};
@@ -37,6 +39,21 @@ pub(super) struct Looked {
     pub heard: Vec<Once>,
     /// Where the task stays, it is looked at again at this time (ms).
     pub again_at: Option<i64>,
+    /// What people are told of what keeps the gate from being looked at, where only they can mend it.
+    pub person: Option<Message>,
+}
+
+impl Looked {
+    /// That, where it is what the look came to.
+    pub(super) fn needs_a_person(&self) -> Option<&Message> {
+        self.person.as_ref().filter(|_| matches!(self.finding.outcome, GateOutcome::Infra(_)))
+    }
+}
+
+fn person_of(tests: Option<&TestEvidence>) -> Option<Message> {
+    let TestEnd::Unfit { fault, why } = &tests?.end else { return None };
+    let words = [&tests?.command, why, &tests?.tail].map(String::as_str).join("\n");
+    Some(Message::NeedsAPerson { fault: *fault, words: words.trim().to_owned() })
 }
 
 /// Publishes what there is, and judges the gate of the stage, or the merge, on what the forge has then.
@@ -110,7 +127,8 @@ pub(super) async fn look(
     let (checks, again_in_ms) = waited_for(evidence.ci);
     let again_at = again_at.or_else(|| again_in_ms.map(|ms| now_ms() + ms));
     let finding = Finding { gate: Some(gate), outcome, fingerprint, questions, verdict, changed, checks, hold };
-    Ok(Looked { finding, head: at_forge, result: (!known).then_some(result), heard, again_at })
+    let person = person_of(evidence.tests.as_ref());
+    Ok(Looked { finding, head: at_forge, result: (!known).then_some(result), heard, again_at, person })
 }
 
 /// The checks that are waited for, and after how many ms it is worth looking again although nothing is told.
@@ -143,7 +161,18 @@ fn voided(
     let fingerprint = merge_wait::fingerprint(head, &outcome, None);
     let (gate, checks) = (Some(gate), Vec::new());
     let finding = Finding { gate, outcome, fingerprint, questions: None, verdict: None, changed, checks, hold: None };
-    Looked { finding, head: at_forge, result: Some(result), heard: Vec::new(), again_at: None }
+    Looked { finding, head: at_forge, result: Some(result), heard: Vec::new(), again_at: None, person: None }
+}
+
+/// Nothing could be published, so no gate is looked at: the two sides are joined first. What is judged is what the forge has.
+pub(super) fn clashed(clash: Box<Clash>) -> Result<Looked, LookError> {
+    let unusable = |e| LookError::Unusable(format!("the forge's head: {e}"));
+    let head: CommitId = clash.theirs.parse().map_err(unusable)?;
+    let outcome = GateOutcome::Fail(FailReason::BranchClash { clash });
+    let (fingerprint, changed, checks) = (outcome.fingerprint(), Changed::Work, Vec::new());
+    let finding =
+        Finding { gate: None, outcome, fingerprint, questions: None, verdict: None, changed, checks, hold: None };
+    Ok(Looked { finding, head, result: None, heard: Vec::new(), again_at: None, person: None })
 }
 
 /// A stage that has no gate is left by its agent's end, unless somebody asks for changes.
@@ -156,5 +185,5 @@ fn without_gate(head: CommitId, rejection: Option<Rejection>, changed: Changed) 
     let checks = Vec::new();
     let finding =
         Finding { gate: None, outcome, fingerprint, questions: None, verdict: None, changed, checks, hold: None };
-    Looked { finding, head, result: None, heard, again_at: None }
+    Looked { finding, head, result: None, heard, again_at: None, person: None }
 }

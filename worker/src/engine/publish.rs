@@ -3,10 +3,13 @@
 
 use super::evidence::{note_joined, note_ours};
 use super::kept_back::approved_head;
+use crate::clients::gitea::Pull;
 use crate::context::Context;
 use crate::git::{GitError, Identity, LfsFault, Remote, SubmoduleRules, Worktree};
+use crate::mend::{Mender, of_git};
 use crate::runs::leftovers::after_look;
 use orch_common::config::Project;
+use orch_common::domain::clash::Clash;
 use orch_common::domain::messages::Message;
 use orch_common::domain::stage::{CommitId, Role};
 use orch_common::failpoint::{self, Point};
@@ -35,6 +38,12 @@ pub(super) enum PublishError {
     /// Files that only people may change, as the forge does not have them yet.
     #[error("{} protected file(s) are changed", .0.len())]
     Protected(Vec<PathBuf>),
+    /// Why nothing is published until a person has mended something at the forge; it is looked at again and again.
+    #[error("{}", .0.name())]
+    Held(Box<Message>),
+    /// What people pushed cannot be joined with what was committed here: whoever works there joins it.
+    #[error("both sides of the branch clash")]
+    Clash(Box<Clash>),
 }
 
 impl From<GitError> for PublishError {
@@ -46,7 +55,7 @@ impl From<GitError> for PublishError {
     }
 }
 
-/// What people are told of an error that only they can mend; the others go away by themselves, or are nobody's to know.
+/// What people are told of an error that only they can mend; the others go away by themselves, or are an agent's.
 pub fn needs_a_person(error: &GitError) -> Option<Message> {
     match error {
         GitError::Lfs(LfsFault::NoProgram { objects }) => Some(Message::LfsNoProgram { objects: *objects as u64 }),
@@ -72,12 +81,65 @@ pub fn needs_a_person(error: &GitError) -> Option<Message> {
         | GitError::Corrupt { .. }
         | GitError::Cancelled
         | GitError::Io { .. }
-        | GitError::Other { .. } => None,
+        | GitError::Other { .. } => person_needed(of_git(error), &error.to_string()),
     }
+}
+
+/// What people are told at once of what only they can mend.
+pub fn person_needed(mender: Mender, words: &str) -> Option<Message> {
+    match mender {
+        Mender::Person(fault) => Some(Message::NeedsAPerson { fault, words: words.to_owned() }),
+        Mender::Time | Mender::Disk | Mender::Agent | Mender::Refusal => None,
+    }
+}
+
+/// What a task waits for at the forge, by this error.
+pub fn held_by(task: &Task, error: &GitError) -> Option<Message> {
+    let (why, words) = error.refusal()?;
+    Some(Message::PushRefused { branch: task.branch.parse().ok()?, why, words })
+}
+
+/// Whether somebody deleted or renamed the task's branch; one whose pull request is merged may go.
+pub async fn branch_gone(ctx: &Context, task: &Task, worktree: &Worktree) -> Result<Option<Message>, GitError> {
+    if !ctx.repos.is_gone(worktree, &ctx.stopping).await? {
+        return Ok(None);
+    }
+    let mut pull = None;
+    if let (Some(gitea), Some(number)) = (&ctx.outside.gitea, task.pull) {
+        let asked = gitea.pull(&task.repo, number).await;
+        pull = asked.map_err(|e| GitError::Unavailable { tail: format!("pull request #{number}: {e}") })?;
+    }
+    Ok(gone_with(task, pull.as_ref()))
+}
+
+/// What is said of a branch that is gone, beside its pull request; `None` = that is merged.
+pub fn gone_with(task: &Task, pull: Option<&Pull>) -> Option<Message> {
+    if pull.is_some_and(|pull| pull.merged) {
+        return None;
+    }
+    // It follows its branch to a new name, and is closed when that is deleted.
+    let renamed = pull.filter(|pull| pull.is_open() && pull.branch() != task.branch);
+    let renamed = renamed.map(|pull| pull.branch().to_owned());
+    Some(Message::BranchGone { branch: task.branch.parse().ok()?, renamed })
 }
 
 /// Brings the worktree and the forge's branch together. `role` worked there, if anybody did.
 pub(super) async fn publish(
+    ctx: &Context,
+    project: &Project,
+    task: &Task,
+    role: Option<Role>,
+) -> Result<Published, PublishError> {
+    match publish_or_say(ctx, project, task, role).await {
+        Err(PublishError::Git(error)) => Err(match held_by(task, &error) {
+            Some(message) => PublishError::Held(Box::new(message)),
+            None => PublishError::Git(error),
+        }),
+        other => other,
+    }
+}
+
+async fn publish_or_say(
     ctx: &Context,
     project: &Project,
     task: &Task,
@@ -93,7 +155,23 @@ pub(super) async fn publish(
         take_work(ctx, &worktree, task, role).await?;
         failpoint::here(Point::AdvanceWorkCommitted);
     }
-    let brought = bring_together(ctx, (task, project), &worktree, &remote, role.is_some()).await;
+    if ctx.repos.is_gone(&worktree, cancel).await? {
+        return match branch_gone(ctx, task, &worktree).await? {
+            Some(message) => Err(PublishError::Held(Box::new(message))),
+            // It was merged and tidied away: nothing is to be published any more.
+            None => {
+                let head = ctx.repos.head(&worktree, cancel).await?;
+                Ok(Published { at_forge: head.clone(), head })
+            }
+        };
+    }
+    let brought = match bring_together(ctx, (task, project), &worktree, &remote, role.is_some()).await {
+        Err(PublishError::Git(error)) => Err(match ctx.repos.clash_of(&worktree, &error, cancel).await? {
+            Some(clash) => PublishError::Clash(Box::new(clash)),
+            None => PublishError::Git(error),
+        }),
+        other => other,
+    };
     // Whatever was in the way and had to be kept is told, also where nothing could be published.
     after_look(ctx, task).await?;
     brought

@@ -37,7 +37,7 @@ pub(super) fn row(
         command: tests.map(|t| t.command.clone()),
         exit_code: tests.and_then(|t| match t.end {
             TestEnd::Exited { code } => Some(code),
-            TestEnd::Infra { .. } => None,
+            TestEnd::Infra { .. } | TestEnd::Unfit { .. } => None,
         }),
         duration_ms: tests.map(|t| i64::try_from(t.duration_ms).unwrap_or(i64::MAX)),
         output_sha256: tests.and_then(|t| t.output_sha256.clone()),

@@ -102,6 +102,11 @@ impl Shown<'_> {
                 (effect, None)
             }
             Outward::Review(verdict) => self.review(verdict)?,
+            Outward::GiveUpPull => (self.give_up_pull()?, None),
+            Outward::ReopenPull => {
+                task.pull?;
+                (Effect::GiteaReopen { repo: task.repo.clone(), branch: task.branch.clone() }, None)
+            }
             Outward::AskReview => (self.ask_for_review()?, None),
         })
     }
@@ -117,6 +122,23 @@ impl Shown<'_> {
             }
             _ => format!("{}:{place}{n}", self.stem),
         }
+    }
+
+    /// A command's own answer is on the pull request already.
+    fn give_up_pull(&self) -> Option<Effect> {
+        let code = [Stage::Development, Stage::Review, Stage::Testing, Stage::Deploy];
+        if self.task.pull.is_none() && !code.contains(&self.task.stage) {
+            return None;
+        }
+        let key = self.task.key.parse().ok()?;
+        let text = self.stays_as_it_was_put().then(|| self.rules.catalogue.render(&Message::PullGivenUp { key }));
+        Some(Effect::GiteaGiveUp {
+            repo: self.task.repo.clone(),
+            branch: self.task.branch.clone(),
+            key: format!("{}:given-up", self.stem),
+            text,
+            close: self.project.close_cancelled_pulls,
+        })
     }
 
     /// The project's reviewers; nobody where it lists none.
@@ -196,6 +218,7 @@ const fn concerns_the_pull(message: &Message) -> bool {
         | Message::RejectedBack { .. }
         | Message::RoleCapReached { .. }
         | Message::Blocked { .. }
+        | Message::NeedsAPerson { .. }
         | Message::AgentFailed { .. }
         | Message::AgentRefused { .. }
         | Message::ProtectedPaths { .. }
@@ -221,12 +244,28 @@ const fn concerns_the_pull(message: &Message) -> bool {
         | Message::ChecksFailed { .. }
         | Message::ChecksWait { .. }
         | Message::NothingChanged { .. }
+        | Message::PushRefused { .. }
+        | Message::PullClosed { .. }
+        | Message::PullMergedEarly { .. }
+        | Message::PullRetargeted { .. }
+        | Message::ForgeShut { .. }
+        | Message::RepositoryRenamed { .. }
+        | Message::BranchGone { .. }
+        | Message::PullGivenUp { .. }
+        | Message::BranchConflict { .. }
+        | Message::BranchRewritten { .. }
         | Message::Conflict { .. }
         | Message::StageAdvanced { .. }
         | Message::Approved { .. }
         | Message::AnswerTaken
         | Message::Retrying { .. }
+        | Message::Reopened { .. }
         | Message::Paused
+        | Message::PausedAtWork
+        | Message::Ended { .. }
+        | Message::AnswerRefused
+        | Message::WordsChanged { .. }
+        | Message::NotDone { .. }
         | Message::Resumed
         | Message::Refused { .. }
         | Message::BudgetUsedUp { .. }
@@ -240,6 +279,7 @@ const fn concerns_the_pull(message: &Message) -> bool {
         | Message::WebhooksSilent { .. }
         | Message::OutsideAway { .. }
         | Message::StoryUnread { .. }
+        | Message::StillWaits { .. }
         | Message::OutsideBack { .. }
         | Message::TaskDone { .. }
         | Message::PullBody { .. }

@@ -3,12 +3,12 @@
 
 use super::apply::{Applied, Asked, apply, enqueue_advance};
 use super::budget;
-use super::facts::{facts, history, trigger_of};
+use super::facts::{carries_a_word, facts, history};
 use crate::rules::Rules;
 use orch_common::config::Project;
 use orch_common::domain::decide::{Decision, Trigger, block, decide, needs_finding};
 use orch_common::domain::job::{JobKind, JobStatus};
-use orch_common::domain::messages::Message;
+use orch_common::domain::messages::{Message, fault_in_words};
 use orch_common::domain::task::History;
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::tasks::Task;
@@ -35,6 +35,10 @@ pub fn submit(
         // A word while an agent works, or while another word waits, is decided on at once; behind a mere look it
         // takes its turn. News take theirs behind a word: that may be refused.
         if is_news || !work_or_word_under_way(conn, task)? {
+            if !is_news {
+                // A word does not wait for the end of a look's pause.
+                jobs::hasten_looks(conn, task.id)?;
+            }
             enqueue_advance(conn, task, trigger, &format!("t{}:j{job_id}:advance", task.id), now)?;
             return Ok(Applied::Yes(format!("{} waits for the gate", trigger.name())));
         }
@@ -45,15 +49,13 @@ pub fn submit(
 }
 
 fn work_or_word_under_way(conn: &mut Conn, task: &Task) -> Result<bool, StoreError> {
-    let is_word = |job: &Job| matches!(trigger_of(job), Some(Trigger::Command { .. }));
-    Ok(jobs::unfinished_of_task(conn, task.id)?.iter().any(|job| job.kind == JobKind::Agent || is_word(job)))
+    Ok(jobs::unfinished_of_task(conn, task.id)?.iter().any(|job| job.kind == JobKind::Agent || carries_a_word(job)))
 }
 
 /// Whether one of a task's jobs is going to look at the gate on nobody's word: at an agent's end, or at news. A look that has
 /// begun is none: it may have asked already. A word may be refused without one.
 pub fn look_to_come(unfinished: &[Job]) -> bool {
-    let only_a_word = |job: &Job| matches!(trigger_of(job), Some(Trigger::Command { .. } | Trigger::Answer { .. }));
-    let begins = |job: &Job| job.kind == JobKind::Agent || (job.status == JobStatus::Queued && !only_a_word(job));
+    let begins = |job: &Job| job.kind == JobKind::Agent || (job.status == JobStatus::Queued && !carries_a_word(job));
     unfinished.iter().any(begins)
 }
 
@@ -71,6 +73,8 @@ pub fn submit_block(
         reason.clone()
     } else if let Message::AgentFailed { role, error } = message {
         format!("the {role} has failed for good: {error}")
+    } else if let Message::NeedsAPerson { fault, words } = message {
+        format!("{} {}", fault_in_words(*fault), words.lines().next().unwrap_or_default())
     } else {
         rules.catalogue.render(message).lines().next().unwrap_or_default().to_owned()
     };

@@ -1,6 +1,7 @@
 //! Whose deeds are not a person's: the orchestrator's own accounts, by id. Asked for once and kept; as long as
 //! the answer cannot be had, no event is decided on (a comment of ours must never be taken for a person's).
 
+use super::people::People;
 use crate::clients::ApiError;
 use crate::effects::send::Outside;
 use orch_common::config::Config;
@@ -14,12 +15,18 @@ pub struct OwnAccounts {
     plane: OnceCell<Option<String>>,
     gitea: OnceCell<Option<i64>>,
     reviewer: OnceCell<Option<i64>>,
+    people: People,
 }
 
 impl OwnAccounts {
     /// Nothing is asked yet.
     pub fn new(config: &Config) -> Self {
         OwnAccounts { bots: config.plane.bot_user_ids.clone(), ..OwnAccounts::default() }
+    }
+
+    /// The people whose names were asked for.
+    pub(super) const fn people(&self) -> &People {
+        &self.people
     }
 
     /// Whether a Plane user is one of ours (or a configured bot).

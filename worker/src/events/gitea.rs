@@ -14,6 +14,9 @@ pub struct GiteaEvent {
     pub owner: String,
     /// Its name, without the owner.
     pub repo: String,
+    /// The forge's id of the repository, which it keeps under another name.
+    #[serde(default)]
+    pub repo_id: Option<i64>,
     pub sender_id: i64,
     pub sender_login: String,
     pub what: GiteaChange,
@@ -162,6 +165,7 @@ fn within(body: &Body, what: GiteaChange) -> Result<GiteaEvent, BadEvent> {
     Ok(GiteaEvent {
         owner: owner.to_owned(),
         repo: repo.to_owned(),
+        repo_id: body.integer("repository.id").ok(),
         sender_id: body.integer("sender.id")?,
         sender_login: body.text("sender.login")?,
         what,

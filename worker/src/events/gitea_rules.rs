@@ -8,11 +8,15 @@ use super::speakers::Speakers;
 use crate::clients::ApiError;
 use crate::clients::gitea::{Review, standing};
 use crate::context::Context;
+use crate::engine::gone_with;
+use crate::engine::pull_state::oddity;
 use orch_common::config::Project;
 use orch_common::domain::decide::{ForgeEvent, Trigger};
 use orch_common::domain::messages::Message;
+use orch_common::domain::stage::TaskState;
 use orch_common::domain::words::parse_comment;
 use orch_common::store::StoreError;
+use orch_common::store::in_the_way::{self, Kind};
 use orch_common::store::tasks::{self, Task};
 
 /// The contexts of the orchestrator's own commit statuses.
@@ -20,7 +24,7 @@ const OWN_CONTEXT: &str = "orch/";
 
 /// Plans for one event.
 pub async fn plan(ctx: &Context, event: GiteaEvent) -> Result<Plan, PlanError> {
-    let GiteaEvent { owner, repo, sender_id, sender_login, what } = event;
+    let GiteaEvent { owner, repo, repo_id: _, sender_id, sender_login, what } = event;
     let full_name = format!("{owner}/{repo}");
     let Some(project) = ctx.config.projects.by_repo(&full_name) else {
         return Ok(Plan::ignore("the repository is not registered"));
@@ -43,11 +47,16 @@ pub async fn plan(ctx: &Context, event: GiteaEvent) -> Result<Plan, PlanError> {
         }
         // A merge is a fact, whoever made it; nobody else reports the orchestrator's own.
         GiteaChange::Pull { merged: true, number, branch, ends, .. } => {
-            (of_pull(ctx, project, &PullNamed { number, branch, ends }).await?, ForgeEvent::PullMerged)
+            return pull(ctx, project, PullNamed { number, branch, ends }, ForgeEvent::PullMerged).await;
         }
         _ if own => return Ok(Plan::ignore("the orchestrator's own deed")),
         GiteaChange::Push { ping: true, .. } => return Ok(Plan::ignore("a test delivery")),
         GiteaChange::Push { branch, .. } => (by_branch(ctx, project, branch).await?, ForgeEvent::Pushed),
+        GiteaChange::BranchDeleted { branch } => return gone(ctx, by_branch(ctx, project, branch).await?).await,
+        // A branch that is new is pushed as well; one that was renamed back is not.
+        GiteaChange::BranchCreated { branch } => {
+            (missed(ctx, by_branch(ctx, project, branch).await?).await?, ForgeEvent::Pushed)
+        }
         GiteaChange::Review { id, number, branch, kind, text, ends, .. } => {
             let Some(task) = of_pull(ctx, project, &PullNamed { number, branch, ends }).await? else {
                 return Ok(Plan::ignore("no task has this pull request"));
@@ -67,17 +76,51 @@ pub async fn plan(ctx: &Context, event: GiteaEvent) -> Result<Plan, PlanError> {
             return answer(ctx, task, &By { id: sender_id, login: sender_login }, number, &text).await;
         }
         GiteaChange::Pull { action, number, branch, ends, .. } if changes_the_merge(&action) => {
-            (of_pull(ctx, project, &PullNamed { number, branch, ends }).await?, ForgeEvent::PullChanged)
+            return pull(ctx, project, PullNamed { number, branch, ends }, ForgeEvent::PullChanged).await;
         }
-        GiteaChange::Pull { .. }
-        | GiteaChange::BranchCreated { .. }
-        | GiteaChange::BranchDeleted { .. }
-        | GiteaChange::Comment { .. } => return Ok(Plan::ignore("moves nothing")),
+        GiteaChange::Pull { .. } | GiteaChange::Comment { .. } => return Ok(Plan::ignore("moves nothing")),
     };
     Ok(match found {
         Some(task) => Plan::Trigger { task: Box::new(task), trigger: Trigger::Forge { what: seen }, once: None },
         None => Plan::ignore("no task has this branch"),
     })
+}
+
+/// A task's branch was deleted or renamed: said at once, unless it was merged or has come back.
+async fn gone(ctx: &Context, task: Option<Task>) -> Result<Plan, PlanError> {
+    let moves = |task: &Task| matches!(task.state, TaskState::Active | TaskState::WaitingApproval);
+    let (Some(task), Some(gitea)) = (task.filter(moves), &ctx.outside.gitea) else {
+        return Ok(Plan::ignore("no task that is under way has this branch"));
+    };
+    if gitea.branch(&task.repo, &task.branch).await?.is_some() {
+        return Ok(Plan::ignore("the branch is there"));
+    }
+    let pull = match task.pull {
+        Some(number) => gitea.pull(&task.repo, number).await?,
+        None => None,
+    };
+    Ok(match gone_with(&task, pull.as_ref()) {
+        Some(message) => Plan::Held { task: Box::new(task), message },
+        None => Plan::ignore("it was merged, and its branch tidied away"),
+    })
+}
+
+/// The task, if its branch was missed.
+async fn missed(ctx: &Context, task: Option<Task>) -> Result<Option<Task>, StoreError> {
+    let Some(task) = task else { return Ok(None) };
+    let id = task.id;
+    Ok(ctx.store.read(move |c| in_the_way::get(c, id, Kind::Branch)).await?.map(|_| task))
+}
+
+/// A pull request was closed, merged, opened again or changed: what it is now is asked, and said where it is not as it should be.
+async fn pull(ctx: &Context, project: &Project, named: PullNamed, seen: ForgeEvent) -> Result<Plan, PlanError> {
+    let Some(task) = of_pull(ctx, project, &named).await? else { return Ok(Plan::ignore("no task has this branch")) };
+    let now = match &ctx.outside.gitea {
+        Some(gitea) if !task.state.is_terminal() => gitea.pull(&task.repo, named.number).await?,
+        Some(_) | None => None,
+    };
+    let odd = now.and_then(|pull| oddity(project, &task, &pull));
+    Ok(Plan::Pull { task: Box::new(task), number: named.number, odd, seen })
 }
 
 /// Its state, its title (work in progress) or its base.

@@ -11,6 +11,7 @@ use crate::context::{Context, pipeline_of};
 use crate::effects::shared;
 use crate::engine::apply::{Applied, enqueue_effect};
 use crate::engine::submit::{look_to_come, submit};
+use crate::engine::{hold, pull_state};
 use crate::job_end;
 use crate::outage::{Scope, Trouble, troubled};
 use orch_common::domain::decide::{ForgeEvent, Trigger};
@@ -33,7 +34,10 @@ pub async fn handle(ctx: Arc<Context>, job: Job) {
     let span = tracing::info_span!("event", job = job.id);
     async {
         shared::recall(&ctx).await;
-        let (parsed, delivered) = read(&job.payload);
+        let (mut parsed, delivered) = read(&job.payload);
+        if let Err(error) = call_as_configured(&ctx, &mut parsed).await {
+            return job_end::failed(&ctx, &job, &error.to_string(), Some(None)).await;
+        }
         let told = parsed.as_ref().ok().and_then(|parsed| Told::of(&ctx, parsed, delivered));
         let asks = parsed.as_ref().map(scopes).unwrap_or_default();
         // Somebody may wait for what follows.
@@ -54,6 +58,16 @@ pub async fn handle(ctx: Arc<Context>, job: Job) {
     }
     .instrument(span)
     .await;
+}
+
+/// A repository that was renamed is told of under its new name; here it has the configured one.
+async fn call_as_configured(ctx: &Context, parsed: &mut Result<Parsed<Event>, PlanError>) -> Result<(), StoreError> {
+    let Ok(Parsed::Event(Event::Gitea(event))) = parsed else { return Ok(()) };
+    let name = format!("{}/{}", event.owner, event.repo);
+    if let Some(project) = ctx.project_named(&name, event.repo_id).await? {
+        (event.owner, event.repo) = (project.owner().to_owned(), project.repo_name().to_owned());
+    }
+    Ok(())
 }
 
 /// What an event asks before it leads to anything: the service that it came from.
@@ -152,26 +166,49 @@ fn carry_out(conn: &mut Conn, ctx: &Context, job: &Job, plan: &Plan, now: i64) -
             enqueue_effect(conn, Some(task.id), &effect, &key, now)?;
             Ok("answered on the pull request".into())
         }
+        Plan::Pull { task, number, odd, seen } => {
+            let told = pull_state::tell(conn, ctx, (task, *number), odd.as_ref(), now)?;
+            let looked =
+                trigger_of_event(conn, ctx, job, (task.id, &Trigger::Forge { what: seen.clone() }, None), now)?;
+            Ok(told.map(|told| format!("{told}; {looked}")).unwrap_or(looked))
+        }
+        Plan::Held { task, message } => {
+            let Some(project) = ctx.config.projects.by_plane(&task.project) else {
+                return Ok("ignored: the project is no longer registered".into());
+            };
+            hold::say(conn, ctx, (project, task.id), message, job.id, now)?;
+            Ok(format!("said: {}", message.name()))
+        }
         Plan::Trigger { task, trigger, once } => {
-            // What the forge says meanwhile is looked at when the work is over. A look that has begun may have asked before it
-            // was said, so that another follows.
-            let is_forges = matches!(trigger, Trigger::Forge { .. });
-            if is_forges && look_to_come(&jobs::unfinished_of_task(conn, task.id)?) {
-                // A look that was put off need not wait any longer: this may be what it waits for.
-                jobs::hasten_looks(conn, task.id)?;
-                return Ok("recorded; the job under way looks at its end".into());
-            }
-            if let Trigger::Forge { what } = trigger
-                && let Some(why) = not_heard_now(conn, ctx, task.id, what)?
-            {
-                return Ok(why);
-            }
-            if !take(conn, once.as_ref(), trigger.name(), now)? {
-                return Ok("ignored: done already".into());
-            }
-            trigger_task(conn, ctx, job, (task.id, trigger), now)
+            trigger_of_event(conn, ctx, job, (task.id, trigger, once.as_ref()), now)
         }
     }
+}
+
+fn trigger_of_event(
+    conn: &mut Conn,
+    ctx: &Context,
+    job: &Job,
+    (task, trigger, once): (i64, &Trigger, Option<&Once>),
+    now: i64,
+) -> Result<String, StoreError> {
+    // What the forge says meanwhile is looked at when the work is over. A look that has begun may have asked before it
+    // was said, so that another follows.
+    let is_forges = matches!(trigger, Trigger::Forge { .. });
+    if is_forges && look_to_come(&jobs::unfinished_of_task(conn, task)?) {
+        // A look that was put off need not wait any longer: this may be what it waits for.
+        jobs::hasten_looks(conn, task)?;
+        return Ok("recorded; the job under way looks at its end".into());
+    }
+    if let Trigger::Forge { what } = trigger
+        && let Some(why) = not_heard_now(conn, ctx, task, what)?
+    {
+        return Ok(why);
+    }
+    if !take(conn, once, trigger.name(), now)? {
+        return Ok("ignored: done already".into());
+    }
+    trigger_task(conn, ctx, job, (task, trigger), now)
 }
 
 /// Why nobody has to look at what the forge says: a look for nothing would cost a run of the tests, and what comes

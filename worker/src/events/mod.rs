@@ -6,22 +6,23 @@ mod body;
 pub mod gitea;
 mod gitea_rules;
 mod handle;
-mod html;
 mod observed;
 mod once;
+mod people;
 mod plan;
 pub mod plane;
 mod plane_rules;
+mod plane_words;
 mod speakers;
 mod told;
 
 pub use gitea::{ActionJob, Ends, GiteaChange, GiteaEvent, ReviewKind};
 pub use handle::handle;
-pub use html::to_text;
 pub(crate) use observed::{Observed, ObservedPayload, order_of_item, order_of_repo};
 pub(crate) use once::{Once, newest_move};
+pub(crate) use people::names_in;
 pub use plane::{NewItem, PlaneChange, PlaneEvent, SaidInPlane};
-pub(crate) use plane_rules::kept_text;
+pub(crate) use plane_rules::{Kept, kept_text};
 pub(crate) use speakers::{Speakers, Voice, people_and_teams};
 pub(crate) use told::tells_of_statuses;
 

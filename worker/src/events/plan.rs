@@ -2,20 +2,25 @@
 
 use super::once::Once;
 use crate::clients::ApiError;
-use orch_common::domain::decide::Trigger;
+use crate::engine::pull_state::Odd;
+use orch_common::domain::decide::{ForgeEvent, Trigger};
 use orch_common::domain::messages::Message;
 use orch_common::store::StoreError;
 use orch_common::store::tasks::{NewTask, Task};
 
 /// What is to be done about an event.
 #[derive(Debug)]
-pub enum Plan {
+pub(crate) enum Plan {
     /// Nothing, and why.
     Ignore { why: String },
     /// A work item that is to become a task.
     Start { project: String, task: NewTask, actor: Option<String> },
     /// A trigger for a task; with `once`, a second event of the same deed does nothing.
     Trigger { task: Box<Task>, trigger: Trigger, once: Option<Once> },
+    /// The forge changed the task's own pull request: what is odd about it is said, and its gate is looked at.
+    Pull { task: Box<Task>, number: i64, odd: Option<Odd>, seen: ForgeEvent },
+    /// The task waits for a mend at the forge, which is said.
+    Held { task: Box<Task>, message: Message },
     /// A word to the person instead of what they asked for.
     Answer { task: Box<Task>, message: Message, once: Option<Once> },
     /// A word on the task's pull request to the account that asked there; each is told once.

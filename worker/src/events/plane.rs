@@ -1,8 +1,11 @@
 //! Plane's webhooks, version 1 (every community release) and version 2 (cloud): who did what to which work item.
-//! Who did it is `activity.actor` and nothing else: every author field in the data can be written by any member.
+//! Who did it is `activity.actor` and nothing else: every author field in the data can be written by any member. The data is
+//! what Plane found when it sent, not what the actor did: of a comment only `updated_by` says whose the words are, which
+//! nobody can choose.
 
 use super::body::Body;
-use super::{BadEvent, Parsed, RawEvent, to_text};
+use super::{BadEvent, Parsed, RawEvent};
+use crate::html;
 use serde::{Deserialize, Serialize};
 
 /// Something that happened to a work item.
@@ -40,7 +43,7 @@ pub enum PlaneChange {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewItem {
     pub title: String,
-    /// As text.
+    /// As Markdown.
     pub description: String,
     pub state_id: String,
     /// Version 1 only.
@@ -62,14 +65,14 @@ pub struct NewItem {
 pub struct SaidInPlane {
     /// UUID text.
     pub comment_id: String,
-    /// What a person sees, line by line.
+    /// What a person sees, as Markdown.
     pub text: String,
     /// `orch` for our own.
     pub external_source: Option<String>,
     /// It was changed, not written.
     pub edited: bool,
-    /// The actor wrote these words: a new comment, or the author's own change. Any member can change anybody's
-    /// comment, so what is not one's own word is nobody's word.
+    /// The actor wrote these words: nobody else has changed them since. Any member can change anybody's comment, also a
+    /// new one before Plane tells of it, so what is not one's own word is nobody's word.
     pub own_words: bool,
 }
 
@@ -125,7 +128,7 @@ fn new_item_v1(body: &Body) -> Result<NewItem, BadEvent> {
     let description = body.opt_text("data.description_html")?.unwrap_or_default();
     Ok(NewItem {
         title: body.text("data.name")?,
-        description: to_text(&description),
+        description: html::page(&description, &html::nobody).text,
         state_id: body.text("data.state.id")?,
         state_name: body.opt_text("data.state.name")?,
         state_group: body.opt_text("data.state.group")?,
@@ -142,12 +145,14 @@ fn comment_v1(body: &Body) -> Result<PlaneEvent, BadEvent> {
     let what = match action.as_str() {
         "created" | "create" | "updated" | "update" => {
             let edited = action.starts_with("update");
+            let (author, writer) = (body.opt_text("data.actor")?, body.opt_text("data.updated_by")?);
+            let is_author = author.map_or(!edited, |author| author == actor);
             PlaneChange::Comment(SaidInPlane {
                 comment_id: body.text("data.id")?,
-                text: to_text(&body.text("data.comment_html")?),
+                text: html::words(&body.text("data.comment_html")?, &html::nobody),
                 external_source: body.opt_text("data.external_source")?,
                 edited,
-                own_words: !edited || body.opt_text("data.actor")?.as_ref() == Some(&actor),
+                own_words: is_author && writer.is_none_or(|writer| writer == actor),
             })
         }
         other => PlaneChange::OtherField(format!("comment {other}")),
@@ -188,7 +193,7 @@ fn change_v2(body: &Body) -> Result<PlaneChange, BadEvent> {
 
 fn new_item_v2(body: &Body) -> Result<NewItem, BadEvent> {
     let description = match body.opt_text("data.description_html")? {
-        Some(html) => to_text(&html),
+        Some(html) => html::page(&html, &html::nobody).text,
         None => body.opt_text("data.description_stripped")?.unwrap_or_default(),
     };
     Ok(NewItem {
@@ -206,7 +211,7 @@ fn new_item_v2(body: &Body) -> Result<NewItem, BadEvent> {
 
 fn comment_v2(body: &Body, edited: bool) -> Result<PlaneChange, BadEvent> {
     let text = match body.opt_text("data.comment.comment_html")? {
-        Some(html) => to_text(&html),
+        Some(html) => html::words(&html, &html::nobody),
         None => body.text("data.comment.comment_stripped")?,
     };
     Ok(PlaneChange::Comment(SaidInPlane {

@@ -1,19 +1,20 @@
-//! From what happened in Plane to what is to be done: start rules, commands, answers. Text and state are read
-//! again from Plane before they are used; a delivery carries an old snapshot.
+//! From what happened in Plane to what is to be done: start rules, commands, answers. Text, words and state are read
+//! again from Plane before they are used; a delivery carries what Plane found when it sent.
 
 use super::once::{Once, newest_move};
+use super::people::names_in;
 use super::plan::{Plan, PlanError};
-use super::plane::{NewItem, PlaneChange, PlaneEvent, SaidInPlane};
-use super::to_text;
+use super::plane::{NewItem, PlaneChange, PlaneEvent};
 use crate::clients::ApiError;
 use crate::clients::plane::WorkItem;
 use crate::context::Context;
+use crate::html::{self, Picture};
 use orch_common::config::{Project, StartRule, StateCommand};
 use orch_common::domain::decide::{Trigger, Via};
 use orch_common::domain::messages::Message;
 use orch_common::domain::names::{BranchName, IdPrefix, WorkItemKey};
 use orch_common::domain::stage::TaskState;
-use orch_common::domain::words::{Command, parse_comment};
+use orch_common::domain::words::Command;
 use orch_common::store::tasks::{self, NewTask, Task};
 use std::time::Duration;
 
@@ -47,11 +48,14 @@ pub async fn plan(ctx: &Context, event: PlaneEvent) -> Result<Plan, PlanError> {
         (PlaneChange::ItemCreated(item), None) => case.created(item).await,
         (PlaneChange::StateChanged { to, .. }, None) => case.moved_without_task(&to).await,
         (PlaneChange::LabelsChanged, None) => case.labelled().await,
-        (PlaneChange::StateChanged { .. }, Some(task)) if task.state.is_terminal() => {
+        (PlaneChange::StateChanged { .. }, Some(task)) if task.state == TaskState::Done => {
             Ok(Plan::ignore("the task has ended"))
         }
+        (PlaneChange::StateChanged { to, at }, Some(task)) if task.state == TaskState::Cancelled => {
+            case.moved_back(task, &to, at).await
+        }
         (PlaneChange::StateChanged { to, at }, Some(task)) => case.moved(task, &to, at).await,
-        (PlaneChange::Comment(said), Some(task)) => case.said(task, said),
+        (PlaneChange::Comment(said), Some(task)) => case.said(task, said).await,
         (what @ (PlaneChange::ItemDeleted | PlaneChange::ItemArchived), Some(task)) => {
             let archived = what == PlaneChange::ItemArchived;
             Ok(trigger(task, Trigger::Deleted { actor: actor.clone(), archived }, None))
@@ -81,7 +85,7 @@ async fn known_task(ctx: &Context, project: Option<&str>, work_item: &str) -> Re
         .await?)
 }
 
-fn trigger(task: Task, trigger: Trigger, once: Option<Once>) -> Plan {
+pub(super) fn trigger(task: Task, trigger: Trigger, once: Option<Once>) -> Plan {
     Plan::Trigger { task: Box::new(task), trigger, once }
 }
 
@@ -94,11 +98,12 @@ struct Text {
     labels: Vec<String>,
 }
 
-struct Case<'a> {
-    ctx: &'a Context,
-    project: &'a Project,
-    work_item: &'a str,
-    actor: &'a str,
+/// One event of a registered project.
+pub(super) struct Case<'a> {
+    pub ctx: &'a Context,
+    pub project: &'a Project,
+    pub work_item: &'a str,
+    pub actor: &'a str,
 }
 
 impl Case<'_> {
@@ -182,6 +187,12 @@ impl Case<'_> {
             Some(StateCommand::Cancel) => Command::Cancel,
             Some(StateCommand::Retry) => Command::Retry,
             None if group == "cancelled" => Command::Cancel,
+            // It stays where it was put, and whoever put it there is told what that does not do.
+            None if group == "completed" => {
+                let once = self.which_move(to, at).await?;
+                let message = Message::NotDone { to: name, stage: task.stage, state: task.state };
+                return Ok(Plan::Answer { task: Box::new(task), message, once });
+            }
             None => return Ok(Plan::ignore(format!("the state '{name}' is no command"))),
         };
         let once = self.which_move(to, at).await?;
@@ -190,6 +201,44 @@ impl Case<'_> {
         }
         let actor = self.actor.to_owned();
         Ok(trigger(task, Trigger::Command { command, actor, via: Via::State }, once))
+    }
+
+    /// A cancelled card that is moved to where work waits or goes on: the task is opened again. Only the newest move counts,
+    /// and only one from after the end.
+    async fn moved_back(&self, task: Task, to: &str, at: Option<i64>) -> Result<Plan, PlanError> {
+        let Some((name, group)) = self.state_name(to).await? else {
+            return Ok(Plan::ignore("the state cannot be named: Plane is not configured"));
+        };
+        let command = match self.project.command_of_state(&name) {
+            Some(StateCommand::Approve) => Command::Approve,
+            Some(StateCommand::Retry) => Command::Retry,
+            None if matches!(group.as_str(), "backlog" | "unstarted" | "started") => Command::Retry,
+            Some(StateCommand::Cancel) | None => return Ok(Plan::ignore("the task has ended")),
+        };
+        let once = self.which_move(to, at).await?;
+        let Some(Once::Newer { at, .. }) = &once else {
+            return Ok(Plan::ignore("the task has ended, and nothing says when the card was moved"));
+        };
+        if task.finished_at.is_some_and(|ended| *at <= ended) {
+            return Ok(Plan::ignore("the card was moved before the task ended"));
+        }
+        if !self.is_still_in(to).await? {
+            return Ok(Plan::ignore("the card was moved on"));
+        }
+        if let Some(refusal) = self.not_an_approver(&task, &command, once.as_ref()) {
+            return Ok(refusal);
+        }
+        let actor = self.actor.to_owned();
+        Ok(trigger(task, Trigger::Command { command, actor, via: Via::State }, once))
+    }
+
+    async fn is_still_in(&self, state: &str) -> Result<bool, PlanError> {
+        let Some(plane) = &self.ctx.outside.plane else { return Ok(false) };
+        match plane.work_item(&self.project.plane_project, self.work_item).await {
+            Ok(item) => Ok(item.state.id.eq_ignore_ascii_case(state)),
+            Err(ApiError::NotFound) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Which move of the item's history this is, so that it acts once however it was learnt of. A delivery does not
@@ -216,39 +265,6 @@ impl Case<'_> {
         Err(PlanError::NotSeen { what: "move" })
     }
 
-    fn said(&self, task: Task, said: SaidInPlane) -> Result<Plan, PlanError> {
-        if said.external_source.as_deref() == Some("orch") {
-            return Ok(Plan::ignore("the orchestrator's own comment"));
-        }
-        if !said.own_words {
-            return Ok(Plan::ignore("somebody changed another's comment: nobody's word"));
-        }
-        let once = Some(Once::comment(&said.comment_id));
-        let actor = self.actor.to_owned();
-        if let Some(command) = parse_comment(&said.text) {
-            if let Some(refusal) = self.not_an_approver(&task, &command, once.as_ref()) {
-                return Ok(refusal);
-            }
-            return Ok(trigger(task, Trigger::Command { command, actor, via: Via::Comment }, once));
-        }
-        if task.state == TaskState::NeedsInput && !said.edited && !said.text.trim().is_empty() {
-            return Ok(trigger(task, Trigger::Answer { text: said.text, actor }, once));
-        }
-        Ok(Plan::ignore("a comment without a command"))
-    }
-
-    fn not_an_approver(&self, task: &Task, command: &Command, once: Option<&Once>) -> Option<Plan> {
-        let approvers = &self.project.approvers;
-        if approvers.is_empty() || approvers.iter().any(|a| a.eq_ignore_ascii_case(self.actor)) {
-            return None;
-        }
-        let message = Message::Refused {
-            command: command.clone(),
-            why: "only the project's approvers move its tasks".to_owned(),
-        };
-        Some(Plan::Answer { task: Box::new(task.clone()), message, once: once.cloned() })
-    }
-
     /// The item as Plane has it now; `None` = it is gone. Without Plane, what the delivery said.
     async fn fresh(&self, snapshot: Option<Text>) -> Result<Option<Text>, PlanError> {
         let Some(plane) = &self.ctx.outside.plane else { return Ok(snapshot) };
@@ -268,19 +284,30 @@ impl Case<'_> {
     }
 }
 
-/// Title and description of an item as they are kept with its task.
-pub(crate) fn kept_text(item: &WorkItem) -> (String, String) {
-    (one_line(&item.name), cut(&to_text(item.description_html.as_deref().unwrap_or_default())))
+/// An item's text as it is kept with its task.
+pub(crate) struct Kept {
+    pub title: String,
+    /// Markdown.
+    pub description: String,
+    pub pictures: Vec<Picture>,
+}
+
+/// Reads an item's text, with the names of those whom it mentions.
+pub(crate) async fn kept_text(ctx: &Context, project: &str, item: &WorkItem) -> Kept {
+    let html = item.description_html.as_deref().unwrap_or_default();
+    let names = names_in(ctx, project, html).await;
+    let page = html::page(html, &|id| names.get(id).cloned());
+    Kept { title: one_line(&item.name), description: cut(&page.text), pictures: page.pictures }
 }
 
 fn cut(description: &str) -> String {
-    description.chars().take(DESCRIPTION_CHARS).collect()
+    html::cut(description, DESCRIPTION_CHARS)
 }
 
 fn text_of(item: WorkItem) -> Text {
     Text {
         title: item.name,
-        description: to_text(item.description_html.as_deref().unwrap_or_default()),
+        description: html::page(item.description_html.as_deref().unwrap_or_default(), &html::nobody).text,
         sequence_id: item.sequence_id,
         state: item.state.name,
         labels: item.labels.into_iter().filter_map(|l| l.name).collect(),

@@ -54,9 +54,9 @@ fn real_deliveries_mean_what_people_did() {
         ("008-issue-updated", "720e labels"),
         ("009-issue-updated", "720e field assignees"),
         ("010-issue_comment-created", "720e say own - :approved: looks good"),
-        ("011-issue_comment-created", "a51d say own orchestrator Stage analysis done"),
+        ("011-issue_comment-created", "a51d say own orchestrator Stage `analysis` done"),
         ("012-issue_comment-created", "a51d say own -"),
-        ("013-issue_comment-created", "720e say own - hi &"),
+        ("013-issue_comment-created", "720e say own - hi![](x) & @720e815e-9379-4dfb-aba4-82b65"),
         ("014-issue_comment-created", "a51d say own - éééééééééééééééééééééééééééééééééééééééé"),
         ("015-issue_comment-updated", "720e edit own - :approved: edited"),
         ("101-issue-created", "720e created #3 From the UI"),
@@ -89,6 +89,31 @@ fn real_deliveries_mean_what_people_did() {
     let bodies =
         std::fs::read_dir(dir).unwrap().filter(|e| e.as_ref().unwrap().path().extension() == Some("body".as_ref()));
     assert_eq!(bodies.count(), table.len(), "every capture has its line");
+}
+
+/// Words that another put into a new comment before Plane told of it, and words that are only shown.
+#[test]
+fn a_new_comments_words_are_its_authors_only_if_nobody_changed_them() {
+    let table = [
+        ("403-issue_comment-created", "4783 say own - @e520a80b-1b23-4db1-a57e-7c4494f1ce65 :a", false),
+        ("404-issue_comment-created", "4783 say own - write this:\n\n```plaintext\n:approved:\n```", false),
+        ("410-issue_comment-created", "4783 say foreign - :approved:", true),
+        ("411-issue_comment-updated", "e520 edit foreign - :approved:", true),
+    ];
+    for (name, expected, commands) in table {
+        let body = std::fs::read_to_string(fixtures().join("plane-real-2").join(format!("{name}.body"))).unwrap();
+        let parsed = read(&body, "issue_comment").unwrap();
+        assert_eq!(told(&parsed).trim_end(), expected, "{name}");
+        let Parsed::Event(PlaneEvent { what: PlaneChange::Comment(said), .. }) = parsed else { panic!("{name}") };
+        assert_eq!(orch_common::domain::words::parse_comment(&said.text).is_some(), commands, "{name}");
+    }
+    // Who changes their own words again has said them.
+    let body = std::fs::read_to_string(fixtures().join("plane-real-2/410-issue_comment-created.body")).unwrap();
+    let body = body.replace(
+        "\"updated_by\": \"e520a80b-1b23-4db1-a57e-7c4494f1ce65\"",
+        "\"updated_by\": \"4783a1c0-bae5-4118-902d-67cd96a0b4e1\"",
+    );
+    assert_eq!(told(&read(&body, "issue_comment").unwrap()), "4783 say own - :approved:");
 }
 
 #[test]
@@ -139,7 +164,7 @@ fn constructed_deliveries_of_both_versions_are_read() {
         ("issue_deleted_legacy.json", "issue", "7540 deleted"),
         ("issue_comment_created_approved.json", "issue_comment", "7540 say own - :approved: ok to deploy ✅"),
         ("issue_comment_created_emoji_node.json", "issue_comment", "7540 say own - ✅ looks good"),
-        ("issue_comment_created_split_markup.json", "issue_comment", "7540 say own - :approved:\n> quoted & more"),
+        ("issue_comment_created_split_markup.json", "issue_comment", "7540 say own - :approved:\n\n\\> quoted & more"),
         ("issue_comment_created_bot_echo.json", "issue_comment", "1f0d say own orchestrator [analyst] done"),
         ("issue_comment_updated.json", "issue_comment", "7540 edit own - :rejected: needs tests"),
         ("project_deleted.json", "project", "ignored"),

@@ -70,7 +70,9 @@ async fn listed(ctx: &Context, project: &Project) -> Result<Option<BTreeSet<Stri
             continue;
         };
         let Some(gitea) = &ctx.outside.gitea else { continue };
-        match gitea.team_members(project.owner(), team).await {
+        let repo = gitea.names().now(&project.repo);
+        let owner = repo.split_once('/').map_or_else(|| project.owner(), |(owner, _)| owner);
+        match gitea.team_members(owner, team).await {
             Ok(members) => names.extend(members.into_iter().map(|member| member.login.to_lowercase())),
             Err(ApiError::NotFound) => {
                 tracing::warn!(team, repo = %project.repo, "a team of the project's reviewers is not known to the forge");

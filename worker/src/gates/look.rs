@@ -6,6 +6,7 @@ use crate::clock::now_ms;
 use crate::context::Context;
 use crate::git::{Checkout, GitError, Judged, SubmoduleFolder, SubmoduleRules};
 use orch_common::config::{CommandLine, Project};
+use orch_common::domain::fault::Fault;
 use orch_common::domain::gate::{Evidence, Gate, TestEnd, TestEvidence};
 use orch_common::domain::stage::CommitId;
 use orch_common::store::tasks::Task;
@@ -106,7 +107,7 @@ fn unknown_command() -> TestEvidence {
     TestEvidence {
         command: String::new(),
         duration_ms: 0,
-        end: TestEnd::Infra { why: "the project has no test_command".into() },
+        end: TestEnd::Unfit { fault: Fault::NoTests, why: "the project has no test_command".into() },
         tail: String::new(),
         output_sha256: None,
     }

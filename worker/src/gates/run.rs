@@ -6,9 +6,10 @@
 use super::command::TestCommand;
 use super::log::BoundedLog;
 use super::sweep::{Marker, SweepOnDrop, sweep};
-use super::verdict::{end_of, infra};
+use super::verdict::{end_of, infra, unfit, unstarted};
 use crate::agent::attend::{Attendant, Terms};
 use crate::git::group::Group;
+use orch_common::domain::fault::Fault;
 use orch_common::domain::gate::{TestEnd, TestEvidence};
 use std::io;
 use std::path::Path;
@@ -83,7 +84,7 @@ pub async fn run_tests(run: TestRun<'_>, cancel: &CancellationToken) -> Result<T
     let backstop = SweepOnDrop::new(marker.clone());
     let started = match start(&run, [&marker, &place]) {
         Ok(started) => started,
-        Err(why) => return Ok(evidence(infra(why), String::new(), None)),
+        Err(end) => return Ok(evidence(end, String::new(), None)),
     };
     let (ending, status, (tail, hash)) = finish(started, &run.limits, &marker, cancel).await;
     backstop.spare();
@@ -122,19 +123,22 @@ enum Ending {
     Cancelled,
 }
 
-fn start(run: &TestRun<'_>, markers: [&Marker; 2]) -> Result<Started, String> {
-    let what = |what: &'static str| move |e: io::Error| format!("{what}: {e}");
+fn start(run: &TestRun<'_>, markers: [&Marker; 2]) -> Result<Started, TestEnd> {
+    let what = |what: &'static str| move |e: io::Error| infra(format!("{what}: {e}"));
     if !run.dir.is_dir() {
-        return Err(format!("there is no folder {}", run.dir.display()));
+        return Err(infra(format!("there is no folder {}", run.dir.display())));
     }
     let terms = Terms { user: run.user, memory: run.limits.memory };
-    let mut start = run.command.start(run.dir, run.env, run.attendant, terms).ok_or("the test command is empty")?;
+    let mut start = run
+        .command
+        .start(run.dir, run.env, run.attendant, terms)
+        .ok_or_else(|| unfit(Fault::NoTests, "the test command is empty"))?;
     let log = BoundedLog::create(run.log, run.limits.log_cap).map_err(what("the log cannot be written"))?;
     let (output, input) = io::pipe().map_err(what("no pipe for the output"))?;
     let output = Receiver::from_owned_fd(output.into()).map_err(what("no pipe for the output"))?;
     start.command.stderr(input.try_clone().map_err(what("no pipe for the output"))?).stdout(input);
     start.command.envs(markers.map(Marker::pair));
-    let group = Group::spawn(start).map_err(|e| format!("the test command cannot be started: {e}"))?;
+    let group = Group::spawn(start).map_err(|e| unstarted(&e))?;
     let log = Arc::new(Mutex::new(log));
     let reader = tokio::spawn(copy_output(output, Arc::clone(&log)));
     Ok(Started { group, log, reader })

@@ -1,6 +1,7 @@
 //! Why a git operation did not happen, by what the caller can do about it. Git tells most reasons only in
 //! English on its error stream (calls run with `LANG=C.UTF-8`), so this is the one place that reads that text.
 
+use orch_common::domain::refusal::Refusal;
 use orch_common::domain::stage::CommitId;
 use orch_common::domain::submodule::SubmoduleWhy;
 use std::io;
@@ -110,6 +111,33 @@ impl GitError {
         }
     }
 
+    /// Why the forge takes nothing of ours, where only a person can end that, and its words. A forge that is away, and one that
+    /// says of a repository or of our credentials that it knows none, may mean it for a minute: these are none.
+    pub fn refusal(&self) -> Option<(Refusal, String)> {
+        let text = match self {
+            GitError::Declined { why } => why,
+            GitError::AuthFailed { tail } | GitError::Unavailable { tail } | GitError::Other { tail } => tail,
+            GitError::NotFound { .. }
+            | GitError::BadName { .. }
+            | GitError::Conflict { .. }
+            | GitError::Diverged { .. }
+            | GitError::Rejected { .. }
+            | GitError::InUse { .. }
+            | GitError::TooLarge { .. }
+            | GitError::Timeout { .. }
+            | GitError::NoSpace
+            | GitError::Lfs(_)
+            | GitError::Submodule(_)
+            | GitError::Corrupt { .. }
+            | GitError::Cancelled
+            | GitError::Io { .. } => return None,
+        };
+        let lower = text.to_lowercase();
+        let known = REFUSALS.iter().find(|(words, _)| lower.contains(words)).map(|(_, why)| *why);
+        let other = matches!(self, GitError::Declined { .. }).then_some(Refusal::Hook);
+        Some((known.or(other)?, remote_words(text)))
+    }
+
     pub(super) fn io(what: impl Into<String>, source: io::Error) -> GitError {
         if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
             return GitError::NoSpace;
@@ -154,9 +182,39 @@ const WORDS: &[Words] = &[
     ("missing object", |tail| GitError::Corrupt { tail }),
     ("is corrupt", |tail| GitError::Corrupt { tail }),
     ("unable to read tree", |tail| GitError::Corrupt { tail }),
+    ("unable to read sha1 file", |tail| GitError::Corrupt { tail }),
+    ("bad tree object", |tail| GitError::Corrupt { tail }),
+    ("missing blob", |tail| GitError::Corrupt { tail }),
+    (": bad file", |tail| GitError::Corrupt { tail }),
+    ("invalid object", |tail| GitError::Corrupt { tail }),
+    ("failed to read object", |tail| GitError::Corrupt { tail }),
+    ("error: Could not read ", |tail| GitError::Corrupt { tail }),
+    ("invalid sha1 pointer", |tail| GitError::Corrupt { tail }),
+    ("could not parse commit", |tail| GitError::Corrupt { tail }),
     ("does not point to a valid object", |tail| GitError::Corrupt { tail }),
     ("cannot be accessed", |tail| GitError::Corrupt { tail }),
 ];
+
+/// What the forge's words about a push mean, in lower case, most specific first.
+const REFUSALS: &[(&str, Refusal)] = &[
+    ("exists; cannot create", Refusal::NameTaken),
+    ("repo is archived", Refusal::Archived),
+    ("repository is archived", Refusal::Archived),
+    ("user permission denied for writing", Refusal::NotAllowed),
+    ("to protected branch", Refusal::BranchRule),
+    ("protected branch hook declined", Refusal::BranchRule),
+    ("returned error: 301", Refusal::Moved),
+    ("returned error: 302", Refusal::Moved),
+    ("returned error: 307", Refusal::Moved),
+    ("returned error: 308", Refusal::Moved),
+];
+
+/// What the other side said, without git's own words around it; all of it where it said nothing.
+fn remote_words(text: &str) -> String {
+    let said = text.lines().filter_map(|line| line.trim().strip_prefix("remote:").map(str::trim));
+    let said: Vec<&str> = said.filter(|line| !line.is_empty()).collect();
+    if said.is_empty() { text.to_owned() } else { said.join("\n") }
+}
 
 /// The typed error for a call that ended with a failure and said `stderr`.
 pub(super) fn classify(code: i32, stderr: &[u8]) -> GitError {
@@ -200,6 +258,8 @@ mod tests {
                 matches!(e, GitError::Unavailable { .. })
             }),
             ("fatal: not a git repository: 'x'", |e| matches!(e, GitError::Corrupt { .. })),
+            ("error: unable to read sha1 file of a.txt (0a)", |e| matches!(e, GitError::Corrupt { .. })),
+            ("error: Could not read 0a\nfatal: Failed to traverse parents", |e| matches!(e, GitError::Corrupt { .. })),
             ("fatal: something else", |e| matches!(e, GitError::Other { .. })),
             ("", |e| matches!(e, GitError::Other { .. })),
         ];
@@ -207,6 +267,66 @@ mod tests {
             let err = classify(128, text.as_bytes());
             assert!(is(&err), "{text} -> {err:?}");
             assert!(err.is_infra(), "{err:?}");
+        }
+    }
+
+    #[test]
+    fn what_only_a_person_can_end_is_told_apart_with_the_forges_own_words() {
+        use Refusal as P;
+        let (declined, auth, away, other): (fn(String) -> GitError, fn(String) -> GitError, fn(String) -> GitError, _) = (
+            |why| GitError::Declined { why },
+            |tail| GitError::AuthFailed { tail },
+            |tail| GitError::Unavailable { tail },
+            |tail: String| classify(128, tail.as_bytes()),
+        );
+        let forbidden = "fatal: unable to access 'http://h/a/b.git/': The requested URL returned error: 403";
+        let rows: Vec<(GitError, Option<(P, &str)>)> = vec![
+            (
+                declined(
+                    "[remote rejected] (pre-receive hook declined) remote: No ticket in 'x'\nremote: \nerror: y".into(),
+                ),
+                Some((P::Hook, "")),
+            ),
+            (
+                declined("pre-receive hook declined\nremote: No ticket\nremote: in the subject\nerror: failed".into()),
+                Some((P::Hook, "No ticket\nin the subject")),
+            ),
+            (
+                declined("hook declined\nremote: Gitea: Not allowed to push to protected branch feature/x".into()),
+                Some((P::BranchRule, "Gitea: Not allowed to push to protected branch feature/x")),
+            ),
+            (
+                auth(format!("remote: This repo is archived. You can view files but cannot push.\n{forbidden}")),
+                Some((P::Archived, "This repo is archived. You can view files but cannot push.")),
+            ),
+            (
+                auth(format!("remote: User permission denied for writing.\n{forbidden}")),
+                Some((P::NotAllowed, "User permission denied for writing.")),
+            ),
+            (
+                declined(
+                    "remote: error: cannot lock ref 'refs/heads/feature/x': 'refs/heads/feature' exists; cannot create \
+                     'refs/heads/feature/x'\n ! [remote rejected] HEAD -> feature/x (failed to update ref)"
+                        .into(),
+                ),
+                Some((P::NameTaken, "")),
+            ),
+            (auth(forbidden.into()), None),
+            (auth("fatal: Authentication failed for 'http://h/'".into()), None),
+            (away("fatal: unable to access 'http://h/': The requested URL returned error: 502".into()), None),
+            (
+                other("fatal: unable to access 'http://h/': The requested URL returned error: 301".to_owned()),
+                Some((P::Moved, "fatal: unable to access 'http://h/': The requested URL returned error: 301")),
+            ),
+            (other("fatal: repository 'http://h/a/b/' not found".to_owned()), None),
+            (GitError::NoSpace, None),
+        ];
+        for (error, wanted) in rows {
+            let found = error.refusal();
+            match wanted {
+                Some((why, "")) => assert_eq!(found.map(|f| f.0), Some(why), "{error}"),
+                wanted => assert_eq!(found, wanted.map(|(why, words)| (why, words.to_owned())), "{error}"),
+            }
         }
     }
 

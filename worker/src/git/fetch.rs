@@ -3,6 +3,7 @@
 use super::call::Call;
 use super::check;
 use super::error::GitError;
+use super::left_locks;
 use super::lock::RepoLock;
 use super::refs::{self, Found};
 use super::remote::Remote;
@@ -10,12 +11,9 @@ use super::repos::{Place, Repos, off_the_runtime};
 use super::shared;
 use super::worktree::Site;
 use orch_common::store::heard::Heard;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
-
-/// Git's own locks are held for well under a second; one this old was left by a killed process.
-const STALE_LOCK: Duration = Duration::from_secs(600);
 
 /// How long a fetch of this process lasts for the start of an agent, if nothing was heard of meanwhile. Long enough for a
 /// stage to begin on what the one before has fetched to publish; short, because a push whose delivery is late or lost is
@@ -77,14 +75,23 @@ impl Repos {
         let mirror = place.mirror.clone();
         off_the_runtime(move || {
             shared::put_refs_back(&mirror)?;
-            remove_stale_locks(&mirror);
+            left_locks::remove_left(&mirror);
             Ok(())
         })
         .await?;
         if !self.is_sound(&place.mirror, cancel).await? {
             return self.build(place, remote, lock, cancel).await;
         }
-        match self.fetch_into(&place.mirror, remote, lock, cancel).await {
+        // What is missing inside of a history that is whole otherwise comes with everything.
+        let damaged = self.memory().is_damaged(&place.mirror);
+        if damaged {
+            tracing::warn!(mirror = %place.mirror.display(), "git missed an object of the mirror; all is fetched anew");
+        }
+        match self.fetch_into(&place.mirror, remote, lock, (damaged, cancel)).await {
+            Ok(()) => {
+                self.memory().repaired(&place.mirror);
+                Ok(())
+            }
             Err(GitError::Corrupt { tail }) => {
                 tracing::warn!(%tail, "the fetch found damage");
                 self.build(place, remote, lock, cancel).await
@@ -93,16 +100,17 @@ impl Repos {
         }
     }
 
-    /// The bare fetch. The URL is named, so no `remote.*` of the repository's configuration has a say.
+    /// The bare fetch; of `everything`, or of what is not there. The URL is named, so no `remote.*` of the repository's configuration has a say.
     pub(super) async fn fetch_into(
         &self,
         mirror: &Path,
         remote: &Remote,
         lock: &RepoLock,
-        cancel: &CancellationToken,
+        (everything, cancel): (bool, &CancellationToken),
     ) -> Result<(), GitError> {
         let call = Call::bare(mirror)
             .args(["fetch", "--quiet", "--prune", "--no-write-fetch-head", "--no-recurse-submodules"])
+            .args(everything.then_some("--refetch"))
             .args(["--", remote.url(), "+refs/heads/*:refs/remotes/origin/*"])
             .network(remote, self.settings().network_timeout)
             .holding(lock.handle()?);
@@ -114,27 +122,4 @@ impl Repos {
 fn is_there(mirror: &Path, heard: &Heard) -> bool {
     let found = refs::read(mirror, &format!("refs/remotes/origin/{}", heard.branch));
     found == heard.head.clone().map_or(Found::Nothing, Found::Id)
-}
-
-/// Removes lock files that outlived their owner; git itself never does.
-fn remove_stale_locks(mirror: &Path) {
-    let mut folders: Vec<PathBuf> = vec![mirror.join("refs")];
-    let mut locks: Vec<PathBuf> =
-        ["packed-refs.lock", "config.lock", "HEAD.lock", "shallow.lock"].map(|name| mirror.join(name)).to_vec();
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
-            match entry.file_type() {
-                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
-                Ok(_) if entry.path().extension().is_some_and(|e| e == "lock") => locks.push(entry.path()),
-                Ok(_) | Err(_) => {}
-            }
-        }
-    }
-    for lock in locks {
-        let age = lock.symlink_metadata().ok().and_then(|m| m.modified().ok()?.elapsed().ok());
-        if age.is_some_and(|age| age > STALE_LOCK) {
-            tracing::warn!(lock = %lock.display(), "removed a lock that a killed git left");
-            std::fs::remove_file(&lock).ok();
-        }
-    }
 }

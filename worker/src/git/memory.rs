@@ -23,6 +23,8 @@ struct Seen {
     commits: HashSet<CommitId>,
     /// When the last fetch that succeeded began.
     fetched: Option<Instant>,
+    /// Git missed an object.
+    damaged: bool,
 }
 
 impl Memory {
@@ -56,6 +58,21 @@ impl Memory {
         self.with(mirror, |seen| seen.commits.contains(commit))
     }
 
+    /// Git missed an object; which one is told by nobody.
+    pub(super) fn note_damage(&self, mirror: &Path) {
+        self.with(mirror, |seen| seen.damaged = true);
+    }
+
+    /// Whether it did since the forge was last asked for everything.
+    pub(super) fn is_damaged(&self, mirror: &Path) -> bool {
+        self.with(mirror, |seen| seen.damaged)
+    }
+
+    /// The forge was asked for everything.
+    pub(super) fn repaired(&self, mirror: &Path) {
+        self.with(mirror, |seen| seen.damaged = false);
+    }
+
     /// A fetch that began at `began` brought everything.
     pub(super) fn fetched(&self, mirror: &Path, began: Instant) {
         self.with(mirror, |seen| seen.fetched = seen.fetched.max(Some(began)));
@@ -73,7 +90,9 @@ impl Memory {
 
     /// Something is wrong with the mirror, or may be.
     pub(super) fn doubt(&self, mirror: &Path) {
-        self.all().remove(mirror);
+        if let Some(seen) = self.all().get_mut(mirror) {
+            *seen = Seen { folder: seen.folder, damaged: seen.damaged, ..Seen::default() };
+        }
     }
 }
 

@@ -102,7 +102,7 @@ impl Repos {
     ) -> Result<(), GitError> {
         make_skeleton(fresh).map_err(|e| GitError::io("making the mirror", e))?;
         config_pin::write(fresh, format, remote)?;
-        self.fetch_into(fresh, remote, lock, cancel).await
+        self.fetch_into(fresh, remote, lock, (false, cancel)).await
     }
 
     /// Saves the tasks' own branches and refs out of a damaged mirror; true when all could be read.

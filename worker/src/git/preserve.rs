@@ -65,13 +65,26 @@ impl Repos {
         commit: &CommitId,
         cancel: &CancellationToken,
     ) -> Result<bool, GitError> {
+        let tip = self.resolve(&w.mirror, &w.branch_ref(), cancel).await?;
+        self.keep_beside(w, (kind, name), commit, tip.as_ref(), cancel).await
+    }
+
+    /// [`Repos::keep`]; `tip` is what stays of the task's branch.
+    pub(super) async fn keep_beside(
+        &self,
+        w: &Site,
+        (kind, name): (LeftKind, &str),
+        commit: &CommitId,
+        tip: Option<&CommitId>,
+        cancel: &CancellationToken,
+    ) -> Result<bool, GitError> {
         let kept = self.list_kept(&w.mirror, &w.key, cancel).await?;
         let tree = self.tree_of(&Room::of(w), commit, cancel).await?;
         let same = |k: &&Kept| k.commit == commit.as_str() || (k.left.kind == kind && is_ours(kind) && k.tree == tree);
         if kept.iter().any(|k| same(&k)) {
             return Ok(true);
         }
-        if !self.is_beside(w, commit, cancel).await? {
+        if !self.is_beside(w, commit, tip, cancel).await? {
             return Ok(false);
         }
         let number = kept.last().map_or(0, |last| last.number) + 1;
@@ -88,12 +101,17 @@ impl Repos {
     }
 
     /// Whether neither the forge nor the task's branch has the commit, nor one of the kept pieces as its history.
-    async fn is_beside(&self, w: &Site, commit: &CommitId, cancel: &CancellationToken) -> Result<bool, GitError> {
-        let tip = self.resolve(&w.mirror, &w.branch_ref(), cancel).await?;
+    async fn is_beside(
+        &self,
+        w: &Site,
+        commit: &CommitId,
+        tip: Option<&CommitId>,
+        cancel: &CancellationToken,
+    ) -> Result<bool, GitError> {
         let call = Call::bare(&w.mirror)
             .args(["rev-list", "--max-count=1", commit.as_str(), "--not", "--remotes=origin"])
             .args([format!("--glob={}/*", w.preserved_ref())])
-            .args(tip.iter().map(CommitId::as_str))
+            .args(tip.map(CommitId::as_str))
             .args(["--"]);
         Ok(!self.git(&w.mirror, call, cancel).await?.line().is_empty())
     }

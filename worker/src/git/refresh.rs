@@ -74,21 +74,25 @@ impl Repos {
         theirs: CommitId,
         cancel: &CancellationToken,
     ) -> Result<Refreshed, GitError> {
-        if self.is_ancestor(&w.mirror, &theirs, &ours, cancel).await? {
+        if ours == theirs {
             return Ok(Refreshed::Unchanged);
         }
         if self.is_ancestor(&w.mirror, &ours, &theirs, cancel).await? {
             self.merge(w, &ours, &theirs, &["--ff-only"], cancel).await?;
             return Ok(Refreshed::FastForwarded { from: ours, to: theirs });
         }
-        if let Some(synced) = self.resolve(&w.mirror, &w.synced_ref(), cancel).await? {
-            let rewritten = !self.is_ancestor(&w.mirror, &synced, &theirs, cancel).await?;
-            let published = self.is_ancestor(&w.mirror, &ours, &synced, cancel).await?;
-            match (rewritten, published) {
-                (true, true) => return self.replace(w, ours, theirs, cancel).await,
-                (true, false) => return Err(GitError::Diverged { ours, theirs }),
-                (false, _) => {}
-            }
+        // A branch that was only cut back is rewritten, too, although ours has all that is left of it.
+        if let Some(synced) = self.resolve(&w.mirror, &w.synced_ref(), cancel).await?
+            && synced != theirs
+            && !self.is_ancestor(&w.mirror, &synced, &theirs, cancel).await?
+        {
+            return match self.is_ancestor(&w.mirror, &ours, &synced, cancel).await? {
+                true => self.replace(w, ours, theirs, cancel).await,
+                false => Err(GitError::Diverged { ours, theirs }),
+            };
+        }
+        if self.is_ancestor(&w.mirror, &theirs, &ours, cancel).await? {
+            return Ok(Refreshed::Unchanged);
         }
         self.merge(w, &ours, &theirs, &["--no-ff"], cancel).await?;
         let head = self.head(w, cancel).await?;
@@ -111,13 +115,15 @@ impl Repos {
         self.merge(w, &ours, &theirs, if forward { &["--ff-only"] } else { &["--no-ff"] }, cancel).await
     }
 
-    async fn replace(
+    /// The forge's version in the place of ours; what was on ours and is nowhere at the forge is kept.
+    pub(super) async fn replace(
         &self,
         w: &Site,
         from: CommitId,
         to: CommitId,
         cancel: &CancellationToken,
     ) -> Result<Refreshed, GitError> {
+        self.keep_rewritten(w, &from, cancel).await?;
         self.preserve(w, None, cancel).await?;
         self.set_ref(&w.mirror, &w.branch_ref(), &to, cancel).await?;
         self.take_branch(w, cancel).await?;

@@ -162,6 +162,9 @@ impl Repos {
         if matches!(error, GitError::Corrupt { .. } | GitError::Other { .. }) {
             self.memory.doubt(mirror);
         }
+        if matches!(error, GitError::Corrupt { .. }) {
+            self.memory.note_damage(mirror);
+        }
     }
 
     /// The commit that a full ref (`refs/...`) points to. Git is asked once for each commit, the files every time.

@@ -18,7 +18,7 @@ use super::staging::Room;
 use super::worktree::{Site, Worktree};
 use orch_common::domain::leftover::LeftKind;
 use orch_common::domain::stage::CommitId;
-use rustix::fs::{AtFlags, Mode, OFlags, open, unlinkat};
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -143,14 +143,18 @@ impl Repos {
     ) -> Result<(), GitError> {
         let bundle = Handover::new(self.root(), &shop.tenant, false)?;
         let names = [worktree.branch_ref(), format!("refs/remotes/origin/{}", check::branch(base)?)];
-        let pack =
-            Call::bare(&worktree.mirror).args(["bundle", "create", "--quiet"]).args([bundle.file()]).args(&names);
+        // What the forge has on the branch, which differs where it could not be joined.
+        let forge =
+            self.resolve(&worktree.mirror, &worktree.origin_ref(), cancel).await?.map(|_| worktree.origin_ref());
+        let pack = Call::bare(&worktree.mirror).args(["bundle", "create", "--quiet"]).args([bundle.file()]);
+        let pack = pack.args(&names).args(&forge);
         let kept = format!("{}/*", worktree.preserved_ref());
         let pack = pack.args([format!("--glob={kept}")]);
         self.git(&worktree.mirror, pack.within(self.settings().network_timeout), cancel).await?;
         bundle.give()?;
         let take = |from: &str, to: &str| format!("+{from}:refs/remotes/origin/{to}");
-        let specs = [take(&names[0], &worktree.branch), take(&names[1], base), format!("+{kept}:{kept}")];
+        let mut specs = vec![take(&names[0], &worktree.branch), take(&names[1], base), format!("+{kept}:{kept}")];
+        specs.extend(forge.map(|name| format!("+{name}:refs/remotes/forge/{}", worktree.branch)));
         let fetch = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--"];
         let fetch = self.inside(shop).args(fetch).args([bundle.file()]).args(&specs);
         self.do_inside(fetch.env("GIT_ALLOW_PROTOCOL", "file"), cancel).await.map(drop)
@@ -331,18 +335,16 @@ pub(super) async fn tidy(shop: &Workshop) -> Result<(), GitError> {
 }
 
 fn tidy_now(shop: &Workshop) {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let Ok(folder) = open(shop.git_dir(), flags, Mode::empty()) else { return };
     // Git would wait for the other end, call after call.
-    for path in remove(&shop.git_dir(), true, &|_, kind, _| may_block(kind)) {
-        tracing::warn!(file = %path.display(), "no file that git can read; removed from a workshop");
+    for path in remove(&shop.git_dir(), true, &|name, kind, _| may_block(kind) || is_lock(name)) {
+        tracing::warn!(file = %path.display(), "no file that git can read, or a lock that a killed git left; removed from a workshop");
     }
     shared::clear_work(&shop.path);
-    for lock in ["index.lock", "HEAD.lock"] {
-        if unlinkat(&folder, lock, AtFlags::empty()).is_ok() {
-            tracing::warn!(lock, "removed a lock that a killed git left in a workshop");
-        }
-    }
+}
+
+/// Only the agent's gits work there, and it has ended. No ref, and no file of git's own, has such a name.
+fn is_lock(name: &OsStr) -> bool {
+    Path::new(name).extension().is_some_and(|end| end == "lock")
 }
 
 pub(super) fn set_mode(path: &Path, mode: u32) -> Result<(), GitError> {

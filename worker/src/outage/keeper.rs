@@ -1,5 +1,6 @@
 //! Asks what is away whether it answers again, says so where it takes long, and wakes what waited.
 
+use super::shut::{self, Shut};
 use super::{Away, LAST_PAUSE, Scope, close, open, probe};
 use crate::alerts;
 use crate::clock::now_ms;
@@ -57,7 +58,7 @@ async fn ask_again(ctx: &Arc<Context>, scope: &Scope) {
         Err(down) => {
             let away = still_away(ctx, scope, &down);
             if let Some(away) = away
-                && let Err(error) = note(ctx, scope, &away).await
+                && let Err(error) = note(ctx, scope, &away.words, away.shut).await
             {
                 tracing::warn!(%error, %scope, "the outage could not be noted");
             }
@@ -72,19 +73,27 @@ fn still_away(ctx: &Context, scope: &Scope, down: &probe::Down) -> Option<Away> 
     away.pause = (away.pause * 2).min(LAST_PAUSE);
     away.next = Instant::now() + away.pause.max(down.not_before);
     away.words.clone_from(&down.words);
+    away.shut = down.shut;
     if let Some(gate) = ctx.outside.gate_of(scope) {
         gate.close(&down.words);
     }
     Some(away.clone())
 }
 
-async fn note(ctx: &Arc<Context>, scope: &Scope, away: &Away) -> Result<(), StoreError> {
-    let (inner, scope, words) = (Arc::clone(ctx), scope.clone(), away.words.clone());
-    ctx.store.write(move |c| tell(c, &inner, &scope, &words, now_ms())).await
+/// Notes what is known of an outage; people are told when it is time.
+pub(super) async fn note(ctx: &Arc<Context>, scope: &Scope, words: &str, shut: Option<Shut>) -> Result<(), StoreError> {
+    let (inner, scope, words) = (Arc::clone(ctx), scope.clone(), words.to_owned());
+    ctx.store.write(move |c| tell(c, &inner, &scope, (&words, shut), now_ms())).await
 }
 
-/// Notes the newest words; people are told once, after some minutes.
-fn tell(conn: &mut Conn, ctx: &Context, scope: &Scope, words: &str, now: i64) -> Result<(), StoreError> {
+/// Notes the newest words; people are told once: at once of what no waiting mends, else after some minutes.
+fn tell(
+    conn: &mut Conn,
+    ctx: &Context,
+    scope: &Scope,
+    (words, shut): (&str, Option<Shut>),
+    now: i64,
+) -> Result<(), StoreError> {
     let name = scope.to_string();
     // Another worker may have ended it meanwhile.
     let Some(known) = outages::get(conn, &name)? else { return Ok(()) };
@@ -92,10 +101,14 @@ fn tell(conn: &mut Conn, ctx: &Context, scope: &Scope, words: &str, now: i64) ->
         outages::note(conn, &name, words, now)?;
     }
     let after_ms = i64::try_from(ctx.config.worker.outage_alert_s).unwrap_or(i64::MAX / 1000).saturating_mul(1000);
-    if known.told || now.saturating_sub(known.since) < after_ms {
+    let sure = shut.is_some_and(|shut| shut.sure);
+    if known.told || (!sure && now.saturating_sub(known.since) < after_ms) {
         return Ok(());
     }
     outages::note_told(conn, &name)?;
+    if let Some(Shut { why, .. }) = shut {
+        return shut::tell(conn, ctx, scope, (why, words), &format!("shut:{name}:{}", known.since), now);
+    }
     let (what, why) = (scope.for_people(), words.to_owned());
     let jobs = u64::try_from(outages::waiting(conn, &name)?).unwrap_or(0);
     let message = Message::OutsideAway { what, since: Moment(known.since), why, jobs };
@@ -139,7 +152,7 @@ async fn end(ctx: &Arc<Context>, scope: &Scope) {
         Ok(woken) => tracing::info!(%scope, woken, since_ms = away.since_ms, "answers again; what waited goes on"),
         Err(error) => {
             tracing::warn!(%error, %scope, "the end of an outage could not be written; it is asked again");
-            let down = probe::Down { words: away.words, not_before: Duration::ZERO };
+            let down = probe::Down { words: away.words, not_before: Duration::ZERO, shut: away.shut };
             close(ctx, scope, away.since_ms, &down);
         }
     }

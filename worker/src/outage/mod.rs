@@ -4,11 +4,15 @@
 
 mod keeper;
 mod probe;
+mod repository;
+mod shut;
 mod trouble;
 
 pub use keeper::keep;
 pub(crate) use trouble::hold;
 pub use trouble::{Trouble, later, troubled, waits_on};
+
+use shut::Shut;
 
 use crate::clock::now_ms;
 use crate::context::Context;
@@ -104,6 +108,8 @@ pub struct Outages {
 struct Away {
     since_ms: i64,
     words: String,
+    /// Only a person ends it.
+    shut: Option<Shut>,
     /// When it is asked next, and after which pause.
     next: Instant,
     pause: Duration,
@@ -175,11 +181,16 @@ async fn begin(ctx: &Arc<Context>, scope: &Scope, down: &probe::Down) {
         }
     };
     close(ctx, scope, since_ms, down);
+    if down.shut.is_some_and(|shut| shut.sure)
+        && let Err(error) = keeper::note(ctx, scope, &down.words, down.shut).await
+    {
+        tracing::warn!(%error, %scope, "that it is shut could not be told yet");
+    }
 }
 
 fn close(ctx: &Context, scope: &Scope, since_ms: i64, down: &probe::Down) {
     let next = Instant::now() + FIRST_PAUSE.max(down.not_before);
-    let away = Away { since_ms, words: down.words.clone(), next, pause: FIRST_PAUSE };
+    let away = Away { since_ms, words: down.words.clone(), shut: down.shut, next, pause: FIRST_PAUSE };
     ctx.outages.all().insert(scope.clone(), away);
     if let Some(gate) = ctx.outside.gate_of(scope) {
         gate.close(&down.words);
@@ -199,7 +210,7 @@ pub async fn recall(ctx: &Arc<Context>) -> Result<(), StoreError> {
     for outage in ctx.store.read(outages::all).await? {
         let here = |scope: &Scope| !matches!(scope, Scope::Disk(host) if *host != ctx.host);
         if let Some(scope) = Scope::named(&outage.scope).filter(here) {
-            let down = probe::Down { words: outage.words, not_before: Duration::ZERO };
+            let down = probe::Down { words: outage.words, not_before: Duration::ZERO, shut: None };
             close(ctx, &scope, outage.since, &down);
             if let Some(away) = ctx.outages.all().get_mut(&scope) {
                 away.next = Instant::now();

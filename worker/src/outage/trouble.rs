@@ -142,7 +142,7 @@ pub(crate) fn hold(conn: &mut Conn, job: &Job, scope: &Scope, error: &str, now: 
 fn again(conn: &mut Conn, job: &Job, error: &str, seconds: u64, now: i64) -> Result<bool, StoreError> {
     let at = now.saturating_add(i64::try_from(seconds.saturating_mul(1000)).unwrap_or(i64::MAX));
     let end = JobEnd::Again { at: Some(at), error: error.to_owned(), spend: Spend::Nothing };
-    jobs::finish(conn, job, &end, now)
+    Ok(job_end::put_off(conn, job, end, now)?.1)
 }
 
 /// The wait before a try at no charge; `None` = there were enough.

@@ -4,13 +4,17 @@
 use super::checks;
 use super::findings::Findings;
 use super::{OVERLAP_MS, Reconciler, RoundError, position};
+use crate::clients::ApiError;
 use crate::clients::gitea::{GiteaClient, Pull, standing};
 use crate::clock::now_ms;
 use crate::context::{Context, pipeline_of};
+use crate::engine::pull_state::oddity;
 use crate::events::{Ends, GiteaChange, GiteaEvent, Observed, ReviewKind, Speakers};
+use crate::outage::{Scope, blame};
 use orch_common::config::Project;
 use orch_common::domain::gate::Gate;
 use orch_common::domain::stage::{Stage, TaskState};
+use orch_common::store::in_the_way::{self, Kind};
 use orch_common::store::jobs;
 use orch_common::store::tasks::{self, Task};
 use std::collections::BTreeSet;
@@ -23,6 +27,13 @@ const MOST_BRANCHES: usize = 20;
 pub(super) async fn ask(ctx: &Arc<Context>, memory: &mut Reconciler, project: &Project) -> Findings {
     let mut findings = Findings::default();
     let Some(gitea) = ctx.outside.gitea.clone() else { return findings };
+    // A forge or a repository that takes nothing is said of here, too: no job may meet it for days.
+    let scopes = [Scope::Gitea, Scope::Repo(project.repo.clone())];
+    if let Some(away) = blame(ctx, &scopes).await {
+        let why = ctx.outages.words_of(&away).unwrap_or_default();
+        findings.trouble = Some(RoundError::Outside(ApiError::Unavailable { why }));
+        return findings;
+    }
     let asking = Asking { ctx, gitea: &gitea, project };
     if let Err(trouble) = asking.ask_into(memory, &mut findings).await {
         findings.trouble = Some(trouble);
@@ -77,10 +88,35 @@ impl Asking<'_> {
             };
             let key = format!("gitea:merged:{}:{}", self.project.repo, pull.number);
             findings.push(key, pull.updated_at, self.event(None, what));
-        } else if pull.is_open() && hears_reviews(task.stage) && self.is_idle(&task).await? {
+            return Ok(());
+        }
+        self.as_it_should_be(pull, &task, findings).await?;
+        if pull.is_open() && hears_reviews(task.stage) && self.is_idle(&task).await? {
             reviewed.insert(task.id);
             self.reviews(pull, &task, findings).await?;
         }
+        Ok(())
+    }
+
+    /// What nobody told of the state or the base of a pull request that is not merged.
+    async fn as_it_should_be(&self, pull: &Pull, task: &Task, findings: &mut Findings) -> Result<(), RoundError> {
+        let id = task.id;
+        let known = self.ctx.store.read(move |c| in_the_way::get(c, id, Kind::Pull)).await?;
+        let odd = oddity(self.project, task, pull).map(|odd| odd.key());
+        if odd == known {
+            return Ok(());
+        }
+        let what = GiteaChange::Pull {
+            action: if pull.is_open() { "edited" } else { "closed" }.to_owned(),
+            number: pull.number,
+            branch: task.branch.clone(),
+            head_sha: pull.head.sha.clone(),
+            merged: false,
+            ends: ends(pull),
+        };
+        let odd = odd.unwrap_or_default();
+        let key = format!("gitea:pull:{}:{}:{odd}:{}", self.project.repo, pull.number, pull.updated_at);
+        findings.push(key, pull.updated_at, self.event(None, what));
         Ok(())
     }
 
@@ -137,12 +173,16 @@ impl Asking<'_> {
             if pipeline_of(self.project).gate(task.stage) == Some(Gate::CiGreen) {
                 findings.extend(checks::finding(self.gitea, self.project, task).await?);
             }
-            if hears_reviews(task.stage)
-                && !reviewed.contains(&task.id)
+            if !reviewed.contains(&task.id)
                 && let Some(number) = task.pull
-                && let Some(pull) = self.gitea.pull(&self.project.repo, number).await?.filter(Pull::is_open)
+                && let Some(pull) = self.gitea.pull(&self.project.repo, number).await?
             {
-                self.reviews(&pull, task, findings).await?;
+                if !pull.merged {
+                    self.as_it_should_be(&pull, task, findings).await?;
+                }
+                if hears_reviews(task.stage) && pull.is_open() {
+                    self.reviews(&pull, task, findings).await?;
+                }
             }
         }
         Ok(())
@@ -151,8 +191,20 @@ impl Asking<'_> {
     /// Commits that nobody told of.
     async fn branch(&self, task: &Task, findings: &mut Findings) -> Result<(), RoundError> {
         let Some(before) = task.head.clone() else { return Ok(()) };
-        let Some(branch) = self.gitea.branch(&self.project.repo, &task.branch).await? else { return Ok(()) };
+        let Some(branch) = self.gitea.branch(&self.project.repo, &task.branch).await? else {
+            let key = format!("gitea:gone:{}:{before}:{}", task.id, task.stage_version);
+            let what = GiteaChange::BranchDeleted { branch: task.branch.clone() };
+            findings.push(key, now_ms(), self.event(None, what));
+            return Ok(());
+        };
         let after = branch.head().to_owned();
+        let id = task.id;
+        if self.ctx.store.read(move |c| in_the_way::get(c, id, Kind::Branch)).await?.is_some() {
+            let key = format!("gitea:back:{}:{after}:{}", task.id, task.stage_version);
+            let what = GiteaChange::BranchCreated { branch: task.branch.clone() };
+            findings.push(key, now_ms(), self.event(None, what));
+            return Ok(());
+        }
         if after == before {
             return Ok(());
         }
@@ -172,7 +224,7 @@ impl Asking<'_> {
 pub(super) fn event(project: &Project, by: Option<(i64, String)>, what: GiteaChange) -> Observed {
     let (sender_id, sender_login) = by.unwrap_or_default();
     let (owner, repo) = (project.owner().to_owned(), project.repo_name().to_owned());
-    Observed::Gitea(GiteaEvent { owner, repo, sender_id, sender_login, what })
+    Observed::Gitea(GiteaEvent { owner, repo, repo_id: None, sender_id, sender_login, what })
 }
 
 /// The stages at which a verdict at the forge moves a task.

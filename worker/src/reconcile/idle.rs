@@ -5,6 +5,7 @@ use super::findings::About;
 use crate::clock::now_ms;
 use crate::context::{Context, pipeline_of};
 use crate::engine::submit::submit;
+use crate::give_up::see_attended;
 use orch_common::domain::decide::{MergePolicy, Trigger};
 use orch_common::domain::gate::Gate;
 use orch_common::domain::stage::TaskState;
@@ -46,6 +47,10 @@ fn look_at(conn: &mut Conn, ctx: &Context, task: &Task, now: i64) -> Result<bool
     if !matches!(task.state, TaskState::Active) || !jobs::unfinished_of_task(conn, task.id)?.is_empty() {
         return Ok(false);
     }
+    // Whatever ends a job sees to that; an earlier version did not.
+    if see_attended(conn, ctx, task.id, (own_job(now), "no job of it is left"), now)? {
+        return Ok(true);
+    }
     let pipeline = pipeline_of(project);
     // Nobody has worked there and no job is left that would: the look says so.
     let unworked = pipeline.works_in(task.stage).is_some() && !task.worked;
@@ -55,10 +60,13 @@ fn look_at(conn: &mut Conn, ctx: &Context, task: &Task, now: i64) -> Result<bool
     if !unworked && !merges && nothing_new(conn, task, pipeline.gate(task.stage), (silence_ms, now))? {
         return Ok(false);
     }
-    // A job id that no job has: the look is nobody's, and one round's look is one job.
-    let round = -(now / 1000);
-    submit(conn, ctx, project, task, &Trigger::Look, round, now)?;
+    submit(conn, ctx, project, task, &Trigger::Look, own_job(now), now)?;
     Ok(true)
+}
+
+/// A job id that no job has: the look is nobody's, and one round's look is one job.
+const fn own_job(now: i64) -> i64 {
+    -(now / 1000)
 }
 
 /// There is no gate, or it was judged already.

@@ -5,8 +5,10 @@ use super::findings::Findings;
 use super::{OVERLAP_MS, Reconciler, RoundError, position, threads};
 use crate::clients::plane::{Activity, PlaneClient, WorkItem};
 use crate::context::Context;
-use crate::events::{NewItem, Observed, PlaneChange, PlaneEvent, newest_move, to_text};
+use crate::events::{NewItem, Observed, PlaneChange, PlaneEvent, newest_move};
+use crate::html;
 use orch_common::config::{Project, StartRule};
+use orch_common::domain::stage::TaskState;
 use orch_common::store::StoreError;
 use orch_common::store::tasks::{self, Task};
 use std::collections::BTreeMap;
@@ -64,6 +66,10 @@ impl Asking<'_> {
         let (project, id) = (self.project.plane_project.clone(), item.id.clone());
         match self.ctx.store.read(move |c| tasks::by_work_item(c, &project, &id)).await? {
             None => self.perhaps_new(item, findings).await,
+            // A cancelled card that was moved back.
+            Some(task) if task.state == TaskState::Cancelled && item.state.group.as_deref() != Some("cancelled") => {
+                self.moves(item, &task, findings).await
+            }
             Some(task) if task.state.is_terminal() => Ok(()),
             Some(task) => {
                 self.moves(item, &task, findings).await?;
@@ -109,7 +115,8 @@ impl Asking<'_> {
     async fn moves(&self, item: &WorkItem, task: &Task, findings: &mut Findings) -> Result<(), RoundError> {
         let history = self.plane.activities(&self.project.plane_project, &item.id).await?;
         let mut newest: BTreeMap<&str, &Activity> = BTreeMap::new();
-        for deed in history.iter().filter(|a| a.field.as_deref() == Some("state") && a.created_at >= task.created_at) {
+        let since = task.finished_at.unwrap_or(task.created_at);
+        for deed in history.iter().filter(|a| a.field.as_deref() == Some("state") && a.created_at >= since) {
             if let Some(to) = deed.new_identifier.as_deref()
                 && newest.get(to).is_none_or(|known| known.created_at < deed.created_at)
             {
@@ -147,7 +154,7 @@ impl Asking<'_> {
 fn new_item(item: &WorkItem) -> NewItem {
     NewItem {
         title: item.name.clone(),
-        description: to_text(item.description_html.as_deref().unwrap_or_default()),
+        description: html::page(item.description_html.as_deref().unwrap_or_default(), &html::nobody).text,
         state_id: item.state.id.clone(),
         state_name: item.state.name.clone(),
         state_group: item.state.group.clone(),

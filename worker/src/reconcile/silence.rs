@@ -82,7 +82,7 @@ mod tests {
 
     fn forge(what: GiteaChange) -> Observed {
         let (owner, repo) = ("acme".to_owned(), "shop".to_owned());
-        Observed::Gitea(GiteaEvent { owner, repo, sender_id: 0, sender_login: String::new(), what })
+        Observed::Gitea(GiteaEvent { owner, repo, repo_id: None, sender_id: 0, sender_login: String::new(), what })
     }
 
     fn push() -> Observed {

@@ -5,7 +5,8 @@ use super::findings::Findings;
 use super::plane::Asking;
 use super::{Reconciler, RoundError, doubles};
 use crate::clients::plane::{Comment, EXTERNAL_SOURCE, Presence, WorkItem};
-use crate::events::{Once, PlaneChange, SaidInPlane, to_text};
+use crate::events::{Once, PlaneChange, SaidInPlane};
+use crate::html;
 use orch_common::domain::effect::{Destination, Effect};
 use orch_common::domain::job::JobKind;
 use orch_common::domain::stage::TaskState;
@@ -72,7 +73,7 @@ pub(super) async fn ask_for_words(asking: &Asking<'_>, task: &Task, findings: &m
     let answers_count = task.state == TaskState::NeedsInput && !speaks_soon(asking, task).await?;
     for comment in thread.iter().filter(|c| c.created_at >= task.created_at) {
         let Some(actor) = comment.actor.clone() else { continue };
-        let text = to_text(&comment.comment_html);
+        let text = html::words(&comment.comment_html, &html::nobody);
         let is_answer = answers_count && last_own.is_some_and(|own| comment.created_at > own);
         if parse_comment(&text).is_none() && !is_answer {
             continue;
@@ -85,7 +86,7 @@ pub(super) async fn ask_for_words(asking: &Asking<'_>, task: &Task, findings: &m
             text,
             external_source: comment.external_source.clone(),
             edited: false,
-            own_words: comment.updated_by.as_ref().is_none_or(|by| *by == actor),
+            own_words: comment.is_word_of(&actor),
         });
         let key = format!("plane:{}:{}", comment.id, comment.updated_at);
         findings.push(key, comment.created_at, asking.event(&task.work_item, Some(actor), said));

@@ -5,7 +5,6 @@ use super::books::{Entry, closing};
 use super::count::others;
 use super::ending::{end_name, how, outcome_name, outcome_words};
 use super::exhausted::over_budget;
-use super::give_up::give_up;
 use super::leftovers::{self, Accounted, Next};
 use super::news::{self, Account};
 use crate::agent::adopt::RunEnd as ProcessEnd;
@@ -16,9 +15,10 @@ use crate::context::Context;
 use crate::engine::AgentPayload;
 use crate::engine::apply::enqueue_advance;
 use crate::engine::submit::submit_block;
+use crate::give_up::{give_up, give_up_with, see_attended};
 use orch_common::domain::decide::Trigger;
 use orch_common::domain::failure::{LogParser, LogView, Outcome, RunEnd, Summary, classify};
-use orch_common::domain::follow::{Counters, Following, QueueLimits, after_launch_failure, after_run};
+use orch_common::domain::follow::{Counters, Following, QueueLimits, after_run};
 use orch_common::domain::job::JobEnd;
 use orch_common::domain::messages::Message;
 use orch_common::domain::task::Brief;
@@ -40,7 +40,7 @@ pub(super) enum Concluded {
 
 /// What is known of a run that is over.
 pub(super) struct Known {
-    record: Option<ExitRecord>,
+    record: ExitRecord,
     pub log: Option<LogView>,
     pub outcome: Outcome,
 }
@@ -71,7 +71,7 @@ pub(super) async fn conclude(
     failpoint::here(Point::AgentKnown);
     let left = leftovers::of_job(ctx, &job, &run, following.advance).await;
     let write = move |c: &mut Conn| {
-        let ours = commit(c, &inner, &job, Some(&run), Some(&known), &following)?;
+        let ours = commit(c, &inner, &job, &run, &known, &following)?;
         tell_left(c, &inner, left.as_ref().filter(|_| ours), next(&following))?;
         Ok(ours)
     };
@@ -118,7 +118,7 @@ pub(super) fn put_back(conn: &mut Conn, ctx: &Context, job: &Job, why: &str) -> 
     let Some(end) = jobs::requeue_lost(conn, job, why, now)? else { return Ok(None) };
     Account::load(conn)?.probe_gone(job.id).save(conn, now)?;
     if let JobEnd::Failed { error } = &end {
-        give_up(conn, ctx, job, (&failed_for_good(job, error), error), now)?;
+        give_up(conn, ctx, job, error, now)?;
     }
     Ok(Some(end))
 }
@@ -210,7 +210,7 @@ fn know(dir: &RunDir, record: ExitRecord) -> Known {
         stderr_tail: String::from_utf8_lossy(&stderr).into_owned(),
         now_ms: now_ms(),
     };
-    Known { outcome: classify(&end), log, record: Some(record) }
+    Known { outcome: classify(&end), log, record }
 }
 
 fn read_log(dir: &RunDir) -> Option<LogView> {
@@ -236,10 +236,10 @@ pub(super) async fn not_wanted(ctx: &Arc<Context>, job: &Job, why: &str, block: 
                 return Ok(());
             }
             Account::load(c)?.probe_gone(row.id).save(c, now)?;
-            match &block {
-                Some(message) => block_task(c, &inner, &row, message, now),
-                None => Ok(()),
+            if let Some(message) = &block {
+                self::block(c, &inner, &row, message, now)?;
             }
+            attended(c, &inner, &row, &reason, now)
         })
         .await;
     match result {
@@ -248,27 +248,22 @@ pub(super) async fn not_wanted(ctx: &Arc<Context>, job: &Job, why: &str, block: 
     }
 }
 
-/// A launch that came to nothing; counted like a permanent failure, after a pause.
-pub(super) async fn launch_failed(ctx: &Arc<Context>, job: &Job, run: Option<&str>, why: &str) {
-    tracing::error!(why, "the launch failed");
-    failpoint::here(Point::LaunchFailed);
-    let following = after_launch_failure(why, counters(job), now_ms());
-    let known = Known { record: None, log: None, outcome: Outcome::Permanent { why: why.to_owned() } };
-    let (inner, row, run) = (Arc::clone(ctx), job.clone(), run.map(str::to_owned));
-    // The agent may have begun all the same.
-    let left = match &run {
-        Some(run) => leftovers::of_job(ctx, job, run, false).await,
-        None => None,
+/// The end of a run whose agent was not started: it says nothing of the provider, and counts for nothing.
+pub(super) fn close_unstarted(
+    conn: &mut Conn,
+    ctx: &Context,
+    run: &str,
+    why: &str,
+    now: i64,
+) -> Result<(), StoreError> {
+    let Some(row) = runs::get(conn, run)? else { return Ok(()) };
+    let end = runs::RunEnd {
+        finished_at: Some(now),
+        outcome: Some("permanent".to_owned()),
+        error: Some(why.to_owned()),
+        ..booked(conn, ctx, &row, None, row.session_id.clone())?
     };
-    let write = move |c: &mut Conn| {
-        let ours = commit(c, &inner, &row, run.as_deref(), Some(&known), &following)?;
-        tell_left(c, &inner, left.as_ref().filter(|_| ours), next(&following))
-    };
-    let result = ctx.store.write(write).await;
-    failpoint::here(Point::LaunchFailedWritten);
-    if let Err(error) = result {
-        tracing::error!(%error, "the job's end could not be written; recovery will find it");
-    }
+    runs::finish(conn, &row.id, &end).map(drop)
 }
 
 /// Who goes on with what lies in the folder.
@@ -280,7 +275,12 @@ fn next(following: &Following) -> Next {
     }
 }
 
-fn tell_left(conn: &mut Conn, ctx: &Context, left: Option<&Accounted>, next: Next) -> Result<(), StoreError> {
+pub(super) fn tell_left(
+    conn: &mut Conn,
+    ctx: &Context,
+    left: Option<&Accounted>,
+    next: Next,
+) -> Result<(), StoreError> {
     left.map_or(Ok(()), |left| left.record(conn, &ctx.catalogue, next, now_ms()))
 }
 
@@ -301,39 +301,40 @@ fn commit(
     conn: &mut Conn,
     ctx: &Context,
     job: &Job,
-    run: Option<&str>,
-    known: Option<&Known>,
+    run: &str,
+    known: &Known,
     following: &Following,
 ) -> Result<bool, StoreError> {
     let now = now_ms();
     if !jobs::finish(conn, job, &following.end, now)? {
         return Ok(false);
     }
-    let row = run.map(|id| runs::get(conn, id)).transpose()?.flatten();
-    if let (Some(row), Some(known)) = (&row, known) {
-        let end = run_end(conn, ctx, row, known, following, now)?;
+    let row = runs::get(conn, run)?;
+    if let Some(row) = &row {
+        let end = run_end(conn, ctx, row, known, following)?;
         runs::finish(conn, &row.id, &end)?;
     }
     let started_at = row.as_ref().map_or(now, |r| r.started_at);
     news::tell_account(conn, ctx, job.id, started_at, following, now)?;
-    let used_up = row.as_ref().zip(known).map(|(row, known)| over_budget(conn, ctx, row, known)).transpose()?;
+    let used_up = row.as_ref().map(|row| over_budget(conn, ctx, row, known)).transpose()?;
     if let Some(message) = used_up.flatten() {
-        block_task(conn, ctx, job, &message, now)?;
+        block(conn, ctx, job, &message, now)?;
     } else if let Some(reason) = &following.block {
-        let is_refusal = known.is_some_and(|known| matches!(known.outcome, Outcome::Refused { .. }));
+        let is_refusal = matches!(known.outcome, Outcome::Refused { .. });
         let message = match job.role.filter(|_| is_refusal) {
             Some(role) => Message::AgentRefused { role, why: reason.clone() },
             None => Message::Blocked { reason: reason.clone() },
         };
-        give_up(conn, ctx, job, (&message, reason), now)?;
+        give_up_with(conn, ctx, job, (&message, reason), now)?;
     } else if let JobEnd::Failed { error } = &following.end {
-        give_up(conn, ctx, job, (&failed_for_good(job, error), error), now)?;
+        give_up(conn, ctx, job, error, now)?;
     }
     if let (true, Some(row), Some(task)) = (following.advance, &row, task_of(conn, job)?) {
         tasks::note_worked(conn, task.id, row.stage)?;
         let trigger = Trigger::AgentEnded { role: row.role, log: row.id.clone() };
         enqueue_advance(conn, &task, &trigger, &format!("run:{}:advance", row.id), now)?;
     }
+    attended(conn, ctx, job, end_name(&following.end), now)?;
     Ok(true)
 }
 
@@ -343,15 +344,14 @@ fn run_end(
     row: &Run,
     known: &Known,
     following: &Following,
-    now: i64,
 ) -> Result<runs::RunEnd, StoreError> {
     let records = known.log.as_ref().map(|l| &l.records);
     let session = records.and_then(|r| r.session_id.clone()).or_else(|| row.session_id.clone());
     let denied = records.map(|r| r.denied.iter().map(|d| format!("{} ({})", d.tool, d.count)).collect::<Vec<_>>());
     Ok(runs::RunEnd {
-        finished_at: Some(known.record.as_ref().map_or(now, |r| r.finished_at_ms)),
-        exit_code: known.record.as_ref().and_then(|r| r.exit_code),
-        exit_signal: known.record.as_ref().and_then(|r| r.signal),
+        finished_at: Some(known.record.finished_at_ms),
+        exit_code: known.record.exit_code,
+        exit_signal: known.record.signal,
         outcome: Some(outcome_name(&known.outcome).to_owned()),
         error: outcome_words(&known.outcome),
         counts: following.counts && !is_asked(conn, row)?,
@@ -363,14 +363,6 @@ fn run_end(
     })
 }
 
-fn failed_for_good(job: &Job, error: &str) -> Message {
-    let error = error.to_owned();
-    match job.role {
-        Some(role) => Message::AgentFailed { role, error },
-        None => Message::JobFailed { kind: job.kind, id: job.id, error },
-    }
-}
-
 /// Asking for a verdict costs money, but is no work of the role for its cap.
 fn is_asked(conn: &mut Conn, row: &Run) -> Result<bool, StoreError> {
     let job = jobs::get(conn, row.job_id)?;
@@ -378,12 +370,18 @@ fn is_asked(conn: &mut Conn, row: &Run) -> Result<bool, StoreError> {
     Ok(payload.is_some_and(|payload| matches!(payload.brief, Brief::VerdictAsked { .. })))
 }
 
-fn block_task(conn: &mut Conn, ctx: &Context, job: &Job, message: &Message, now: i64) -> Result<(), StoreError> {
+/// Stops the job's task for a reason that is no failure of the job.
+fn block(conn: &mut Conn, ctx: &Context, job: &Job, message: &Message, now: i64) -> Result<(), StoreError> {
     let Some(task) = task_of(conn, job)? else { return Ok(()) };
     if let Some(project) = ctx.config.projects.by_plane(&task.project) {
         submit_block(conn, ctx, project, &task, message, job.id, now)?;
     }
     Ok(())
+}
+
+fn attended(conn: &mut Conn, ctx: &Context, job: &Job, why: &str, now: i64) -> Result<(), StoreError> {
+    let why = format!("its agent's job {} has ended ({why})", job.id);
+    job.task_id.map_or(Ok(false), |task| see_attended(conn, ctx, task, (job.id, &why), now)).map(drop)
 }
 
 fn task_of(conn: &mut Conn, job: &Job) -> Result<Option<Task>, StoreError> {

@@ -1,19 +1,23 @@
 //! One agent job from its claim to its end.
 
-use super::conclude::{Concluded, conclude, launch_failed, not_wanted};
-use super::later::later;
+use super::conclude::{Concluded, conclude, not_wanted};
+use super::later::{Unstarted, later};
+use super::news;
 use super::prepare::{Prepared, Refused, prepare};
 use super::story;
 use super::watch::{Watched, watch};
-use crate::agent::launch::launch_with;
+use crate::agent::launch::{LaunchError, launch_with};
 use crate::agent::run_dir::{RunDir, RunDirError};
+use crate::clock::now_ms;
 use crate::context::Context;
+use crate::engine::hold;
 use crate::job_end::put_back;
 use crate::outage::{blame, waits_on};
+use orch_common::domain::fault::Fault;
 use orch_common::domain::messages::Message;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::jobs::Job;
-use orch_common::store::runs;
+use orch_common::store::{Conn, runs, tasks};
 use std::path::Path;
 use std::sync::Arc;
 use tracing::Instrument as _;
@@ -40,23 +44,27 @@ async fn run(ctx: &Arc<Context>, job: &Job) {
         Err(Refused::Block { message: Message::SubmoduleMissing { .. } })
             if blame(ctx, &ctx.forge_scopes_of(job)).await.is_some() =>
         {
-            return later(ctx, job, "a submodule cannot be had", false).await;
+            return later(ctx, job, None, Unstarted::by_time("a submodule cannot be had")).await;
         }
+        Err(Refused::Held { message }) if hold::is_the_repositorys(ctx, job, &message).await => {
+            return later(ctx, job, None, Unstarted::by_time(message.name())).await;
+        }
+        Err(Refused::Held { message }) => return held(ctx, job, message).await,
         Err(Refused::Block { message }) => return not_wanted(ctx, job, "blocked", Some(message)).await,
         Err(Refused::Unread { error }) => return story::unread(ctx, job, &error).await,
         Err(Refused::Gone { archived }) => return story::gone(ctx, job, archived).await,
-        Err(Refused::Later { why, no_space }) => return later(ctx, job, &why, no_space).await,
-        Err(Refused::Failed { why }) => return launch_failed(ctx, job, None, &why).await,
+        Err(Refused::Later { why, disk }) => {
+            return later(ctx, job, None, Unstarted { disk, ..Unstarted::by_time(why) }).await;
+        }
     };
     let Prepared { run, dir, spec, prompt, checks_log } = prepared;
     let standby = standby.await.unwrap_or_default();
     if let Err(error) = keep_logs(&dir, checks_log.as_deref()) {
-        return launch_failed(ctx, job, Some(&run), &format!("the logs of the checks could not be kept: {error}"))
-            .await;
+        return later(ctx, job, Some(&run), of_folder("the logs of the checks could not be kept", &error)).await;
     }
     let started = launch_with(&dir, &spec, prompt.as_bytes(), &ctx.starter, standby).await;
     if let Err(error) = started {
-        return launch_failed(ctx, job, Some(&run), &format!("the agent could not be started: {error}")).await;
+        return later(ctx, job, Some(&run), of_launch(&error)).await;
     }
     failpoint::here(Point::AgentLaunched);
     let id = run.clone();
@@ -68,10 +76,50 @@ async fn run(ctx: &Arc<Context>, job: &Job) {
     see_to_its_end(ctx, job, &run).await;
 }
 
+fn of_launch(error: &LaunchError) -> Unstarted {
+    const WHAT: &str = "the agent could not be started";
+    let why = format!("{WHAT}: {error}");
+    match error {
+        LaunchError::BadSpec(_) => Unstarted::by_a_person(Fault::NoStart, why),
+        LaunchError::RunDir(error) => of_folder(WHAT, error),
+        LaunchError::Supervisor { source, .. } => Unstarted::of_io(source, why),
+        LaunchError::NotTaken(_) => Unstarted::by_time(why),
+    }
+}
+
+fn of_folder(what: &str, error: &RunDirError) -> Unstarted {
+    let why = format!("{what}: {error}");
+    match error {
+        RunDirError::Io { source, .. } => Unstarted::of_io(source, why),
+        RunDirError::Malformed { .. } => Unstarted::by_a_person(Fault::InTheWay, why),
+    }
+}
+
 fn keep_logs(dir: &Path, logs: Option<&str>) -> Result<(), RunDirError> {
     match logs {
         Some(text) => RunDir::create(dir)?.write_checks_log(text),
         None => Ok(()),
+    }
+}
+
+/// Lets the job wait for a mend at the forge.
+async fn held(ctx: &Arc<Context>, job: &Job, message: Message) {
+    let (inner, row, name) = (Arc::clone(ctx), job.clone(), message.name());
+    let put_off = move |c: &mut Conn| {
+        let task = row.task_id.map(|id| tasks::get(c, id)).transpose()?.flatten();
+        let project = task.as_ref().and_then(|task| inner.config.projects.by_plane(&task.project));
+        let (Some(task), Some(project)) = (&task, project) else { return Ok(false) };
+        let now = now_ms();
+        let held = hold::put_off(c, &inner, (project, task), &message, &row, now)?;
+        if held {
+            news::Account::load(c)?.probe_gone(row.id).save(c, now)?;
+        }
+        Ok(held)
+    };
+    match ctx.store.write(put_off).await {
+        Ok(true) => tracing::warn!(why = name, "no agent is started; the job waits for a mend at the forge"),
+        Ok(false) => tracing::warn!("the job is no longer this worker's; left alone"),
+        Err(error) => tracing::error!(%error, "the job's end could not be written; recovery will find it"),
     }
 }
 

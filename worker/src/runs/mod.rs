@@ -9,7 +9,6 @@ mod count;
 mod ending;
 mod exhausted;
 mod gatekeep;
-mod give_up;
 mod guard;
 mod job;
 mod later;

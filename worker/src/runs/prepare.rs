@@ -1,5 +1,5 @@
 //! Everything before a run's process exists: is it still wanted, may it be paid for, where does it work, what is
-//! it told. What goes wrong here is a launch that failed, whatever the reason.
+//! it told. What goes wrong here is a start that came to nothing: time mends it, or a person is told.
 
 use super::reread::{Story, reread};
 use super::story::tell_unread;
@@ -12,11 +12,15 @@ use crate::clock::now_ms;
 use crate::context::Context;
 use crate::engine::AgentPayload;
 use crate::engine::apply::wants_agent;
-use crate::engine::{needs_a_person, note_joined};
+use crate::engine::hold;
+use crate::engine::{branch_gone, held_by, needs_a_person, note_joined};
 use crate::git::{GitError, SubmoduleRules, Worktree};
+use crate::mend::{Mender, of_git};
 use orch_common::config::Project;
+use orch_common::domain::clash::Clash;
+use orch_common::domain::fault::Fault;
 use orch_common::domain::messages::Message;
-use orch_common::domain::stage::{CommitId, Role};
+use orch_common::domain::stage::{CommitId, Role, Stage};
 use orch_common::domain::task::Brief;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::StoreError;
@@ -50,35 +54,33 @@ pub(super) enum Refused {
     /// Another worker has the job.
     NotOurs,
     /// The task went elsewhere meanwhile.
-    NotWanted {
-        why: String,
-    },
+    NotWanted { why: String },
     /// The work item cannot be read now.
-    Unread {
-        error: ApiError,
-    },
+    Unread { error: ApiError },
     /// There is no such work item any more, or it is put away.
-    Gone {
-        archived: bool,
-    },
+    Gone { archived: bool },
+    /// The task waits for a mend at the forge.
+    Held { message: Message },
     /// Money or a loop: the task is blocked.
-    Block {
-        message: Message,
-    },
+    Block { message: Message },
     /// What time mends: the forge, the network, a lock, the disk. Charged to nobody.
     Later {
         why: String,
-        /// The disk is full.
-        no_space: bool,
-    },
-    Failed {
-        why: String,
+        /// It may be the disk that is away.
+        disk: bool,
     },
 }
 
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
-        Refused::Later { why: error.to_string(), no_space: false }
+        Refused::Later { why: error.to_string(), disk: false }
+    }
+}
+
+impl Refused {
+    /// An account or a setting that is not as it should be.
+    fn person(fault: Fault, words: &impl ToString) -> Refused {
+        Refused::Block { message: Message::NeedsAPerson { fault, words: words.to_string() } }
     }
 }
 
@@ -90,9 +92,8 @@ impl From<GitError> for Refused {
         match needs_a_person(&error) {
             Some(message) => Refused::Block { message },
             None => {
-                let no_space = matches!(error, GitError::NoSpace);
-                let why = format!("the worktree could not be made: {error}");
-                if error.is_infra() { Refused::Later { why, no_space } } else { Refused::Failed { why } }
+                let disk = of_git(&error) == Mender::Disk;
+                Refused::Later { why: format!("the worktree could not be made: {error}"), disk }
             }
         }
     }
@@ -118,20 +119,27 @@ struct Work {
 pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, Refused> {
     let mut work = load(ctx, job).await?;
     let run = Uuid::new_v4().to_string();
-    let home = home(ctx).map_err(|e| Refused::Failed { why: e.to_string() })?;
+    let home = home(ctx).map_err(|e| Refused::person(Fault::NoAccount, &e))?;
     let session = session(&work, home.clone()).await;
     // Who is asked for a verdict mends the file that is there.
     let judges_anew = matches!(session, Session::Fresh(_)) && !is_asked(&work);
-    let (worktree, place, begins_on) = worktree(ctx, &work, judges_anew).await?;
+    let Begun { worktree, place, begins_on, clash } = worktree(ctx, &work, judges_anew).await?;
     failpoint::here(Point::AgentWorktree);
     let dir = ctx.runs_dir.join(&run);
-    let story = reread(ctx, job, &mut work.task).await?;
     let spec = spec(ctx, &work, place, &run, &session, home).await?;
+    let begins = ctx.policy(&work.project).pipeline.started_by_leaving(Stage::Created) == Some(work.payload.role);
+    let story = reread(ctx, job, &mut work.task, begins).await?;
     let mut prompt = prompt(&work, &session, &story);
+    if let Some(unread) = &story.unread {
+        prompt += &prompt::without_the_thread(&unread.why);
+    }
     let checks_log = prompt::logs_of(&work.payload.brief);
     // A user of its own does not get into the run's folder.
     if checks_log.is_some() && ctx.tenant.is_none() {
         prompt += &prompt::where_the_logs_are(&RunDir::at(&dir).checks_log());
+    }
+    if let Some(clash) = clash.filter(|_| !matches!(work.payload.brief, Brief::BranchClash { .. })) {
+        prompt.push_str(&prompt::in_the_way(&clash));
     }
     failpoint::here(Point::AgentRow);
     insert(ctx, job, &work, (&worktree, begins_on), (&run, &session), story).await?;
@@ -159,13 +167,6 @@ fn is_asked(work: &Work) -> bool {
 
 /// What the agent is told. A session that goes on has been told already.
 fn prompt(work: &Work, session: &Session, story: &Story) -> String {
-    match story {
-        Story::Whole(said) => prompt_with(work, session, said),
-        Story::Unread { why, .. } => prompt_with(work, session, &[]) + &prompt::without_the_thread(why),
-    }
-}
-
-fn prompt_with(work: &Work, session: &Session, said: &[String]) -> String {
     let role = work.payload.role;
     match (session, &work.payload.brief) {
         (Session::Resume(_), Brief::VerdictAsked { file, detail }) => {
@@ -175,7 +176,9 @@ fn prompt_with(work: &Work, session: &Session, said: &[String]) -> String {
         (Session::Fresh(_), _) => {}
     }
     let tests = work.project.test_command.as_ref().map(ToString::to_string);
-    prompt::build(role, &work.task, &work.payload.brief, &work.project.artifacts, tests.as_deref(), said, &work.left)
+    let (brief, names) = (&work.payload.brief, &work.project.artifacts);
+    prompt::build(role, &work.task, brief, names, tests.as_deref(), &story.said, &work.left)
+        + &prompt::where_the_files_are(&story.files)
 }
 
 /// Where the CLI keeps its sessions: as configured, else the agents' own user's, else the worker's.
@@ -226,15 +229,35 @@ fn left_unfinished(last: &Run, role: Role) -> bool {
     last.role != role && last.outcome.as_deref() != Some("success")
 }
 
-/// The worktree, and the folder that the agent is to work in: the same, or the workshop of a user of its own.
-/// Who judges anew finds no verdict of an earlier round there. The commit is what the agent begins on.
-async fn worktree(ctx: &Context, work: &Work, judges_anew: bool) -> Result<(Worktree, PathBuf, CommitId), Refused> {
+/// Where an agent begins.
+struct Begun {
+    worktree: Worktree,
+    /// The folder that it works in: the worktree's, or the workshop of a user of its own.
+    place: PathBuf,
+    /// The commit that it begins on.
+    begins_on: CommitId,
+    /// What it has to join first.
+    clash: Option<Clash>,
+}
+
+/// Who judges anew finds no verdict of an earlier round there.
+async fn worktree(ctx: &Context, work: &Work, judges_anew: bool) -> Result<Begun, Refused> {
     let remote = ctx.remote(&work.project)?;
     let (task, cancel) = (&work.task, &ctx.stopping);
     let heard = work.heard.as_deref().filter(|_| ctx.tenant.is_none());
     let names = (task.repo.as_str(), task.key.as_str(), task.branch.as_str(), task.base.as_str());
-    ctx.repos.fetch_unless_fresh(names, heard, &remote, cancel).await?;
+    if let Err(error) = ctx.repos.fetch_unless_fresh(names, heard, &remote, cancel).await {
+        return Err(held_by(task, &error).map_or_else(|| error.into(), |message| Refused::Held { message }));
+    }
     let worktree = ctx.repos.ensure_worktree(&task.repo, &task.key, &task.branch, &task.base, cancel).await?;
+    match branch_gone(ctx, task, &worktree).await? {
+        None => hold::is_over_for(ctx, task).await?,
+        // Whoever asks for another try has been told that it makes the branch again.
+        Some(_) if matches!(work.payload.brief, Brief::Again { .. }) => {
+            ctx.repos.forget_gone(&worktree, cancel).await?
+        }
+        Some(message) => return Err(Refused::Held { message }),
+    }
     let shop = ctx.tenant.as_ref().map(|tenant| ctx.repos.workshop(&worktree, tenant)).transpose()?;
     if work.not_its_own {
         leftovers::before_removal(ctx, task).await?;
@@ -244,17 +267,26 @@ async fn worktree(ctx: &Context, work: &Work, judges_anew: bool) -> Result<(Work
     if let Some(shop) = &shop {
         ctx.repos.collect(&worktree, shop, None, cancel).await?;
     }
-    // What people pushed meanwhile is what the agent must see; what cannot be joined now is joined at the end.
+    // What people pushed meanwhile is what the agent must see; what cannot be joined by itself the agent joins.
     let joined = match &shop {
         // What was collected moved the branch since it was looked at.
         Some(_) => ctx.repos.refresh(&worktree, &remote, cancel).await,
         None => ctx.repos.join_fetched(&worktree, cancel).await,
     };
-    match joined {
-        Ok(joined) => note_joined(ctx, task, &joined).await?,
-        Err(GitError::Diverged { .. } | GitError::Conflict { .. }) => {}
+    let clash = match joined {
+        Ok(joined) => {
+            note_joined(ctx, task, &joined).await?;
+            None
+        }
+        Err(error @ (GitError::Diverged { .. } | GitError::Conflict { .. })) => {
+            let clash = ctx.repos.clash_of(&worktree, &error, cancel).await?;
+            if let GitError::Diverged { theirs, .. } = &error {
+                ctx.repos.give_way(&worktree, theirs, cancel).await?;
+            }
+            clash
+        }
         Err(error) => return Err(error.into()),
-    }
+    };
     if judges_anew {
         let (role, names) = (work.payload.role, &work.project.artifacts);
         clear::old_verdicts(ctx, task, role, names, &worktree).await?;
@@ -266,7 +298,7 @@ async fn worktree(ctx: &Context, work: &Work, judges_anew: bool) -> Result<(Work
     ctx.repos.furnish_submodules(&worktree, shop.as_ref(), &rules, cancel).await?;
     let place = shop.map_or_else(|| worktree.path.clone(), |shop| shop.path);
     let begins_on = ctx.repos.head(&worktree, cancel).await?;
-    Ok((worktree, place, begins_on))
+    Ok(Begun { worktree, place, begins_on, clash })
 }
 
 async fn spec(
@@ -280,11 +312,11 @@ async fn spec(
     let report = ctx.preflight.check().await;
     let Some(program) = report.path.filter(|_| report.ok) else {
         let why = report.reason.unwrap_or_else(|| "the agent program was not found".into());
-        return Err(Refused::Later { why, no_space: false });
+        return Err(Refused::Later { why, disk: false });
     };
     let mut plan = plan(ctx, &work.project, work.payload.role, session);
     plan.home = home;
-    let line = command::build(&plan).map_err(|e| Refused::Failed { why: e.to_string() })?;
+    let line = command::build(&plan).map_err(|e| Refused::person(Fault::NoStart, &e))?;
     let limits = ctx.config.run_limits(&work.project, work.payload.role);
     let cap = ctx.config.agent.log_cap_mb.saturating_mul(MB);
     Ok(RunSpec {
@@ -363,8 +395,8 @@ async fn insert(
             }
             runs::insert(c, &new)?;
             tasks::note_head(c, new.task_id, &head, new.started_at)?;
-            if let Story::Unread { why, minutes } = &story {
-                tell_unread(c, &inner, &task, &job, (new.role, why, *minutes), new.started_at)?;
+            if let Some(unread) = &story.unread {
+                tell_unread(c, &inner, &task, &job, (new.role, unread), new.started_at)?;
             }
             Ok(true)
         })

@@ -1,6 +1,7 @@
 //! What an agent is told: its role's instructions, why it works, the task. Everything that came from outside is
 //! fenced as data; the instructions say so.
 
+use orch_common::domain::clash::Clash;
 use orch_common::domain::gate::{ArtifactNames, FailedCheck};
 use orch_common::domain::stage::Role;
 use orch_common::domain::task::Brief;
@@ -100,6 +101,34 @@ fn what_was_left(left: &[String]) -> String {
     )
 }
 
+/// What is in the way of publishing, where the reason of the run is another.
+pub fn in_the_way(clash: &Clash) -> String {
+    format!("\n## What stands in the way of your branch\n\n{}\n", both_sides(clash))
+}
+
+/// Both sides of a branch, and what is to be done with them.
+fn both_sides(clash: &Clash) -> String {
+    let Clash { theirs, ours, their_commits, our_commits, files, rewritten } = clash;
+    let list = |label: &str, lines: &[String]| fenced(label, &lines.join("\n"));
+    let (their_commits, our_commits) = (list("commits", their_commits), list("commits", our_commits));
+    if *rewritten {
+        return format!(
+            "A person rewrote the task's branch at the forge while somebody of your role worked on it. The branch is now what \
+             they made of it (`{theirs}`), and that stays: do not bring back what they took out. The commits of your role that \
+             were not on it are kept in this repository up to `{ours}`. Look which of them are still wanted, take those over \
+             (`git cherry-pick`), run the tests and commit. What the branch has now:\n\n{their_commits}\n\nWhat is \
+             kept:\n\n{our_commits}"
+        );
+    }
+    format!(
+        "A person pushed commits to the task's branch that conflict with the commits of your role, so that nothing could be \
+         published. Join both sides: `git merge {theirs}` (it is in this repository; do not rebase, reset or force), keep what \
+         both want, run the tests and commit the merge. The files with conflicts:\n\n{}\n\nThe commits of the person \
+         (up to `{theirs}`):\n\n{their_commits}\n\nThe commits of your role (up to `{ours}`):\n\n{our_commits}",
+        list("files", files)
+    )
+}
+
 /// For the session of a role that has done its work and left a verdict that cannot be read.
 pub fn ask_for_verdict(role: Role, task: &Task, file: &str, detail: &str) -> String {
     format!(
@@ -170,6 +199,9 @@ fn why(brief: &Brief, dir: &str) -> String {
                  is not; where all is well, nothing has to be changed. {who}"
             )
         }
+        Brief::BranchClash { clash, attempt, cap } => {
+            format!("The work came back (attempt {attempt} of {cap}). {}", both_sides(clash))
+        }
         Brief::Conflict { file, excerpt } => format!(
             "The architect found a conflict; read `{dir}/{file}`, resolve it in the analysis and delete that file.\n\n{}",
             fenced("conflict", excerpt)
@@ -238,6 +270,20 @@ pub fn without_the_thread(why: &str) -> String {
         People may have said something there that you do not see. Where the work depends on it, choose what is easy to \
         change later, and say in your documents what you have assumed.\n",
         fenced("text", &why.chars().take(500).collect::<String>())
+    )
+}
+
+/// The pictures and files that people put into the work item or its thread; one line for each.
+pub fn where_the_files_are(files: &[String]) -> String {
+    if files.is_empty() {
+        return String::new();
+    }
+    let list: String = files.iter().map(|line| format!("- {line}\n")).collect();
+    format!(
+        "\n## Pictures and files of the work item\n\nThey are not here: Plane shows them to people who are signed in, and no \
+         other address is asked on a text's word. Where the work depends on one, say in your documents what you could not \
+         see.\n\n{}\n",
+        fenced("files", &list)
     )
 }
 

@@ -8,7 +8,9 @@ use crate::clients::plane::{Comment, EXTERNAL_SOURCE, PlaneClient, Presence, Wor
 use crate::clock::now_ms;
 use crate::context::Context;
 use crate::effects::shared;
-use crate::events::{kept_text, to_text};
+use crate::events::{Kept, kept_text, names_in};
+use crate::html::{self, Picture};
+use crate::threads::Told;
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::outages;
 use orch_common::store::tasks::{self, Task};
@@ -17,30 +19,41 @@ use std::time::{Duration, Instant};
 /// Comments that an agent is shown, the newest ones.
 const MOST_COMMENTS: usize = 20;
 /// Characters of one comment that are shown.
-const COMMENT_CHARS: usize = 2_000;
+const COMMENT_CHARS: usize = 4_000;
+/// Pictures and files that are named.
+const MOST_FILES: usize = 50;
 /// How long a start waits for the story, in ms.
 pub(super) const PATIENCE_MS: i64 = 10 * 60_000;
-
 /// How long a move of the card may take that is under way.
 const MOVES_SOON: Duration = Duration::from_secs(1);
 
-/// What people said in the work item's thread.
-#[derive(Debug)]
-pub(super) enum Story {
-    /// Oldest first.
-    Whole(Vec<String>),
-    /// It could not be read, for so many minutes.
-    Unread { why: String, minutes: u64 },
+/// What an agent is told of the work item beside its text.
+#[derive(Debug, Default)]
+pub(super) struct Story {
+    /// What people said in its thread, oldest first.
+    pub said: Vec<String>,
+    /// Pictures and files, each with its address.
+    pub files: Vec<String>,
+    /// It could not be read.
+    pub unread: Option<Unread>,
 }
 
-/// Brings the task's text up to date, and gives back what people said in its thread.
-pub(super) async fn reread(ctx: &Context, job: &Job, task: &mut Task) -> Result<Story, Refused> {
-    let Some(plane) = &ctx.outside.plane else { return Ok(Story::Whole(Vec::new())) };
+/// Why the story is missing, and for how many minutes it was waited for.
+#[derive(Debug, Clone)]
+pub(super) struct Unread {
+    pub why: String,
+    pub minutes: u64,
+}
+
+/// Brings the task's text up to date, and gives back what else people put there. `first`: nobody of the task has worked yet, so
+/// that what is attached is asked for.
+pub(super) async fn reread(ctx: &Context, job: &Job, task: &mut Task, first: bool) -> Result<Story, Refused> {
+    let Some(plane) = &ctx.outside.plane else { return Ok(Story::default()) };
     shared::recall(ctx).await;
-    let read = read(ctx, plane, job, task).await;
+    let read = read(ctx, plane, job, task, first).await;
     shared::remember(ctx).await;
     match read {
-        Ok(Read::Said(said)) => Ok(Story::Whole(said)),
+        Ok(Read::Story(story)) => Ok(story),
         Ok(Read::Gone { archived }) => Err(Refused::Gone { archived }),
         Err(error) => unread(ctx, job, error).await,
     }
@@ -48,11 +61,11 @@ pub(super) async fn reread(ctx: &Context, job: &Job, task: &mut Task) -> Result<
 
 /// What was found.
 enum Read {
-    Said(Vec<String>),
+    Story(Story),
     Gone { archived: bool },
 }
 
-async fn read(ctx: &Context, plane: &PlaneClient, job: &Job, task: &mut Task) -> Result<Read, ApiError> {
+async fn read(ctx: &Context, plane: &PlaneClient, job: &Job, task: &mut Task, first: bool) -> Result<Read, ApiError> {
     let threads = &ctx.outside.threads;
     // The card's move of this step was answered with the item as it is.
     let item = match moved(ctx, job, task).await {
@@ -63,14 +76,37 @@ async fn read(ctx: &Context, plane: &PlaneClient, job: &Job, task: &mut Task) ->
             Presence::Gone => return Ok(Read::Gone { archived: false }),
         },
     };
-    bring_up_to_date(ctx, task, &item).await;
+    let mut pictures = bring_up_to_date(ctx, task, &item).await;
     threads.met(&item);
-    if let Some(said) = threads.said(&item.id, item.updated_at) {
-        return Ok(Read::Said(said));
+    let told = match threads.told(&item.id, item.updated_at) {
+        Some(told) => told,
+        None => {
+            let told = told(ctx, task, &plane.comments(&task.project, &task.work_item).await?).await?;
+            threads.heard(&item.id, item.updated_at, &told);
+            told
+        }
+    };
+    pictures.extend(told.pictures);
+    if first {
+        let files = plane.attachments(&task.project, &task.work_item).await?;
+        pictures.extend(files.into_iter().map(|f| Picture { name: f.attributes.name, address: f.id }));
     }
-    let said = words_of_people(ctx, &plane.comments(&task.project, &task.work_item).await?).await?;
-    threads.heard(&item.id, item.updated_at, &said);
-    Ok(Read::Said(said))
+    let files = pictures.iter().take(MOST_FILES).map(|picture| named(ctx, task, picture)).collect();
+    Ok(Read::Story(Story { said: told.said, files, unread: None }))
+}
+
+/// A file that Plane keeps is named by its id; its address is what a browser asks for.
+fn named(ctx: &Context, task: &Task, picture: &Picture) -> String {
+    let plane = &ctx.config.plane;
+    let address = match (&plane.url, &plane.workspace, uuid::Uuid::parse_str(&picture.address)) {
+        (Some(url), Some(workspace), Ok(id)) => {
+            let base = url.as_str().trim_end_matches('/');
+            format!("{base}/api/assets/v2/workspaces/{workspace}/projects/{}/{id}/", task.project)
+        }
+        _ => picture.address.clone(),
+    };
+    let name = if picture.name.is_empty() { "a picture" } else { &picture.name };
+    format!("{}: {address}", name.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// The item as the answer to its move in this step has it; a move that is under way is waited for a moment.
@@ -99,13 +135,14 @@ async fn unread(ctx: &Context, job: &Job, error: ApiError) -> Result<Story, Refu
     }
     tracing::warn!(%error, waited_ms, "the thread could not be read for long; the agent goes on without it");
     let minutes = u64::try_from(waited_ms / 60_000).unwrap_or(0);
-    Ok(Story::Unread { why: error.to_string(), minutes })
+    Ok(Story { unread: Some(Unread { why: error.to_string(), minutes }), ..Story::default() })
 }
 
-async fn bring_up_to_date(ctx: &Context, task: &mut Task, item: &WorkItem) {
-    let (title, description) = kept_text(item);
+/// Gives the pictures in its text.
+async fn bring_up_to_date(ctx: &Context, task: &mut Task, item: &WorkItem) -> Vec<Picture> {
+    let Kept { title, description, pictures } = kept_text(ctx, &task.project, item).await;
     if (&title, &description) == (&task.title, &task.description) {
-        return;
+        return pictures;
     }
     let (id, kept) = (task.id, (title.clone(), description.clone()));
     let written = ctx.store.write(move |c| tasks::set_text(c, id, &kept.0, &kept.1, now_ms())).await;
@@ -113,18 +150,21 @@ async fn bring_up_to_date(ctx: &Context, task: &mut Task, item: &WorkItem) {
         tracing::warn!(%error, "the work item's new text could not be kept");
     }
     (task.title, task.description) = (title, description);
+    pictures
 }
 
-async fn words_of_people(ctx: &Context, comments: &[Comment]) -> Result<Vec<String>, ApiError> {
-    let mut said = Vec::new();
+async fn told(ctx: &Context, task: &Task, comments: &[Comment]) -> Result<Told, ApiError> {
+    let mut told = Told::default();
     for comment in comments.iter().filter(|c| c.external_source.as_deref() != Some(EXTERNAL_SOURCE)) {
-        if said.len() < MOST_COMMENTS && is_a_persons(ctx, comment).await? {
-            let text: String = to_text(&comment.comment_html).trim().chars().take(COMMENT_CHARS).collect();
-            said.extend(Some(text).filter(|text| !text.is_empty()));
+        if told.said.len() < MOST_COMMENTS && is_a_persons(ctx, comment).await? {
+            let names = names_in(ctx, &task.project, &comment.comment_html).await;
+            let page = html::page(&comment.comment_html, &|id| names.get(id).cloned());
+            told.said.extend(Some(html::cut(page.text.trim(), COMMENT_CHARS)).filter(|text| !text.is_empty()));
+            told.pictures.extend(page.pictures);
         }
     }
-    said.reverse();
-    Ok(said)
+    told.said.reverse();
+    Ok(told)
 }
 
 async fn is_a_persons(ctx: &Context, comment: &Comment) -> Result<bool, ApiError> {

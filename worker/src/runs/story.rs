@@ -1,7 +1,7 @@
 //! Starts that came to nothing because of the work item: it cannot be read now, or there is none any more.
 
 use super::probe_gone;
-use super::reread::PATIENCE_MS;
+use super::reread::{PATIENCE_MS, Unread};
 use crate::clients::ApiError;
 use crate::clock::now_ms;
 use crate::context::Context;
@@ -99,11 +99,11 @@ pub(super) fn tell_unread(
     ctx: &Context,
     task: &Task,
     job: &Job,
-    (role, why, minutes): (Role, &str, u64),
+    (role, unread): (Role, &Unread),
     now: i64,
 ) -> Result<(), StoreError> {
     let Ok(key) = task.key.parse() else { return Ok(()) };
-    let message = Message::StoryUnread { key, role, minutes, why: why.to_owned() };
+    let message = Message::StoryUnread { key, role, minutes: unread.minutes, why: unread.why.clone() };
     let name = format!("t{}:j{}:unread", task.id, job.id);
     let comment = Effect::PlaneComment {
         project: task.project.clone(),

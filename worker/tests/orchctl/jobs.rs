@@ -107,8 +107,11 @@ fn one_job_of_a_task_at_a_time() {
     let second = world.job(JobKind::Agent, Some(&task), &agent_payload(Stage::Development));
     let error = world.ctl(&["jobs", "retry", &first.to_string()]).fails(1);
     assert!(error.contains(&format!("job {second} (agent) of ET-001 is queued")), "{error}");
-    world.ctl(&["jobs", "cancel", &second.to_string()]).ok();
-    world.ctl(&["jobs", "retry", &first.to_string()]).ok();
+    let said = world.ctl(&["jobs", "cancel", &second.to_string()]).ok();
+    assert!(said.contains("ET-001 is blocked at development"), "{said}");
+    // Nothing would have moved it any more: who goes on with it says so to the task.
+    let error = world.ctl(&["jobs", "retry", &first.to_string()]).fails(1);
+    assert!(error.contains("orchctl tasks retry ET-001"), "{error}");
 }
 
 #[test]

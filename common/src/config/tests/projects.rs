@@ -122,6 +122,7 @@ fn a_wrong_entry_is_named_by_place_and_key() {
             "required_checks = [\"orch/review\"]",
             "projects[1] (SHOP): required_checks = \"orch/review\": allowed: names or patterns of contexts",
         ),
+        ("answers = \"all\"", "projects[1] (SHOP): unknown variant `all`, expected `approvers` or `everybody`"),
         ("without_checks = \"go\"", "projects[1] (SHOP): unknown variant `go`, expected `wait` or `pass`"),
         ("budget = { run_usd = 0 }", "projects[1] (SHOP): budget = \"0\": allowed: 0.01 to 1000000 US dollars"),
     ] {

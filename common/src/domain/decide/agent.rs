@@ -44,7 +44,9 @@ impl Case<'_> {
                 self.ask_for_verdict(role, &file, "there is no verdict that can be read")
             }
             GateOutcome::Waiting(Waiting::Review | Waiting::PullMissing) if self.reviews_itself(role) => {
-                Decision::Apply(Box::new(self.stay("the reviewer's verdict goes to the pull request")))
+                let mut change = self.stay("the reviewer's verdict goes to the pull request");
+                change.state_reason = Some("the reviewer's verdict goes to the pull request as a review".to_owned());
+                Decision::Apply(Box::new(change))
             }
             GateOutcome::Waiting(on) => self.wait(*on, &format!("{role} ended")),
             GateOutcome::Fail(reason) => match self.unread_verdict(role, reason) {
@@ -72,7 +74,8 @@ impl Case<'_> {
             | FailReason::PullRejected { .. }
             | FailReason::TestsNotPassed { .. }
             | FailReason::EvidenceGone { .. }
-            | FailReason::BaseMoved { .. } => None,
+            | FailReason::BaseMoved { .. }
+            | FailReason::BranchClash { .. } => None,
         }
     }
 
@@ -221,7 +224,8 @@ impl Case<'_> {
                 | FailReason::PullRejected { .. }
                 | FailReason::TestsNotPassed { .. }
                 | FailReason::EvidenceGone { .. }
-                | FailReason::BaseMoved { .. },
+                | FailReason::BaseMoved { .. }
+                | FailReason::BranchClash { .. },
             ) => self.failed_by_rule(reason, Some(role)),
         }
     }
@@ -238,6 +242,7 @@ impl Case<'_> {
             FailReason::EvidenceGone { .. } => self.judge_anew(reason, false),
             FailReason::CiFailed { checks } => self.send_back(&ci_failed(reason, checks)),
             FailReason::BaseMoved { base, files } => self.send_back(&base_moved(reason, base, files)),
+            FailReason::BranchClash { clash } => self.clashed(reason, clash, false),
             FailReason::NotFound { file } | FailReason::NoVerdict { file, .. } if ended == Some(Role::Tester) => {
                 self.send_back(&tests_not_passed(reason, file))
             }

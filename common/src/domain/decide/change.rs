@@ -63,6 +63,10 @@ pub enum Outward {
     Review(WrittenVerdict),
     /// The project's reviewers are asked at the forge for a review.
     AskReview,
+    /// The pull request is no longer wanted.
+    GiveUpPull,
+    /// Its own pull request, if it has one, is open again.
+    ReopenPull,
 }
 
 impl Case<'_> {
@@ -192,6 +196,17 @@ impl Case<'_> {
         }
         let mut change = self.stay(format!("blocked: {reason}"));
         self.block_change(&mut change, reason, message);
+        Decision::Apply(Box::new(change))
+    }
+
+    /// Waits where it is, visibly. Whether people know is the caller's to say.
+    pub(super) fn held(&self, reason: &str, message: Message) -> Decision {
+        if self.task.state.is_terminal() {
+            return Decision::nothing("the task has ended");
+        }
+        let mut change = self.stay(format!("held: {reason}"));
+        change.state_reason = Some(reason.to_owned());
+        change.outward.extend([Outward::Comment(message.clone()), Outward::Chat(message)]);
         Decision::Apply(Box::new(change))
     }
 

@@ -66,13 +66,15 @@ impl Case<'_> {
         }
     }
 
-    /// Somebody asks for changes, or changed what was judged before, whether or not the stage has a gate and its role has
-    /// worked.
+    /// Somebody asks for changes, changed what was judged before, or pushed what cannot be joined, whether or not the stage has
+    /// a gate and its role has worked.
     fn objected(&self) -> Option<Decision> {
         match &self.finding?.outcome {
-            GateOutcome::Fail(reason @ (FailReason::PullRejected { .. } | FailReason::EvidenceGone { .. })) => {
-                Some(self.failed_by_rule(reason, None))
-            }
+            GateOutcome::Fail(
+                reason @ (FailReason::PullRejected { .. }
+                | FailReason::EvidenceGone { .. }
+                | FailReason::BranchClash { .. }),
+            ) => Some(self.failed_by_rule(reason, None)),
             GateOutcome::Pass | GateOutcome::Fail(_) | GateOutcome::Infra(_) | GateOutcome::Waiting(_) => None,
         }
     }

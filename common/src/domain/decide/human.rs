@@ -13,7 +13,7 @@ use crate::domain::words::Command;
 impl Case<'_> {
     pub(super) fn command(&self, command: &Command, via: Via) -> Decision {
         if self.task.state.is_terminal() {
-            return self.command_after_the_end(command);
+            return self.command_after_the_end(command, via);
         }
         match command {
             Command::Approve => self.approve(),
@@ -26,15 +26,53 @@ impl Case<'_> {
         }
     }
 
-    fn command_after_the_end(&self, command: &Command) -> Decision {
+    /// Whoever speaks to a task that has ended is answered; one that was cancelled can be opened again.
+    fn command_after_the_end(&self, command: &Command, via: Via) -> Decision {
         match command {
-            Command::Reject { .. } | Command::Retry => {
-                self.refuse(command, &format!("the task is {}", self.task.state))
-            }
-            Command::Approve | Command::Pause | Command::Resume | Command::Cancel => {
-                Decision::nothing(format!("the task is {}", self.task.state))
+            Command::Retry if self.task.state == TaskState::Cancelled => self.reopen(),
+            Command::Cancel if via == Via::State => Decision::nothing(format!("the task is {}", self.task.state)),
+            Command::Approve
+            | Command::Reject { .. }
+            | Command::Retry
+            | Command::Pause
+            | Command::Resume
+            | Command::Cancel => {
+                let mut change = self.stay(format!("{} refused: the task is {}", command.word(), self.task.state));
+                change.state_reason = self.task.state_reason.clone();
+                let message = Message::Ended { command: command.clone(), state: self.task.state };
+                change.outward.push(Outward::Comment(message));
+                Decision::Apply(Box::new(change))
             }
         }
+    }
+
+    /// A cancelled task goes on where it stopped; the role of its stage looks at what is there.
+    fn reopen(&self) -> Decision {
+        let Some(role) = self.policy.pipeline.works_in(self.task.stage) else {
+            // It was cancelled before anybody worked.
+            let mut decision = self.advance("a person opened it again", By::Person);
+            if let Decision::Apply(change) = &mut decision {
+                change.reset_cap = true;
+                change.drop_jobs = true;
+                change.stop_agent = self.history.agent_running;
+                change.outward.insert(0, Outward::Branch);
+            }
+            return decision;
+        };
+        let mut change = self.word("a person opened it again");
+        // The deployer is not to work twice for one merge: that is tried again by the next look.
+        if waits_for_a_merge(self.task) {
+            change.state_reason = Some("the merge is tried again".to_owned());
+        } else {
+            change.unapproved = self.task.stage == Stage::Analysis;
+            change.stop_agent = self.history.agent_running;
+            change.start = Some(Start { role, brief: self.again() });
+        }
+        change.outward.push(Outward::ReopenPull);
+        let message = Message::Reopened { role, stage: self.task.stage };
+        change.outward.push(Outward::Comment(message.clone()));
+        change.outward.push(Outward::Chat(message));
+        Decision::Apply(Box::new(change))
     }
 
     fn approve(&self) -> Decision {
@@ -62,6 +100,7 @@ impl Case<'_> {
             (GateOutcome::Infra(why), _) => Decision::TryAgain { why: why.clone() },
             // What nobody has judged is judged first; the attempts count anew, since a person spoke.
             (GateOutcome::Fail(reason @ FailReason::EvidenceGone { .. }), _) => self.judge_anew(reason, true),
+            (GateOutcome::Fail(reason @ FailReason::BranchClash { clash }), _) => self.clashed(reason, clash, true),
             (GateOutcome::Fail(reason @ FailReason::BaseMoved { .. }), _) => self.sent_back_by_a_word(reason),
             (GateOutcome::Fail(reason), Some(gate)) => {
                 self.refuse(&Command::Approve, &format!("the gate {gate} does not pass: {reason}"))
@@ -193,6 +232,7 @@ impl Case<'_> {
             | FailReason::PullRejected { .. }
             | FailReason::TestsNotPassed { .. } => self.failed_by_rule(reason, None),
             FailReason::EvidenceGone { .. } => self.judge_anew(reason, true),
+            FailReason::BranchClash { clash } => self.clashed(reason, clash, true),
         };
         match &mut decision {
             Decision::Apply(change) => {
@@ -208,11 +248,14 @@ impl Case<'_> {
 
     fn pause(&self) -> Decision {
         if self.task.state == TaskState::Paused {
-            return Decision::nothing("paused already");
+            return self.refuse(&Command::Pause, "the task is paused already; write :resume: to let it go on");
         }
         let mut change = self.word("a person paused it");
         change.state = TaskState::Paused;
-        change.outward.push(Outward::Comment(Message::Paused));
+        change.outward.push(Outward::Comment(match self.history.agent_running {
+            true => Message::PausedAtWork,
+            false => Message::Paused,
+        }));
         Decision::Apply(Box::new(change))
     }
 
@@ -250,7 +293,8 @@ impl Case<'_> {
             // The deployer is not to work twice for one merge.
             Some(GateOutcome::Waiting(Waiting::Merge)) if worked => {
                 let hold = self.finding.and_then(|f| f.hold.as_ref());
-                change.state_reason = hold.map(|hold| format!("the merge waits: {hold}"));
+                let for_whom = hold.map_or_else(|| "for a person who merges".to_owned(), ToString::to_string);
+                change.state_reason = Some(format!("the merge waits: {for_whom}"));
                 Decision::Apply(Box::new(change))
             }
             Some(GateOutcome::Fail(reason @ FailReason::BaseMoved { .. })) if worked => {
@@ -262,8 +306,12 @@ impl Case<'_> {
             }
             Some(GateOutcome::Pass | GateOutcome::Fail(_) | GateOutcome::Waiting(_)) | None => {
                 change.unapproved = self.task.stage == Stage::Analysis;
-                change.start =
-                    self.policy.pipeline.works_in(self.task.stage).map(|role| Start { role, brief: self.again() });
+                let stage = self.task.stage;
+                change.start = self.policy.pipeline.works_in(stage).map(|role| Start { role, brief: self.again() });
+                if change.start.is_none() {
+                    let found = self.finding.map(|f| f.outcome.to_string()).unwrap_or_default();
+                    change.state_reason = Some(format!("nobody works at '{stage}'; {found}"));
+                }
                 Decision::Apply(Box::new(change))
             }
         }
@@ -276,6 +324,7 @@ impl Case<'_> {
         if via != Via::State {
             change.outward.push(Outward::Comment(Message::Cancelled));
         }
+        change.outward.push(Outward::GiveUpPull);
         Decision::Apply(Box::new(change))
     }
 
@@ -287,6 +336,7 @@ impl Case<'_> {
         change.state_reason = Some(change.reason.clone());
         change.state = TaskState::Cancelled;
         change.stop_agent = self.history.agent_running;
+        change.outward.push(Outward::GiveUpPull);
         Decision::Apply(Box::new(change))
     }
 

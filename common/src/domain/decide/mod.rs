@@ -6,6 +6,7 @@ mod agent;
 mod anew;
 mod budget;
 mod change;
+mod clash;
 mod forge;
 mod human;
 mod rework;
@@ -240,6 +241,13 @@ pub fn decide(
 pub fn block(task: &TaskFacts, policy: &Policy, reason: &str, message: Message) -> Decision {
     let case = Case { task, finding: None, history: &History::default(), policy };
     case.blocked(reason, message)
+}
+
+/// Lets a task wait, where it is, for something that only a person can mend and that is looked at again and again; said with
+/// `message` when it begins.
+pub fn hold(task: &TaskFacts, policy: &Policy, reason: &str, message: Message) -> Decision {
+    let case = Case { task, finding: None, history: &History::default(), policy };
+    case.held(reason, message)
 }
 
 /// On whose word a task moves.

@@ -115,15 +115,6 @@ fn the_limits_are_configuration() {
 }
 
 #[test]
-fn a_launch_that_fails_is_counted_and_says_nothing_of_the_provider() {
-    let first = after_launch_failure("no such repository", job(1, 0), NOW);
-    let pause = again(Some(NOW + 5_000), "no such repository", Spend::Attempt);
-    assert_eq!(first, only(pause, false, BreakerNews::Nothing));
-    let last = after_launch_failure("no such repository", job(2, 0), NOW);
-    assert_eq!(last, only(failed("no such repository"), false, BreakerNews::Nothing));
-}
-
-#[test]
 fn errors_of_the_other_kinds_wait_about_a_day_in_all() {
     let end = |attempts, retry| after_error(JobKind::Effect, attempts, 20, retry, NOW, "HTTP 503");
     let waits = [(1, 10), (2, 20), (3, 40), (10, 5_120), (11, 7_200), (19, 7_200)];

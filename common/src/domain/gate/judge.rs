@@ -63,7 +63,7 @@ fn tests_local(ev: &Evidence) -> GateOutcome {
         TestEnd::Exited { code } => {
             GateOutcome::Fail(FailReason::TestsRed { exit_code: *code, tail: tests.tail.clone() })
         }
-        TestEnd::Infra { why } => GateOutcome::Infra(why.clone()),
+        TestEnd::Infra { why } | TestEnd::Unfit { why, .. } => GateOutcome::Infra(why.clone()),
     }
 }
 

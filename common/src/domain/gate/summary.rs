@@ -62,7 +62,8 @@ impl FailReason {
             | FailReason::NoVerdict { .. }
             | FailReason::NoPullAndNoReview
             | FailReason::EvidenceGone { .. }
-            | FailReason::BaseMoved { .. } => self.to_string(),
+            | FailReason::BaseMoved { .. }
+            | FailReason::BranchClash { .. } => self.to_string(),
         };
         let most = text.chars().count();
         // The end of an output says more than its beginning.
@@ -86,6 +87,7 @@ impl FailReason {
             FailReason::TestsNotPassed { file, .. } => format!("tests_not_passed:{file}"),
             FailReason::EvidenceGone { gate, .. } => format!("evidence_gone:{gate}"),
             FailReason::BaseMoved { base, files } => format!("base_moved:{base}:{}", files.join(",")),
+            FailReason::BranchClash { clash } => format!("branch_clash:{}:{}", clash.ours, clash.theirs),
         }
     }
 }
@@ -132,6 +134,18 @@ impl fmt::Display for FailReason {
             }
             FailReason::BaseMoved { base, files } => {
                 write!(f, "it conflicts with {base} in: {}", line(&files.join(", ")))
+            }
+            FailReason::BranchClash { clash } => {
+                let (ours, theirs) = clash.short();
+                match clash.rewritten {
+                    true => {
+                        write!(f, "the branch was rewritten to {theirs} while our commits up to {ours} were not on it")
+                    }
+                    false => {
+                        let files = line(&clash.files.join(", "));
+                        write!(f, "our commits up to {ours} and the forge's up to {theirs} conflict in {files}")
+                    }
+                }
             }
         }
     }

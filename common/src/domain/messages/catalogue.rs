@@ -1,6 +1,6 @@
 //! Renders messages: the operator's template where there is one, else the built-in one of the locale.
 
-use super::{Locale, Message, en, ru};
+use super::{Locale, Message, en, rich, ru};
 use crate::domain::names::WorkItemKey;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 use std::collections::BTreeMap;
@@ -63,8 +63,8 @@ impl Catalogue {
         if trial.trim().is_empty() { Err(broken(&name, variables, "it renders to nothing")) } else { Ok(()) }
     }
 
-    /// The text of a message: paragraphs parted by a blank line, code between lines of three back-ticks. Never
-    /// fails: a template that cannot cope with these values gives way to the built-in one.
+    /// The text of a message: paragraphs parted by a blank line, code between lines of three back-ticks, what was written as
+    /// Markdown between marks. Never fails: a template that cannot cope with these values gives way to the built-in one.
     pub fn render(&self, message: &Message) -> String {
         let values = message.values(self.locale);
         let own = [&self.overrides, &self.built_in].into_iter().find_map(|templates| {
@@ -86,6 +86,7 @@ fn environment() -> Environment<'static> {
     env.set_auto_escape_callback(|_| AutoEscape::None);
     env.set_undefined_behavior(UndefinedBehavior::Strict);
     env.add_filter("fenced", |text: String| fenced(&text));
+    env.add_filter("markdown", |text: String| rich::marked(&text));
     env.add_filter("line", |text: String| text.split_whitespace().collect::<Vec<_>>().join(" "));
     env
 }

@@ -16,7 +16,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ),
     (
         "questions",
-        "The analyst has questions:\n\n{{ text }}\n\n\
+        "The analyst has questions:\n\n{{ text | markdown }}\n\n\
          Please answer with a comment here; the analyst then goes on.",
     ),
     (
@@ -27,12 +27,12 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     (
         "review_changes",
         "The reviewer asks for changes; the developer works on them now (attempt {{ attempt }} of {{ cap }}).\
-         {% if reason %}\n\n{{ reason }}{% endif %}",
+         {% if reason %}\n\n{{ reason | markdown }}{% endif %}",
     ),
-    ("review_verdict", "The reviewer's verdict: {{ verdict }}.{% if reason %}\n\n{{ reason }}{% endif %}"),
+    ("review_verdict", "The reviewer's verdict: {{ verdict }}.{% if reason %}\n\n{{ reason | markdown }}{% endif %}"),
     (
         "tests_failed",
-        "The tester's report is not a pass; the developer works on it now.{% if reason %}\n\n{{ reason }}{% endif %}",
+        "The tester's report is not a pass; the developer works on it now.{% if reason %}\n\n{{ reason | markdown }}{% endif %}",
     ),
     (
         "tests_red",
@@ -55,8 +55,65 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
          (attempt {{ attempt }} of {{ cap }}).",
     ),
     (
+        "branch_conflict",
+        "Commits were pushed to the branch (up to {{ theirs }}) that conflict with those of the {{ role }} (up to {{ ours }}) in: \
+         {{ files | join(', ') }}. The {{ role }} joins both sides now (attempt {{ attempt }} of {{ cap }}); nothing of either \
+         is lost.",
+    ),
+    (
+        "branch_rewritten",
+        "The branch was rewritten at the forge (to {{ theirs }}) while the {{ role }} worked. It stays as it was put there. The \
+         commits of the {{ role }} (up to {{ ours }}) are kept beside it, as told in a comment of its own; the {{ role }} works \
+         again now, on the branch as it is (attempt {{ attempt }} of {{ cap }}), and takes over what still fits.\n\n\
+         If nothing of it is wanted, write :approved: once it has ended, or :cancel: to give the task up.",
+    ),
+    (
+        "push_refused",
+        "The task waits: the forge does not take its commits on {{ branch }}. {{ why }}.\n\n{{ words | fenced }}\n\n\
+         Nothing is lost: the commits are kept on the worker's host. The task goes on by itself soon after that is put right; \
+         write :cancel: to give it up.",
+    ),
+    (
+        "branch_gone",
+        "The task waits: its branch {{ branch }} is no longer at the forge; {% if renamed %}somebody renamed it to {{ renamed }}\
+         {% else %}somebody deleted or renamed it{% endif %}. The commits are kept on the worker's host.\n\n\
+         Give the branch its name back and the task goes on by itself. Or write :retry: to have it made again, or \
+         :cancel: to give the task up.",
+    ),
+    (
+        "pull_closed",
+        "The pull request #{{ number }} of this task was closed without a merge. The work goes on and will wait for it later: \
+         please open it again, or write :cancel: to give the task up.",
+    ),
+    (
+        "pull_merged_early",
+        "The pull request #{{ number }} was merged by {{ by }} while the task is still at {{ stage }}. What has not been judged \
+         yet is in the base now; what is committed from here on is not. If that was meant, write :cancel: to end the task \
+         here; else revert the merge, or let the task go on to have the rest judged.",
+    ),
+    (
+        "pull_retargeted",
+        "The pull request #{{ number }} of this task goes to {{ base }} now, and the task's base is {{ wanted }}: it will not be \
+         merged there. Please let it go to {{ wanted }} again, or write :cancel: to give the task up.",
+    ),
+    (
+        "forge_shut",
+        "The work waits for the forge: {{ what }}. {{ why }}.\n\n{{ words | fenced }}\n\n\
+         Nothing is lost, and it goes on by itself within a minute after that is put right.",
+    ),
+    (
+        "repository_renamed",
+        "The repository {{ repo }} is called {{ name }} at the forge now. Work goes on under the new name; please have an operator \
+         write it into the configuration.",
+    ),
+    (
+        "pull_given_up",
+        "The work item {{ key }} was cancelled or deleted in Plane: nobody works on this pull \
+         request any more. The branch is kept for a while.",
+    ),
+    (
         "conflict",
-        "The architect found a conflict in the requirements; the analyst works on it now.\n\n{{ excerpt }}\n\n\
+        "The architect found a conflict in the requirements; the analyst works on it now.\n\n{{ excerpt | markdown }}\n\n\
          A comment from you that settles it helps.",
     ),
     (
@@ -75,17 +132,42 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     ),
     (
         "rejected_back",
-        "Rejected; the work in {{ to }} is done again.{% if reason %}\n\nReason: {{ reason }}{% endif %}",
+        "Rejected; the work in {{ to }} is done again.{% if reason %} Reason:\n\n{{ reason | markdown }}{% endif %}",
     ),
     ("answer_taken", "Thank you for the answer. The analyst goes on with it."),
     ("retrying", "The {{ role }} starts again in {{ stage }}; the attempts are counted anew."),
+    (
+        "reopened",
+        "Opened again: the {{ role }} goes on in {{ stage }}; the attempts are counted anew. Write :cancel: to end the task.",
+    ),
     ("paused", "Paused: no agent works on this task. Write :resume: to let it go on."),
+    (
+        "paused_at_work",
+        "Paused: the agent at work comes to its end and its work is kept, then no other starts. Write :resume: to let the \
+         task go on, or :cancel: to stop the agent at once and end the task.",
+    ),
     ("resumed", "Resumed: the task goes on where it stopped."),
     (
         "cancelled",
         "Cancelled: the agent is stopped and nothing more is queued. The branch and its files are kept for a while.",
     ),
     ("refused", "Sorry, {{ command }} does nothing here: {{ why }}"),
+    ("ended", "Sorry, {{ command }} does nothing here any more: the task {{ state }}."),
+    (
+        "answer_refused",
+        "Thank you, but only the project's approvers answer an agent's questions, so the task still waits. \
+         One of them can take over your words in a comment of their own.",
+    ),
+    (
+        "words_changed",
+        "Sorry, {{ command }} counts for nobody here: somebody else has changed the words of this comment. \
+         Whoever means it writes it in a new comment.",
+    ),
+    (
+        "not_done",
+        "The card was moved to {{ to | line }}, but the task is not done: at {{ stage }} it {{ state }}. The card is left \
+         where it was put until the task moves.\n\nWrite :cancel: to end the task as it is.",
+    ),
     (
         "gate_failed",
         "The check {{ gate }} does not pass: {{ reason }}\n\n\
@@ -120,6 +202,11 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
         "blocked",
         "The task is blocked: {{ reason }}\n\n\
          When the cause is gone, write :retry: to go on, or :cancel: to give the task up.",
+    ),
+    (
+        "needs_a_person",
+        "The task is blocked: {{ fault }}\n\n{{ words | fenced }}\n\n\
+         When that is mended, write :retry: to go on (:approved: only looks at the check again), or :cancel: to give the task up.",
     ),
     (
         "agent_failed",
@@ -218,6 +305,11 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
         "story_unread",
         "{{ key }}: the {{ role }} has started without the comments of this work item: Plane could not be read for \
          {{ minutes }} min ({{ why | line }}). If something in them matters now, write :retry: once the {{ role }} has ended.",
+    ),
+    (
+        "still_waits",
+        "{{ key }} waits since {{ since }}: {{ why | line }}\n\n\
+         Nobody has to answer here: it costs nothing meanwhile, and goes on by itself when that has passed. :cancel: gives the task up.",
     ),
     ("outside_back", "{{ what }} answers again; it was away since {{ since }}. What waited for it goes on now."),
     ("task_done", "{{ key }} is done: {{ title | line }}\n\nThe work is on the branch {{ branch }}."),

@@ -42,6 +42,11 @@ pub fn in_english(kind: LeftKind, name: &str) -> String {
         LeftKind::Ref => format!("{name}, with commits that the task's branch does not have."),
         LeftKind::Head => format!("Commits that were made beside the task's branch ({name})."),
         LeftKind::Taken => format!("Commits that were made beside the task's branch ({name}): they are on it now."),
+        LeftKind::Rewritten => {
+            format!(
+                "Commits of the task that are not on its branch any more, because the branch was rewritten ({name})."
+            )
+        }
         LeftKind::Repository => {
             format!(
                 "A repository that was begun again in the folder ({name}): the files are on the branch, this is its history."
@@ -80,6 +85,9 @@ fn in_russian(kind: LeftKind, name: &str) -> String {
         LeftKind::Ref => format!("{name}: коммиты, которых нет в ветке задачи."),
         LeftKind::Head => format!("Коммиты, сделанные в стороне от ветки задачи ({name})."),
         LeftKind::Taken => format!("Коммиты, сделанные в стороне от ветки задачи ({name}): теперь они в ней."),
+        LeftKind::Rewritten => {
+            format!("Коммиты задачи, которых больше нет в её ветке, потому что ветка была переписана ({name}).")
+        }
         LeftKind::Repository => {
             format!("Репозиторий, начатый в папке заново ({name}): файлы в ветке, здесь его история.")
         }

@@ -1,5 +1,7 @@
-//! A rendered text in the forms of the outside systems. Whatever the text holds, it stays text there: no markup,
-//! no mention of a person, no link to an issue.
+//! A rendered text in the forms of the outside systems. Whatever the text holds, it stays text there: no markup but that of
+//! a part that is Markdown, no mention of a person, no link to an issue.
+
+use super::rich;
 
 /// Stands between `@` or `#` and what follows, so that neither means anything; invisible.
 const JOINER: char = '\u{200d}';
@@ -10,9 +12,11 @@ enum Block<'a> {
     Text(Vec<&'a str>),
     /// Lines between two fences; an open fence reaches to the end.
     Code(Vec<&'a str>),
+    /// Lines that are Markdown.
+    Rich(Vec<&'a str>),
 }
 
-/// HTML for a work item's comment: paragraphs, line breaks and code blocks.
+/// HTML for a work item's comment: paragraphs, line breaks and code blocks, and all that Markdown has where the text is such.
 pub fn to_html(text: &str) -> String {
     let html = blocks(text).into_iter().map(|block| match block {
         Block::Text(lines) => {
@@ -20,14 +24,16 @@ pub fn to_html(text: &str) -> String {
             format!("<p>{}</p>", lines.collect::<Vec<_>>().join("<br/>"))
         }
         Block::Code(lines) => format!("<pre><code>{}</code></pre>", escape(&lines.join("\n"))),
+        Block::Rich(lines) => rich::to_html(&lines.join("\n"), without_mentions),
     });
     html.collect()
 }
 
 /// Markdown for a pull request: as it is, but without HTML, images, mentions and references to issues.
 pub fn to_markdown(text: &str) -> String {
-    let parts = blocks(text).into_iter().map(|block| match block {
-        Block::Text(lines) => inert(&without_mentions(&lines.join("\n"))),
+    let text = rich::without_marks(text);
+    let parts = blocks(&text).into_iter().map(|block| match block {
+        Block::Text(lines) | Block::Rich(lines) => inert(&without_mentions(&lines.join("\n"))),
         Block::Code(lines) => format!("```\n{}\n```", lines.join("\n")),
     });
     parts.collect::<Vec<_>>().join("\n\n")
@@ -36,9 +42,9 @@ pub fn to_markdown(text: &str) -> String {
 /// HTML for a chat message whose visible text has at most `limit_utf16` UTF-16 units; a longer text is cut and
 /// ends with an ellipsis.
 pub fn to_telegram_html(text: &str, limit_utf16: usize) -> String {
-    let text = cut(&without_mentions(text.trim()), limit_utf16);
+    let text = cut(&without_mentions(rich::without_marks(text).trim()), limit_utf16);
     let parts = blocks(&text).into_iter().filter_map(|block| match block {
-        Block::Text(lines) => Some(escape(&lines.join("\n"))),
+        Block::Text(lines) | Block::Rich(lines) => Some(escape(&lines.join("\n"))),
         Block::Code(lines) if lines.is_empty() => None,
         Block::Code(lines) => Some(format!("<pre>{}</pre>", escape(&lines.join("\n")))),
     });
@@ -51,12 +57,16 @@ fn blocks(text: &str) -> Vec<Block<'_>> {
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         let is_fence = line.trim_start().starts_with("```");
-        if !is_fence && !line.trim().is_empty() {
+        let is_rich = line.starts_with(rich::BEGINS);
+        if !is_fence && !is_rich && !line.trim().is_empty() {
             paragraph.push(line);
             continue;
         }
         if !paragraph.is_empty() {
             blocks.push(Block::Text(std::mem::take(&mut paragraph)));
+        }
+        if is_rich {
+            blocks.push(Block::Rich(lines.by_ref().take_while(|line| !line.starts_with(rich::ENDS)).collect()));
         }
         if is_fence {
             blocks.push(Block::Code(lines.by_ref().take_while(|line| line.trim() != "```").collect()));
@@ -150,6 +160,10 @@ mod tests {
             ("hi @ann, mail a@b.c, @ alone", "<p>hi @\u{200d}ann, mail a@b.c, @ alone</p>"),
             ("\n\n", ""),
             ("```\n```", "<pre><code></code></pre>"),
+            (
+                "Asks:\n\n\u{e000}\n- *a*\n```sh\nx\n```\n@ann\n\u{e001}\n\n*end*",
+                "<p>Asks:</p><ul>\n<li><em>a</em></li>\n</ul>\n<pre><code class=\"language-sh\">x\n</code></pre>\n<p>@\u{200d}ann</p><p>*end*</p>",
+            ),
         ];
         for (text, want) in rows {
             assert_eq!(to_html(text), want, "{text:?}");
@@ -163,6 +177,7 @@ mod tests {
             ("![x](http://t/1.png)", "!\\[x](http://t/1.png)"),
             ("a\n```sh\necho <@x> #1\n```\nb", "a\n\n```\necho <@x> #1\n```\n\nb"),
             ("# Title", "# Title"),
+            ("a\n\n\u{e000}\n- <b>\n\u{e001}\n\nc", "a\n\n- &lt;b>\n\nc"),
         ];
         for (text, want) in rows {
             assert_eq!(to_markdown(text), want, "{text:?}");
@@ -182,6 +197,7 @@ mod tests {
             ("x\n```\ncode\n```\nand more text", 18, "x\n\n<pre>code</pre>\n\na…"),
             ("x\n```\ncode\n```\nand more text", 16, "x\n\n<pre>code</pre>\n\n…"),
             ("@ann", 9, "@\u{200d}ann"),
+            ("a\n\n\u{e000}\n- b\n\u{e001}", 9, "a\n\n- b"),
             ("abc", 0, ""),
             ("abc", 1, "…"),
             ("", 9, ""),

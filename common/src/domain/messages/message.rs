@@ -4,12 +4,14 @@ use super::Locale;
 use super::shown::{Moment, Shown};
 use crate::domain::budget::{BudgetStop, Limit};
 use crate::domain::failure::Denial;
+use crate::domain::fault::Fault;
 use crate::domain::gate::{FailReason, Gate, Waiting};
 use crate::domain::job::JobKind;
 use crate::domain::leftover::Leftover;
 use crate::domain::merge::Hold;
 use crate::domain::names::{BranchName, WorkItemKey};
-use crate::domain::stage::{Role, Stage};
+use crate::domain::refusal::Refusal;
+use crate::domain::stage::{Role, Stage, TaskState};
 use crate::domain::submodule::SubmoduleWhy;
 use crate::domain::words::Command;
 use minijinja::Value;
@@ -78,6 +80,28 @@ messages! {
     /// Others changed what was judged, so the task goes back to `to`, where `role` begins its `attempt` of `cap`. `by` names
     /// their commits, `gate` what had been passed.
     JudgedAnew = "judged_anew" { gate: Gate, by: Vec<String>, to: Stage, role: Role, attempt: u32, cap: u32 },
+    /// People's commits and the role's conflict; its `attempt` of `cap` begins. `ours` and `theirs` are the heads.
+    BranchConflict = "branch_conflict" {
+        role: Role, ours: String, theirs: String, files: Vec<String>, attempt: u32, cap: u32,
+    },
+    /// The branch was rewritten under the role's commits; its `attempt` of `cap` begins.
+    BranchRewritten = "branch_rewritten" { role: Role, ours: String, theirs: String, attempt: u32, cap: u32 },
+    /// The forge takes nothing of ours; the task waits for the mend. `words` are the forge's.
+    PushRefused = "push_refused" { branch: BranchName, why: Refusal, words: String },
+    /// Somebody deleted or renamed the branch; the task waits for it.
+    BranchGone = "branch_gone" { branch: BranchName, renamed: Option<String> },
+    /// The task's pull request was closed without a merge.
+    PullClosed = "pull_closed" { number: u64 },
+    /// It was merged before the task had come to that.
+    PullMergedEarly = "pull_merged_early" { number: u64, by: String, stage: Stage },
+    /// It goes to another branch than the task's base.
+    PullRetargeted = "pull_retargeted" { number: u64, base: String, wanted: String },
+    /// Nothing of ours gets to `what` at the forge until a person has mended it.
+    ForgeShut = "forge_shut" { what: String, why: Refusal, words: String },
+    /// A repository was renamed at the forge and is followed.
+    RepositoryRenamed = "repository_renamed" { repo: String, name: String },
+    /// For the pull request of a task that was given up in Plane.
+    PullGivenUp = "pull_given_up" { key: WorkItemKey },
     /// The architect reports a conflict; the analyst goes on.
     Conflict = "conflict" { excerpt: String },
     /// A role ran as often as it may; the task is blocked.
@@ -92,11 +116,23 @@ messages! {
     AnswerTaken = "answer_taken",
     /// A person's retry was taken.
     Retrying = "retrying" { role: Role, stage: Stage },
+    /// A person opened a cancelled task again.
+    Reopened = "reopened" { role: Role, stage: Stage },
     Paused = "paused",
+    /// The same while an agent runs, which is let come to its end.
+    PausedAtWork = "paused_at_work",
     Resumed = "resumed",
     Cancelled = "cancelled",
     /// A command that makes no sense now, or not from this person.
     Refused = "refused" { command: Command, why: String },
+    /// The answer to a command that came after the task's end.
+    Ended = "ended" { command: Command, state: TaskState },
+    /// The answer to an answer of somebody whose answers do not count.
+    AnswerRefused = "answer_refused",
+    /// The answer to a command in a comment whose words somebody else has changed.
+    WordsChanged = "words_changed" { command: Command },
+    /// The answer to a move to a state in which work is completed (`to`), of a task that is not.
+    NotDone = "not_done" { to: String, stage: Stage, state: TaskState },
     /// A gate failed and no rule says what follows.
     GateFailed = "gate_failed" { gate: Gate, reason: FailReason },
     /// A gate waits for someone.
@@ -110,6 +146,8 @@ messages! {
     /// The answer to a command that was written on the pull request.
     CommandsElsewhere = "commands_elsewhere" { command: Command, key: WorkItemKey, url: Option<String> },
     Blocked = "blocked" { reason: String },
+    /// Why a task is blocked by something that only a person can mend; `words` are of whoever refused.
+    NeedsAPerson = "needs_a_person" { fault: Fault, words: String },
     /// An agent job used up its attempts; the task is blocked.
     AgentFailed = "agent_failed" { role: Role, error: String },
     /// Why a task is blocked whose branch changes files that agents may not touch.
@@ -146,6 +184,8 @@ messages! {
     OutsideAway = "outside_away" { what: String, since: Moment, why: String, jobs: u64 },
     /// An agent has started without the words of the work item's thread, which could not be read for `minutes`.
     StoryUnread = "story_unread" { key: WorkItemKey, role: Role, minutes: u64, why: String },
+    /// What a task has waited for for long; `why` is what went wrong last.
+    StillWaits = "still_waits" { key: WorkItemKey, since: Moment, why: String },
     /// It answers again.
     OutsideBack = "outside_back" { what: String, since: Moment },
     TaskDone = "task_done" { key: WorkItemKey, title: String, branch: BranchName },

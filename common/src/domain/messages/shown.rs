@@ -1,13 +1,13 @@
 //! Parameters as people read them, in their language.
 
-use super::Locale;
+use super::{Locale, rich};
 use crate::domain::budget::Limit;
 use crate::domain::failure::Denial;
 use crate::domain::gate::{FailReason, Gate, Waiting};
 use crate::domain::job::JobKind;
 use crate::domain::merge::Hold;
 use crate::domain::names::{BranchName, WorkItemKey};
-use crate::domain::stage::{Role, Stage};
+use crate::domain::stage::{Role, Stage, TaskState};
 use crate::domain::submodule::SubmoduleWhy;
 use crate::domain::words::{Command, parse_comment};
 use minijinja::Value;
@@ -25,7 +25,7 @@ pub(super) trait Shown {
 
 /// Text from outside: no control characters, no fence that is left open, no line that reads as a command.
 pub(super) fn tame(text: &str) -> String {
-    let is_plain = |c: &char| matches!(c, '\n' | '\t') || !c.is_control();
+    let is_plain = |c: &char| matches!(c, '\n' | '\t') || !(c.is_control() || matches!(*c, rich::BEGINS | rich::ENDS));
     let text: String = text.replace("\r\n", "\n").chars().filter(is_plain).collect();
     let fences = text.lines().filter(|line| line.trim_start().starts_with("```")).count();
     let quoted = |line: &str| if parse_comment(line).is_some() { format!("> {line}") } else { line.to_owned() };
@@ -157,6 +157,31 @@ impl Shown for Stage {
     }
     fn sample() -> Value {
         Value::from("review")
+    }
+}
+
+/// What a task does now, and what would move it.
+impl Shown for TaskState {
+    fn shown(&self, locale: Locale) -> Value {
+        Value::from(match (locale, self) {
+            (Locale::En, TaskState::Active) => "is being worked on",
+            (Locale::En, TaskState::WaitingApproval) => "waits for :approved: or :rejected:",
+            (Locale::En, TaskState::NeedsInput) => "waits for an answer to the questions",
+            (Locale::En, TaskState::Paused) => "is paused until :resume:",
+            (Locale::En, TaskState::Blocked) => "is blocked until :retry:",
+            (Locale::En, TaskState::Cancelled) => "was cancelled; :retry: opens it again",
+            (Locale::En, TaskState::Done) => "is done; what else is to be done needs a new work item",
+            (Locale::Ru, TaskState::Active) => "в работе",
+            (Locale::Ru, TaskState::WaitingApproval) => "ждёт :approved: или :rejected:",
+            (Locale::Ru, TaskState::NeedsInput) => "ждёт ответа на вопросы",
+            (Locale::Ru, TaskState::Paused) => "на паузе до :resume:",
+            (Locale::Ru, TaskState::Blocked) => "заблокирована до :retry:",
+            (Locale::Ru, TaskState::Cancelled) => "отменена; :retry: откроет её снова",
+            (Locale::Ru, TaskState::Done) => "готова; для остального нужна новая задача в Plane",
+        })
+    }
+    fn sample() -> Value {
+        Value::from("is paused until :resume:")
     }
 }
 
@@ -337,6 +362,15 @@ fn in_russian(reason: &FailReason) -> String {
             format!("ветка {base} изменилась и влита в ветку задачи")
         }
         FailReason::BaseMoved { base, files } => format!("конфликт с {base} в: {}", files.join(", ")),
+        FailReason::BranchClash { clash } => {
+            let (ours, theirs) = clash.short();
+            match clash.rewritten {
+                true => format!("ветка переписана на {theirs}, а наших коммитов до {ours} в ней не было"),
+                false => {
+                    format!("наши коммиты до {ours} и коммиты до {theirs} конфликтуют: {}", clash.files.join(", "))
+                }
+            }
+        }
     };
     text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(500).collect()
 }

@@ -1,12 +1,14 @@
 use super::*;
 use crate::domain::budget::{BudgetStop, Limit};
 use crate::domain::failure::Denial;
+use crate::domain::fault::Fault;
 use crate::domain::gate::{FailReason, Gate, Waiting};
 use crate::domain::job::JobKind;
 use crate::domain::leftover::{LeftKind, Leftover};
 use crate::domain::merge::Hold;
 use crate::domain::names::{BranchName, WorkItemKey};
-use crate::domain::stage::{Role, Stage};
+use crate::domain::refusal::Refusal;
+use crate::domain::stage::{Role, Stage, TaskState};
 use crate::domain::submodule::SubmoduleWhy;
 use crate::domain::words::{Command, parse_comment};
 use minijinja::Value;
@@ -47,6 +49,29 @@ fn every(text: &str) -> Vec<Message> {
             attempt: 2,
             cap: 3,
         },
+        Message::BranchConflict {
+            role: Role::Developer,
+            ours: text.clone(),
+            theirs: text.clone(),
+            files: vec![text.clone()],
+            attempt: 2,
+            cap: 3,
+        },
+        Message::BranchRewritten {
+            role: Role::Developer,
+            ours: text.clone(),
+            theirs: text.clone(),
+            attempt: 2,
+            cap: 3,
+        },
+        Message::PushRefused { branch: "feature/ET-017-x".parse().unwrap(), why: Refusal::Hook, words: text.clone() },
+        Message::BranchGone { branch: "feature/ET-017-x".parse().unwrap(), renamed: Some(text.clone()) },
+        Message::PullClosed { number: 7 },
+        Message::PullMergedEarly { number: 7, by: text.clone(), stage: Stage::Review },
+        Message::PullRetargeted { number: 7, base: text.clone(), wanted: text.clone() },
+        Message::ForgeShut { what: text.clone(), why: Refusal::Archived, words: text.clone() },
+        Message::RepositoryRenamed { repo: text.clone(), name: text.clone() },
+        Message::PullGivenUp { key: key.clone() },
         Message::Conflict { excerpt: text.clone() },
         Message::RoleCapReached { role: Role::Developer, cap: 3, reason: text.clone() },
         Message::StageAdvanced { key: key.clone(), from: Stage::Review, to: Stage::Testing, role: Some(Role::Tester) },
@@ -54,10 +79,16 @@ fn every(text: &str) -> Vec<Message> {
         Message::RejectedBack { to: Stage::Development, reason: text.clone() },
         Message::AnswerTaken,
         Message::Retrying { role: Role::Deployer, stage: Stage::Deploy },
+        Message::Reopened { role: Role::Tester, stage: Stage::Testing },
         Message::Paused,
+        Message::PausedAtWork,
         Message::Resumed,
         Message::Cancelled,
         Message::Refused { command: Command::Approve, why: text.clone() },
+        Message::Ended { command: Command::Resume, state: TaskState::Cancelled },
+        Message::AnswerRefused,
+        Message::WordsChanged { command: Command::Approve },
+        Message::NotDone { to: text.clone(), stage: Stage::Analysis, state: TaskState::WaitingApproval },
         Message::GateFailed { gate: Gate::TestsPassed, reason },
         Message::Waiting { gate: Gate::CiGreen },
         Message::ChecksFailed { attempt: 2, cap: 3, list: vec![text.clone()] },
@@ -65,6 +96,7 @@ fn every(text: &str) -> Vec<Message> {
         Message::PullNotOpen { gate: Gate::ReviewApproved, pull: Waiting::PullClosed },
         Message::CommandsElsewhere { command: Command::Approve, key: key.clone(), url: Some(text.clone()) },
         Message::Blocked { reason: text.clone() },
+        Message::NeedsAPerson { fault: Fault::NoRight, words: text.clone() },
         Message::AgentFailed { role: Role::Developer, error: text.clone() },
         Message::ProtectedPaths { files: vec![text.clone()] },
         Message::AgentRefused { role: Role::Developer, why: text.clone() },
@@ -94,6 +126,7 @@ fn every(text: &str) -> Vec<Message> {
         Message::WebhooksSilent { source: text.clone(), since: Moment(4_102_444_800_000) },
         Message::OutsideAway { what: text.clone(), since: Moment(4_102_444_800_000), why: text.clone(), jobs: 3 },
         Message::StoryUnread { key: key.clone(), role: Role::Developer, minutes: 10, why: text.clone() },
+        Message::StillWaits { key: key.clone(), since: Moment(4_102_444_800_000), why: text.clone() },
         Message::OutsideBack { what: text.clone(), since: Moment(4_102_444_800_000) },
         Message::TaskDone { key: key.clone(), title: text.clone(), branch: branch.clone() },
         Message::TaskDoneUnmerged { key: key.clone(), title: text.clone(), branch },

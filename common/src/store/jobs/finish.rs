@@ -6,6 +6,7 @@ use crate::store::connection::Conn;
 use crate::store::error::StoreError;
 use crate::store::prepared::prepared;
 use crate::store::schema::jobs;
+use crate::store::waits;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
@@ -65,6 +66,9 @@ pub fn finish(conn: &mut Conn, job: &Job, end: &JobEnd, now: i64) -> Result<bool
                 .execute(conn)?
         }
     };
+    if changed == 1 && matches!(end, JobEnd::Again { at: Some(_), .. }) {
+        waits::begin(conn, job.id, now)?;
+    }
     Ok(changed == 1)
 }
 

@@ -18,7 +18,10 @@ pub(in crate::store) use enqueue::count_unplaced;
 pub use enqueue::{NewJob, enqueue};
 pub use finish::{finish, finish_waiting};
 pub use fused::{Turn, finish_and_claim};
-pub use operate::{CancelOutcome, cancel, cancel_queued_of_task, hasten_looks, hasten_paused, retry, step_aside};
+pub use operate::{
+    CancelOutcome, cancel, cancel_queued_of_task, finish_or_give_way, hasten_looks, hasten_paused, look_waits_behind,
+    retry, step_aside,
+};
 pub use recover::{is_held, orphans, owned_by, requeue_lost, take_over};
 pub use rows::Job;
 pub use turns::readiness;

@@ -1,7 +1,8 @@
 //! What an operator or a person's command does to jobs.
 
+use super::finish::finish;
 use super::rows::Job;
-use crate::domain::job::{JobKind, JobStatus};
+use crate::domain::job::{JobEnd, JobKind, JobStatus};
 use crate::store::connection::Conn;
 use crate::store::error::StoreError;
 use crate::store::schema::jobs;
@@ -88,6 +89,41 @@ pub fn step_aside(conn: &mut Conn, job: &Job) -> Result<bool, StoreError> {
         .filter(jobs::worker.eq(job.worker.as_deref().unwrap_or_default()))
         .filter(jobs::started_at.eq(job.started_at));
     Ok(diesel::update(held).set(jobs::order_key.eq(aside)).execute(conn)? == 1)
+}
+
+/// Whether an agent of the same task was queued after this look, on a person's word that came while it was under way. Put off,
+/// the look would stand in its way, and the agent's end looks at what it would have looked at.
+fn gives_way_to_an_agent(conn: &mut Conn, look: &Job) -> Result<bool, StoreError> {
+    let Some(task) = look.task_id.filter(|_| look.kind == JobKind::Advance) else { return Ok(false) };
+    let newer = jobs::table
+        .filter(jobs::task_id.eq(task))
+        .filter(jobs::status.eq(JobStatus::Queued))
+        .filter(jobs::kind.eq(JobKind::Agent))
+        .filter(jobs::id.gt(look.id));
+    Ok(diesel::select(diesel::dsl::exists(newer)).get_result(conn)?)
+}
+
+/// Whether another look of the task, which is a person's word as a rule, waits behind this one.
+pub fn look_waits_behind(conn: &mut Conn, look: &Job) -> Result<bool, StoreError> {
+    let Some(task) = look.task_id.filter(|_| look.kind == JobKind::Advance) else { return Ok(false) };
+    let behind = jobs::table
+        .filter(jobs::task_id.eq(task))
+        .filter(jobs::status.eq(JobStatus::Queued))
+        .filter(jobs::kind.eq(JobKind::Advance))
+        .filter(jobs::id.gt(look.id));
+    Ok(diesel::select(diesel::dsl::exists(behind)).get_result(conn)?)
+}
+
+/// [`finish`] of a claim that may be put off: where an agent was queued meanwhile, a look is over instead.
+pub fn finish_or_give_way(conn: &mut Conn, job: &Job, end: JobEnd, now: i64) -> Result<(JobEnd, bool), StoreError> {
+    let end = match end {
+        JobEnd::Again { error, .. } if gives_way_to_an_agent(conn, job)? => {
+            JobEnd::Cancelled { why: format!("a person's word came meanwhile; {error}") }
+        }
+        end => end,
+    };
+    let ended = finish(conn, job, &end, now)?;
+    Ok((end, ended))
 }
 
 /// Puts a failed or cancelled job back with its counters at zero; `false` where it is neither.

@@ -11,6 +11,7 @@ mod plans;
 mod retention;
 mod schema;
 mod small;
+mod standing;
 mod tasks;
 
 use super::jobs::{self, Job, NewJob};

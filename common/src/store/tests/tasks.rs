@@ -173,4 +173,10 @@ fn tasks_are_found_by_everything_they_are_known_by() {
     assert_eq!(tasks::finished_before(&mut conn, NOW + 1, 10).unwrap().len(), 1);
     tasks::mark_tidied(&mut conn, two.id, NOW).unwrap();
     assert_eq!(tasks::finished_before(&mut conn, NOW + 1, 10).unwrap(), vec![], "tidied once");
+    // Opened again it gets a worktree again, which is tidied in its turn.
+    let seen = tasks::get(&mut conn, two.id).unwrap().unwrap();
+    assert!(compare_and_move(&mut conn, &seen, &to(Stage::Review, TaskState::Active), NOW).unwrap());
+    let seen = tasks::get(&mut conn, two.id).unwrap().unwrap();
+    assert!(compare_and_move(&mut conn, &seen, &to(Stage::Review, TaskState::Cancelled), NOW).unwrap());
+    assert_eq!(tasks::finished_before(&mut conn, NOW + 1, 10).unwrap().len(), 1);
 }

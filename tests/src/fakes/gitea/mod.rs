@@ -173,8 +173,10 @@ impl FakeGitea {
     }
 
     fn insert(&self, name: &str, bare: Option<PathBuf>, branches: BTreeMap<String, String>) {
-        let row = RepoRow { bare, branches, merge_style: "merge".into(), stale_ms: 300, ..RepoRow::default() };
-        self.world().repos.insert(name.to_owned(), row);
+        let mut world = self.world();
+        let id = 11 + i64::try_from(world.repos.len()).unwrap();
+        let row = RepoRow { id, bare, branches, merge_style: "merge".into(), stale_ms: 300, ..RepoRow::default() };
+        world.repos.insert(name.to_owned(), row);
     }
 
     /// Somebody switches the repository's webhooks off, or on.
@@ -263,6 +265,36 @@ impl FakeGitea {
 
     pub fn switch_pulls_off(&self, repo: &str) {
         self.world().repo(repo).without_pulls = true;
+    }
+
+    pub fn switch_pulls_on(&self, repo: &str) {
+        self.world().repo(repo).without_pulls = false;
+    }
+
+    /// An administrator allows the account's sign-in again.
+    pub fn allow(&self, login: &str) {
+        self.world().suspended.retain(|other| other != login);
+    }
+
+    /// The repository has another owner or name from now on (`owner/name`); the old place leads to the new one, and tests call it
+    /// by the old name.
+    pub fn rename_repo(&self, repo: &str, full_name: &str) {
+        let (owner, name) = full_name.split_once('/').unwrap();
+        self.world().repo(repo).renamed = Some((owner.to_owned(), name.to_owned()));
+    }
+
+    /// A person renames a branch; its open pull requests go with it.
+    pub fn rename_branch_as(&self, login: &str, repo: &str, from: &str, to: &str) -> Delivery {
+        let mut world = self.world();
+        let row = world.repo(repo);
+        let head = row.head(from).unwrap();
+        row.delete_branch(from);
+        row.create_branch(to, &head);
+        for pull in row.pulls.iter_mut().filter(|pull| pull.open && pull.branch == from) {
+            to.clone_into(&mut pull.branch);
+        }
+        self.courier.take(world.branch_event(repo, to, "create", login));
+        self.courier.take(world.branch_event(repo, from, "delete", login))
     }
 
     /// The server's hook refuses every merge with these words; `None`: no longer.

@@ -186,8 +186,10 @@ impl World {
 
     pub(super) fn repo_json(&self, repo: &str) -> Value {
         let mut json = fixture_json("gitea/rest_pull.json")["base"]["repo"].clone();
-        json["name"] = json!(repo);
-        json["full_name"] = json!(format!("{}/{repo}", FakeGitea::OWNER));
+        let (owner, name) = self.repos[repo].place(repo);
+        json["id"] = json!(self.repos[repo].id);
+        json["name"] = json!(name);
+        json["full_name"] = json!(format!("{owner}/{name}"));
         json["default_branch"] = json!("main");
         json["default_merge_style"] = json!(self.repos[repo].merge_style);
         json["html_url"] = json!(format!("{}/{}/{repo}", self.url, FakeGitea::OWNER));

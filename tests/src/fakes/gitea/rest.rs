@@ -4,7 +4,7 @@ use super::FakeGitea;
 use super::deliveries::Courier;
 use super::hooks::hooks;
 use super::rights::{Right, account};
-use super::world::{CommentRow, World};
+use super::world::{CommentRow, Place as At, World};
 use super::{actions, pulls, statuses};
 use crate::fakes::fixture_json;
 use crate::fakes::server::{Reply, Request};
@@ -64,17 +64,44 @@ pub(super) fn handle(world: &mut World, courier: &Courier, request: &Request) ->
                 None => not_found(),
             }
         }
-        ["api", "v1", "repos", FakeGitea::OWNER, repo, rest @ ..] if world.repos.contains_key(*repo) => {
-            if world.repos[*repo].private && world.right(&login) < Right::Read {
-                return not_found();
+        ["api", "v1", "repositories", id] => {
+            match world.repos.iter().find(|(_, row)| row.id.to_string() == *id).map(|(key, _)| key.clone()) {
+                Some(key) => at_repo(world, courier, request, (&key, &login), &[]),
+                None => not_found(),
             }
-            for closed in world.observe(repo) {
-                courier.take(world.about_pull(repo, closed, "pull_request_closed_unmerged", "hugo"));
-            }
-            in_repo(world, courier, request, (repo, &login), rest)
         }
+        ["api", "v1", "repos", owner, name, rest @ ..] => match world.place(owner, name) {
+            At::Here(key) => at_repo(world, courier, request, (&key, &login), rest),
+            // A new name: moved for good; a new owner: for now.
+            At::Moved((now, name)) => {
+                let tail: String = rest.iter().map(|part| format!("/{part}")).collect();
+                let status = if now == *owner { 301 } else { 307 };
+                let to = format!("{}/api/v1/repos/{now}/{name}{tail}", world.url);
+                Reply::empty(status).with("location", to)
+            }
+            At::Nowhere => not_found(),
+        },
         _ => not_found(),
     }
+}
+
+fn at_repo(
+    world: &mut World,
+    courier: &Courier,
+    request: &Request,
+    (repo, login): (&str, &str),
+    rest: Place<'_>,
+) -> Reply {
+    if world.repos[repo].private && world.right(login) < Right::Read {
+        return not_found();
+    }
+    if world.repos[repo].archived && request.method != "GET" {
+        return error(423, "acme/shop is archived");
+    }
+    for closed in world.observe(repo) {
+        courier.take(world.about_pull(repo, closed, "pull_request_closed_unmerged", "hugo"));
+    }
+    in_repo(world, courier, request, (repo, login), rest)
 }
 
 /// The account of a request's token; a person's is that of [`FakeGitea::token_of`].
@@ -238,6 +265,9 @@ fn create_branch(world: &mut World, courier: &Courier, repo: &str, body: &Value)
     let Some(name) = body["new_branch_name"].as_str() else {
         return error(422, "[NewBranchName]: Required");
     };
+    if world.repos[repo].rule_for(name).is_some() && !world.may_push(repo, name, FakeGitea::BOT) {
+        return error(500, "");
+    }
     let row = world.repo(repo);
     if row.head(name).is_some() {
         return error(409, "The branch already exists.");

@@ -1,5 +1,6 @@
 //! What the forge knows, and what it works out in the background.
 
+use super::FakeGitea;
 use super::actions::JobRow;
 use super::git;
 use super::rights::{BranchRule, Right};
@@ -40,6 +41,10 @@ pub(super) struct RepoRow {
     pub branches: BTreeMap<String, String>,
     pub pulls: Vec<PullRow>,
     pub statuses: Vec<StatusRow>,
+    /// It keeps it under any name.
+    pub id: i64,
+    /// The owner and the name that it has now, if they are others than at first.
+    pub renamed: Option<(String, String)>,
     /// By pull request number.
     pub comments: BTreeMap<i64, Vec<CommentRow>>,
     pub reviews: BTreeMap<i64, Vec<ReviewRow>>,
@@ -195,6 +200,18 @@ impl World {
         self.last_ms
     }
 
+    /// What is at this place: a repository, by its first name, or where one went to.
+    pub fn place(&self, owner: &str, name: &str) -> Place {
+        let at = |(key, row): &(&String, &RepoRow)| row.place(key) == (owner.to_owned(), name.to_owned());
+        if let Some((key, _)) = self.repos.iter().find(at) {
+            return Place::Here(key.clone());
+        }
+        match self.repos.get_key_value(name) {
+            Some((key, row)) if owner == FakeGitea::OWNER => Place::Moved(row.place(key)),
+            Some(_) | None => Place::Nowhere,
+        }
+    }
+
     pub fn repo(&mut self, name: &str) -> &mut RepoRow {
         self.repos.get_mut(name).unwrap_or_else(|| panic!("no repository {name}"))
     }
@@ -218,7 +235,19 @@ impl World {
     }
 }
 
+/// What a path of the API leads to.
+pub(super) enum Place {
+    Here(String),
+    Moved((String, String)),
+    Nowhere,
+}
+
 impl RepoRow {
+    /// Owner and name.
+    pub fn place(&self, first: &str) -> (String, String) {
+        self.renamed.clone().unwrap_or_else(|| (FakeGitea::OWNER.to_owned(), first.to_owned()))
+    }
+
     pub fn head(&self, branch: &str) -> Option<String> {
         match &self.bare {
             Some(bare) => git::head(bare, branch),

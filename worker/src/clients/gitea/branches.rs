@@ -30,9 +30,10 @@ impl GiteaClient {
                 let made: Branch = answer.json()?;
                 says(made.name == branch, "the branch").map(|()| Created::Now)
             }
-            Err(ApiError::Conflict { existing_id, body }) => match self.branch(repo, branch).await? {
+            // The same is said of a branch with a part of this one's name.
+            Err(conflict @ ApiError::Conflict { .. }) => match self.branch(repo, branch).await? {
                 Some(_) => Ok(Created::Before),
-                None => Err(ApiError::Conflict { existing_id, body }),
+                None => Err(conflict),
             },
             Err(other) => Err(other),
         }

@@ -7,6 +7,7 @@ mod comments;
 mod hook_faults;
 mod hooks;
 mod merge;
+mod names;
 mod pulls;
 mod reviews;
 mod rights;
@@ -19,6 +20,7 @@ pub use comments::marker;
 pub use hook_faults::{Hook, HookFault, glob};
 pub use hooks::{HOOK_EVENTS, NewHook};
 pub use merge::{MergeAnswer, NewMerge};
+pub use names::Names;
 pub use pulls::{NewPull, Opened, PullFilter};
 pub use reviews::{Asked, NewReview, standing};
 pub use rights::{Protection, Scopes};
@@ -63,6 +65,7 @@ impl fmt::Debug for GiteaSettings {
 pub struct GiteaClient {
     http: Http,
     owner: String,
+    names: Names,
     me: OnceCell<Account>,
 }
 
@@ -88,13 +91,24 @@ impl GiteaClient {
         // Without a token it is asked as anybody would.
         let auth = (!token.is_empty()).then(|| ("authorization", format!("token {token}")));
         let http = Http::new(&url, auth, &token, timing)?;
-        Ok(GiteaClient { http, owner, me: OnceCell::new() })
+        Ok(GiteaClient { http, owner, names: Names::default(), me: OnceCell::new() })
     }
 
     /// The second account of the same forge: where the forge is away, it is away for both.
     pub fn behind(mut self, gate: &Gate) -> Self {
         self.http = self.http.behind(gate);
         self
+    }
+
+    /// Calls repositories as another client does.
+    pub fn calling(mut self, names: &Names) -> Self {
+        self.names = names.clone();
+        self
+    }
+
+    /// What the repositories are called at the forge.
+    pub const fn names(&self) -> &Names {
+        &self.names
     }
 
     /// Where it is said that the forge is away.
@@ -113,6 +127,11 @@ impl GiteaClient {
         self.http.send(&Call::get(self.path(repo, &[])).probing()).await?.json()
     }
 
+    /// A repository by its id, whatever it is called now; also where the forge is known to be away.
+    pub async fn probe_id(&self, id: i64) -> Result<Repo, ApiError> {
+        self.http.send(&Call::get(["api", "v1", "repositories", &id.to_string()]).probing()).await?.json()
+    }
+
     /// Sends. A thing is not there only where its repository is: a forge that finds nothing at all says the same.
     async fn send(&self, call: &Call) -> Result<Answer, ApiError> {
         let sent = self.http.send(call).await;
@@ -122,9 +141,17 @@ impl GiteaClient {
     async fn believed(&self, call: &Call, sent: Result<Answer, ApiError>) -> Result<Answer, ApiError> {
         if matches!(sent, Err(ApiError::NotFound))
             && let Some(place) = call.of_repository()
-            && let Err(error) = self.http.send(&place).await
         {
-            return Err(ApiError::Unavailable { why: format!("it finds nothing, also not the repository: {error}") });
+            let there: Result<Repo, ApiError> = self.http.send(&place).await.and_then(|answer| answer.json());
+            return match there {
+                Err(error) => {
+                    Err(ApiError::Unavailable { why: format!("it finds nothing, also not the repository: {error}") })
+                }
+                Ok(repo) if !repo.has_pull_requests && call.is_about_pulls() => {
+                    Err(ApiError::Unavailable { why: format!("pull requests are switched off in {}", repo.full_name) })
+                }
+                Ok(_) => sent,
+            };
         }
         sent
     }
@@ -159,6 +186,8 @@ impl GiteaClient {
 
     fn path(&self, repo: &str, rest: &[&str]) -> Vec<String> {
         let (owner, name) = repo.split_once('/').unwrap_or((&self.owner, repo));
+        let now = self.names.now(&format!("{owner}/{name}"));
+        let (owner, name) = now.split_once('/').unwrap_or((owner, name));
         let head = ["api", "v1", "repos", owner, name];
         head.iter().chain(rest).map(|s| (*s).to_owned()).collect()
     }

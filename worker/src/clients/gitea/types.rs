@@ -73,6 +73,9 @@ pub struct Account {
 /// A repository.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Repo {
+    /// It keeps it under any name; 0 = not told.
+    #[serde(default)]
+    pub id: i64,
     pub name: String,
     /// `owner/name`.
     pub full_name: String,

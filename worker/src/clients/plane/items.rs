@@ -1,6 +1,6 @@
 //! Work items, their comments, links and history.
 
-use super::{Activity, Comment, EXTERNAL_SOURCE, Link, PlaneClient, Posted, Route, WorkItem};
+use super::{Activity, Attachment, Comment, EXTERNAL_SOURCE, Link, PlaneClient, Posted, Route, WorkItem};
 use crate::clients::call::says;
 use crate::clients::error::ApiError;
 use crate::clients::http::Call;
@@ -57,6 +57,27 @@ impl PlaneClient {
     /// All comments, newest first.
     pub async fn comments(&self, project: &str, item: &str) -> Result<Vec<Comment>, ApiError> {
         self.all_pages(Route::Items { project, rest: &[item, "comments"] }, &[], |_| false).await
+    }
+
+    /// One comment as it is now; `None` = it is gone. Where it alone cannot be had, the thread says whether it is there.
+    pub async fn comment(&self, project: &str, item: &str, comment: &str) -> Result<Option<Comment>, ApiError> {
+        let route = Route::Items { project, rest: &[item, "comments", comment] };
+        match self.send_by(route, Call::get).await {
+            Ok(answer) => answer.json().map(Some),
+            Err(ApiError::NotFound | ApiError::Refused { status: 405, .. }) => {
+                Ok(self.comments(project, item).await?.into_iter().find(|c| c.id == comment))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The files that are attached to an item; a bare list. Releases before 1.1 have none that can be asked for.
+    pub async fn attachments(&self, project: &str, item: &str) -> Result<Vec<Attachment>, ApiError> {
+        match self.send_by(Route::Items { project, rest: &[item, "attachments"] }, Call::get).await {
+            Ok(answer) => answer.json(),
+            Err(ApiError::NotFound) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Posts a comment, once: what becomes of a lost answer is the caller's to look for (see [`PlaneClient::comment_under`]).

@@ -6,7 +6,9 @@ mod projects;
 mod types;
 
 pub use items::Presence;
-pub use types::{Activity, Comment, Label, Link, Person, Posted, Project, Reference, State, WorkItem};
+pub use types::{
+    Activity, Attachment, Comment, FileAttributes, Label, Link, Person, Posted, Project, Reference, State, WorkItem,
+};
 
 use super::error::ApiError;
 use super::gate::Gate;

@@ -157,6 +157,12 @@ impl Comment {
     pub fn is_under(&self, key: &str) -> bool {
         self.external_source.as_deref() == Some(super::EXTERNAL_SOURCE) && self.external_id.as_deref() == Some(key)
     }
+
+    /// These are this account's words: it wrote them, and nobody else has changed them.
+    pub fn is_word_of(&self, account: &str) -> bool {
+        let is = |id: &String| id.eq_ignore_ascii_case(account);
+        self.actor.as_ref().is_some_and(is) && self.updated_by.as_ref().is_none_or(is)
+    }
 }
 
 /// A link of a work item.
@@ -170,6 +176,22 @@ pub struct Link {
     /// Milliseconds since the epoch.
     #[serde(deserialize_with = "times::millis")]
     pub created_at: i64,
+}
+
+/// A file that is attached to a work item.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Attachment {
+    /// UUID text, of the file.
+    pub id: String,
+    #[serde(default)]
+    pub attributes: FileAttributes,
+}
+
+/// What Plane knows of a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct FileAttributes {
+    #[serde(default)]
+    pub name: String,
 }
 
 /// One line of a work item's history.

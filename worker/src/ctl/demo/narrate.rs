@@ -185,6 +185,8 @@ impl Narrator {
                 Ok(
                     Effect::GiteaBranch { .. }
                     | Effect::GiteaComment { .. }
+                    | Effect::GiteaGiveUp { .. }
+                    | Effect::GiteaReopen { .. }
                     | Effect::GiteaReview { .. }
                     | Effect::GiteaAsk { .. }
                     | Effect::GiteaStatus { .. }

@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use orch_common::config::{Config, Project};
 use orch_common::store::deliveries::{self, Source};
 use orch_common::store::refusals::{self, Refused};
-use orch_common::store::{Conn, Store, StoreError, StoreOptions, workers};
+use orch_common::store::{Conn, Store, StoreError, StoreOptions, standing, workers};
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -102,6 +102,7 @@ pub fn database(report: &Report, config: &Config, now: i64) -> Known {
                 let found = format!("takes no calls until {}, as it asked", iso(*until));
                 report.warn(format!("{what}.pause"), found, format!("wait, or `orchctl limits lift {what}`"));
             }
+            attended(report, &known);
             known
         }
         Err(error) => {
@@ -132,6 +133,21 @@ fn trouble(error: &StoreError) -> (String, &'static str) {
         other => other.to_string(),
     };
     (found, todo)
+}
+
+/// What is active has a job, or is named what it waits for.
+fn attended(report: &Report, known: &Known) {
+    let look = |store: &Store| standing::unattended(&mut *store.connection()?);
+    match known.store.as_ref().map(look) {
+        Some(Ok(left)) if left.is_empty() => report.ok("tasks", "what is active has a job, or says what it waits for"),
+        Some(Ok(left)) => {
+            let keys: Vec<&str> = left.iter().map(|task| task.key.as_str()).collect();
+            let found = format!("active, with nothing that would go on with them: {}", keys.join(", "));
+            report.fail("tasks", found, "`orchctl tasks retry KEY` starts the role of its stage anew");
+        }
+        Some(Err(error)) => report.fail("tasks", error.to_string(), "look at the database"),
+        None => {}
+    }
 }
 
 fn look(config: &Config, now: i64) -> Result<(Known, Option<u64>), StoreError> {

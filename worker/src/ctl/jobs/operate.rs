@@ -4,14 +4,27 @@ use crate::ctl::desk::{Desk, Open, actor};
 use crate::ctl::error::{CtlError, Done};
 use crate::ctl::screen::Screen;
 use crate::ctl::stopping;
+use crate::give_up::see_attended;
+use crate::rules::Rules;
 use orch_common::domain::job::JobKind;
 use orch_common::store::jobs::{self, CancelOutcome, Job};
-use orch_common::store::{runs, tasks};
+use orch_common::store::{Conn, runs, tasks};
 
 pub(super) fn cancel(desk: &Desk, screen: &mut Screen<'_>, open: &Open, id: i64) -> Done {
     let why = format!("cancelled by {}", actor());
     let now = desk.now;
-    match open.store.write_now(|conn| jobs::cancel(conn, id, &why, now))? {
+    let rules = Rules::new(open.config.clone()).map_err(|error| CtlError::Failed(error.to_string()))?;
+    let cancel = |conn: &mut Conn| {
+        let outcome = jobs::cancel(conn, id, &why, now)?;
+        // A task that only this job would have moved says so.
+        if outcome == CancelOutcome::Cancelled
+            && let Some(task) = jobs::get(conn, id)?.and_then(|job| job.task_id)
+        {
+            see_attended(conn, &rules, task, (id, &format!("job {id} was {why}")), now)?;
+        }
+        Ok(outcome)
+    };
+    match open.store.write_now(cancel)? {
         CancelOutcome::Cancelled => screen.line(format!("job {id} is cancelled"))?,
         CancelOutcome::Running(job) => screen.line(stop(desk, open, &job)?)?,
         CancelOutcome::AlreadyFinished(status) => {
@@ -24,7 +37,10 @@ pub(super) fn cancel(desk: &Desk, screen: &mut Screen<'_>, open: &Open, id: i64)
         job.and_then(|job| job.task_id).map(|task| tasks::get(conn, task)).transpose()
     })?;
     if let Some(task) = task.flatten() {
-        screen.line(format!("{0} stays where it is; `orchctl tasks retry {0}` lets it work again", task.key))?;
+        screen.line(format!(
+            "{0} is {1} at {2}; `orchctl tasks retry {0}` lets it work again",
+            task.key, task.state, task.stage
+        ))?;
     }
     Ok(())
 }

@@ -79,7 +79,7 @@ pub fn run(desk: &Desk, screen: &mut Screen<'_>, Arguments { verb, list }: Argum
 fn show_list(desk: &Desk, screen: &mut Screen<'_>, open: &Open, list: &List) -> Done {
     let found = open.read(|conn| {
         let rows = if list.all { tasks::newest(conn, list.limit)? } else { tasks::open(conn)? };
-        with_cost(conn, rows)
+        with_cost(conn, rows, desk.now)
     })?;
     if list.json.json {
         let views: Vec<TaskView> = found.into_iter().map(|(task, spent)| TaskView::of(task, spent)).collect();

@@ -10,6 +10,7 @@ use crate::ctl::status::spent_text;
 use crate::ctl::table::Table;
 use crate::ctl::views::{GateView, JobView, LeftView, RunView, TaskView, TransitionView};
 use crate::ctl::{jobs as job_list, runs as run_list};
+use crate::waiting::explained;
 use orch_common::domain::job::JobKind;
 use orch_common::domain::messages::leftover_in_words;
 use orch_common::domain::stage::Stage;
@@ -58,15 +59,16 @@ struct View {
 }
 
 pub(super) fn run(desk: &Desk, screen: &mut Screen<'_>, open: &Open, key: &str, AsJson { json }: AsJson) -> Done {
-    let whole = open.read(|conn| look(conn, key))?.ok_or_else(|| unknown(key))?;
+    let whole = open.read(|conn| look(conn, key, desk.now))?.ok_or_else(|| unknown(key))?;
     if json {
         return Ok(screen.json(&view(whole))?);
     }
     Ok(show(screen, &whole, desk.now)?)
 }
 
-fn look(conn: &mut Conn, key: &str) -> Result<Option<Whole>, StoreError> {
+fn look(conn: &mut Conn, key: &str, now: i64) -> Result<Option<Whole>, StoreError> {
     let Some(task) = by_key(conn, key)? else { return Ok(None) };
+    let task = explained(conn, task, now)?;
     let filter = JobFilter { task: Some(task.id), ..JobFilter::default() };
     let jobs = jobs::newest(conn, filter, JOBS)?;
     let effects = jobs.iter().filter(|job| job.kind == JobKind::Effect).take(EFFECTS).cloned().collect();

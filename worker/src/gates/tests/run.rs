@@ -1,6 +1,7 @@
 //! Real commands in real folders.
 
 use crate::gates::*;
+use orch_common::domain::fault::Fault;
 use orch_common::domain::gate::{TestEnd, TestEvidence};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use std::path::Path;
@@ -29,6 +30,11 @@ async fn run(command: &TestCommand) -> TestEvidence {
 
 fn is_infra(evidence: &TestEvidence, words: &str) -> bool {
     matches!(&evidence.end, TestEnd::Infra { why } if why.contains(words))
+}
+
+/// The fault that only a person can mend, if it is one.
+fn fault(evidence: &TestEvidence) -> Option<Fault> {
+    if let TestEnd::Unfit { fault, .. } = &evidence.end { Some(*fault) } else { None }
 }
 
 /// A process that the test's folder names, once it has written its id there.
@@ -69,18 +75,23 @@ async fn green_red_and_infra() {
         assert_eq!(evidence.command, command.to_string());
     }
     for (command, words) in [
-        (sh("no-such-tool --test"), "127"),
-        (sh("/"), "126"),
         (sh("kill -KILL $$"), "signal 9"),
         (sh("sh -c 'kill -KILL $$'; exit $?"), "137"),
         (sh("kill -TERM $$"), "signal 15"),
         (sh("echo 'cc: error writing: No space left on device'; exit 1"), "no space"),
-        (argv(&["no-such-tool"]), "cannot be started"),
-        (argv(&["/etc/passwd"]), "cannot be started"),
-        (argv(&[]), "empty"),
     ] {
         let evidence = run(&command).await;
         assert!(is_infra(&evidence, words), "{command}: {evidence:?}");
+    }
+    for (command, wanted) in [
+        (sh("no-such-tool --test"), Fault::NoProgram),
+        (sh("/"), Fault::NotExecutable),
+        (argv(&["no-such-tool"]), Fault::NoProgram),
+        (argv(&["/etc/passwd"]), Fault::NotExecutable),
+        (argv(&[]), Fault::NoTests),
+    ] {
+        let evidence = run(&command).await;
+        assert_eq!(fault(&evidence), Some(wanted), "{command}: {evidence:?}");
     }
 }
 

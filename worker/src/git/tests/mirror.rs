@@ -1,4 +1,5 @@
 use super::world::{REPO, World, git, write};
+use crate::git::call::Call;
 use crate::git::{AuthHeader, GitError, GitSettings, Remote, Repos};
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -91,6 +92,37 @@ async fn a_damaged_mirror_is_rebuilt_and_unpublished_commits_carried_over() {
 }
 
 #[tokio::test]
+async fn an_object_that_is_lost_inside_a_history_comes_again_from_the_forge() {
+    let w = World::new();
+    w.person_pushes("main", "old.txt", "an old version\n");
+    let lost = git(&w.person_dir(), &["rev-parse", "HEAD:old.txt"]);
+    w.person_pushes("main", "old.txt", "a new version\n");
+    let tree = w.worktree("ET-1").await;
+    // One object of many: all refs can be read.
+    for pack in std::fs::read_dir(w.mirror().join("objects/pack")).unwrap().map(|entry| entry.unwrap().path()) {
+        if pack.extension().is_some_and(|end| end == "pack") {
+            let kept = w.dir.path().join("kept.pack");
+            std::fs::rename(&pack, &kept).unwrap();
+            std::fs::remove_file(pack.with_extension("idx")).unwrap();
+            let unpack = std::process::Command::new("git")
+                .args(["unpack-objects", "-q"])
+                .current_dir(w.mirror())
+                .stdin(std::fs::File::open(&kept).unwrap())
+                .status();
+            assert!(unpack.unwrap().success());
+        }
+    }
+    std::fs::remove_file(w.mirror().join("objects").join(&lost[..2]).join(&lost[2..])).unwrap();
+    w.repos.fetch(REPO, &w.remote, &w.cancel).await.unwrap();
+    let call = || Call::bare(&tree.mirror).args(["cat-file", "blob", &lost]);
+    let missed = w.repos.git(&tree.mirror, call(), &w.cancel).await.unwrap_err();
+    assert!(matches!(missed, GitError::Corrupt { .. }), "{missed:?}");
+    w.repos.fetch(REPO, &w.remote, &w.cancel).await.unwrap();
+    let found = w.repos.git(&tree.mirror, call(), &w.cancel).await.unwrap();
+    assert_eq!(found.stdout, b"an old version\n");
+}
+
+#[tokio::test]
 async fn an_empty_ref_left_by_a_power_cut_heals() {
     let w = World::new();
     w.worktree("ET-1").await;
@@ -100,19 +132,68 @@ async fn an_empty_ref_left_by_a_power_cut_heals() {
 }
 
 #[tokio::test]
-async fn an_old_lock_is_removed_and_a_fresh_one_respected() {
+async fn a_lock_without_a_living_owner_is_removed_and_a_fresh_one_respected() {
     let w = World::new();
-    w.worktree("ET-1").await;
+    let tree = w.worktree("ET-1").await;
     let lock = w.mirror().join("refs/remotes/origin/main.lock");
+    let aged = |seconds| {
+        let at = SystemTime::now() - Duration::from_secs(seconds);
+        std::fs::File::options().write(true).open(&lock).unwrap().set_modified(at).unwrap();
+    };
     w.person_pushes("main", "a", "1");
     std::fs::write(&lock, "").unwrap();
+    // As if it were made this very moment, however long the machine takes.
+    std::fs::File::options()
+        .write(true)
+        .open(&lock)
+        .unwrap()
+        .set_modified(SystemTime::now() + Duration::from_secs(60))
+        .unwrap();
     let busy = w.repos.fetch(REPO, &w.remote, &w.cancel).await.unwrap_err();
     assert!(busy.is_infra() && lock.exists(), "{busy:?}");
-    let old = SystemTime::now() - Duration::from_secs(3600);
-    std::fs::File::options().write(true).open(&lock).unwrap().set_modified(old).unwrap();
+
+    // An agent's git is at work: the lock may be its own.
+    aged(30);
+    let mut agents = std::process::Command::new("git")
+        .args(["cat-file", "--batch"])
+        .current_dir(&tree.path)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let busy = w.repos.fetch(REPO, &w.remote, &w.cancel).await.unwrap_err();
+    assert!(busy.is_infra() && lock.exists(), "{busy:?}");
+    // Not after so long a time.
+    aged(3600);
     w.repos.fetch(REPO, &w.remote, &w.cancel).await.unwrap();
     let main = w.repos.forge_head(REPO, "main", &w.cancel).await.unwrap().unwrap();
     assert_eq!(main.as_str(), w.on_forge("refs/heads/main"));
+    agents.kill().unwrap();
+    agents.wait().unwrap();
+
+    // Nobody is: left by a power cut, whatever they lock.
+    for name in ["refs/remotes/origin/main", "packed-refs", "shallow", "config", "refs/heads/elsewhere"] {
+        let lock = w.mirror().join(format!("{name}.lock"));
+        std::fs::write(&lock, "").unwrap();
+        let at = SystemTime::now() - Duration::from_secs(30);
+        std::fs::File::options().write(true).open(&lock).unwrap().set_modified(at).unwrap();
+    }
+    // A folder in the place of one is nobody's, at any age.
+    write(&w.mirror(), "refs/remotes/origin/other.lock/x", "");
+    w.person_pushes("main", "b", "2");
+    w.repos.fetch(REPO, &w.remote, &w.cancel).await.unwrap();
+    let main = w.repos.forge_head(REPO, "main", &w.cancel).await.unwrap().unwrap();
+    assert_eq!(main.as_str(), w.on_forge("refs/heads/main"));
+    let left = |name: &str| w.mirror().join(format!("{name}.lock")).symlink_metadata().is_ok();
+    let all = [
+        "refs/remotes/origin/main",
+        "packed-refs",
+        "shallow",
+        "config",
+        "refs/heads/elsewhere",
+        "refs/remotes/origin/other",
+    ];
+    assert_eq!(all.into_iter().filter(|name| left(name)).collect::<Vec<_>>(), [""; 0]);
 }
 
 #[tokio::test]

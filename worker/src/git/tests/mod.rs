@@ -3,6 +3,7 @@
 mod account;
 mod base;
 mod checkout;
+mod clash;
 mod dirt;
 mod drift;
 mod folder;

@@ -128,7 +128,8 @@ async fn what_is_planted_in_a_workshop_runs_with_an_agents_rights_or_not_at_all(
          mkdir -p .git/hooks; cp $T .git/hooks/$h; done; \
          git config core.fsmonitor $T; git config filter.x.clean $T; git config filter.x.smudge $T; \
          git config uploadpack.packObjectsHook $T; git config core.sshCommand $T; git config gpg.program $T; \
-         echo '* filter=x' > .gitattributes; echo x > x.txt; touch .git/index.lock; ln -s /etc/passwd .git/HEAD.lock";
+         echo '* filter=x' > .gitattributes; echo x > x.txt; touch .git/index.lock .git/config.lock .git/packed-refs.lock .git/refs/heads/feature/ET-1.lock; \
+         ln -s /etc/passwd .git/HEAD.lock";
     does(&tenant, &shop.path, plant);
     collect(&w, &worktree, &shop).await.unwrap();
     w.person_pushes("main", "later.txt", "later\n");

@@ -6,6 +6,7 @@ mod asked;
 mod budget;
 mod caps;
 mod checks;
+mod clash;
 mod forge;
 mod people;
 mod properties;

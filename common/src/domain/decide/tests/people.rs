@@ -99,7 +99,7 @@ fn a_word_at_the_merge_tries_the_merge_and_no_deployer_works_twice() {
     // Before the deployer has worked it is the deployer who tries again.
     let early = Given { said: None, ..waits(Command::Retry) };
     assert_eq!(early.change().start, start(R::Deployer, Brief::Again { found: String::new() }));
-    refused(&at(S::Done, says(Command::Retry)).state(T::Done), &Command::Retry);
+    ended(&at(S::Done, says(Command::Retry)).state(T::Done), &Command::Retry);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn rejected_goes_back_to_the_work_before() {
         }
     }
     refused(&at(S::Created, says(reject("x"))), &reject("x"));
-    refused(&at(S::Done, says(reject("x"))).state(T::Done), &reject("x"));
+    ended(&at(S::Done, says(reject("x"))).state(T::Done), &reject("x"));
 }
 
 #[test]
@@ -209,10 +209,14 @@ fn pause_lets_the_running_agent_end_and_starts_nothing() {
             let given = at(*stage, says(Command::Pause)).state(state);
             check(vec![
                 (state.as_str(), given.clone(), Want::Change(expected.clone())),
-                ("with an agent at work", given.agent_running(), Want::Change(expected)),
+                (
+                    "with an agent at work",
+                    given.agent_running(),
+                    Want::Change(Change { outward: vec![comment(Message::PausedAtWork)], ..expected }),
+                ),
             ]);
         }
-        check(vec![("paused already", at(*stage, says(Command::Pause)).state(T::Paused), Want::Nothing)]);
+        refused(&at(*stage, says(Command::Pause)).state(T::Paused), &Command::Pause);
     }
 }
 
@@ -266,8 +270,8 @@ fn cancel_ends_the_task_from_every_state() {
     for stage in S::ALL.iter().filter(|s| **s != S::Done) {
         for state in OPEN {
             let by = |via| Trigger::Command { command: Command::Cancel, actor: "ann".into(), via };
-            let silent = word(*stage, T::Cancelled);
-            let told = Change { outward: vec![comment(Message::Cancelled)], ..silent.clone() };
+            let silent = Change { outward: vec![Outward::GiveUpPull], ..word(*stage, T::Cancelled) };
+            let told = Change { outward: vec![comment(Message::Cancelled), Outward::GiveUpPull], ..silent.clone() };
             let stopped = Change { stop_agent: true, ..told.clone() };
             let deleted = Trigger::Deleted { actor: "ann".into(), archived: false };
             check(vec![
@@ -300,15 +304,28 @@ fn a_mapped_state_is_the_same_as_the_command() {
     }
 }
 
+/// Nothing changes, and who spoke is told how the task ended.
+#[track_caller]
+fn ended(given: &Given, command: &Command) {
+    let change = given.change();
+    let outward = vec![comment(Message::Ended { command: command.clone(), state: given.state })];
+    let reason = format!("{} refused: the task is {}", command.word(), given.state);
+    let state_reason = given.state_reason.clone();
+    assert_eq!(change, Change { outward, reason, state_reason, ..to(given.stage, given.state) }, "{given:?}");
+}
+
 #[test]
-fn after_the_end_there_is_nothing_to_command() {
-    let commands = [Command::Approve, Command::Pause, Command::Resume, Command::Cancel];
+fn after_the_end_whoever_commands_is_answered() {
+    let commands = [Command::Approve, reject("x"), Command::Retry, Command::Pause, Command::Resume, Command::Cancel];
     for (stage, state) in [(S::Done, T::Done), (S::Review, T::Cancelled), (S::Created, T::Cancelled)] {
-        // Whoever asks for another try waits for an answer.
-        refused(&at(stage, says(Command::Retry)).state(state), &Command::Retry);
-        for command in &commands {
-            check(vec![(command.word(), at(stage, says(command.clone())).state(state), Want::Nothing)]);
+        for command in commands.iter().filter(|c| state == T::Done || **c != Command::Retry) {
+            let mut given = at(stage, says(command.clone())).state(state).finds(GateOutcome::Pass);
+            given.state_reason = Some("a person cancelled it".into());
+            ended(&given, command);
         }
+        // Who moves the card to where ended work lies says nothing new.
+        let moved = Trigger::Command { command: Command::Cancel, actor: "ann".into(), via: Via::State };
+        check(vec![("moved there", at(stage, moved).state(state), Want::Nothing)]);
         let triggers = [
             Trigger::Deleted { actor: "ann".into(), archived: false },
             Trigger::Answer { text: "x".into(), actor: "ann".into() },
@@ -317,8 +334,38 @@ fn after_the_end_there_is_nothing_to_command() {
         for trigger in triggers {
             check(vec![("ended", at(stage, trigger).state(state).finds(GateOutcome::Pass), Want::Nothing)]);
         }
-        refused(&at(stage, says(reject("x"))).state(state), &reject("x"));
     }
+}
+
+#[test]
+fn a_retry_opens_a_cancelled_task_again() {
+    for stage in WORKED {
+        let role = worker(stage);
+        let message = Message::Reopened { role, stage };
+        let expected = Change {
+            unapproved: stage == S::Analysis,
+            start: start(role, Brief::Again { found: String::new() }),
+            outward: vec![Outward::ReopenPull, comment(message.clone()), chat(message)],
+            ..word(stage, T::Active)
+        };
+        for via in [Via::Comment, Via::State, Via::Operator] {
+            let trigger = Trigger::Command { command: Command::Retry, actor: "ann".into(), via };
+            let given = at(stage, trigger).state(T::Cancelled);
+            let dying = Change { stop_agent: true, ..expected.clone() };
+            check(vec![
+                (stage.as_str(), given.clone(), Want::Change(expected.clone())),
+                ("the agent that is being stopped", given.agent_running(), Want::Change(dying)),
+            ]);
+        }
+    }
+    let begun = at(S::Created, says(Command::Retry)).state(T::Cancelled).change();
+    assert_eq!((begun.stage, begun.state, begun.reset_cap), (S::Analysis, T::Active, true));
+    assert_eq!(begun.start, start(R::Analyst, Brief::First));
+    assert_eq!(begun.outward.first(), Some(&Outward::Branch));
+    // The deployer has worked; only the merge is tried again.
+    let waits = at(S::Deploy, says(Command::Retry)).merges().gate(Some(Gate::PrMerged)).state(T::Cancelled);
+    let merges = Given { said: Some(format!("{HEAD}:waiting:merge:draft")), ..waits }.change();
+    assert_eq!((merges.stage, merges.state, merges.start), (S::Deploy, T::Active, None));
 }
 
 #[test]

@@ -154,12 +154,13 @@ proptest! {
     }
 
     #[test]
-    fn what_ended_stays_ended(given in givens()) {
-        if let (true, Decision::Apply(change)) = (given.state.is_terminal(), given.decide()) {
+    fn what_ended_is_opened_again_by_a_retry_alone(given in givens()) {
+        let reopens = given.state == T::Cancelled && matches!(given.trigger, Trigger::Command { command: Command::Retry, .. });
+        if let (true, false, Decision::Apply(change)) = (given.state.is_terminal(), reopens, given.decide()) {
             prop_assert_eq!((change.stage, change.state), (given.stage, given.state));
             prop_assert!(change.start.is_none() && !change.drop_jobs && !change.stop_agent && !change.reset_cap);
-            let refused = matches!(change.outward.as_slice(), [Outward::Comment(Message::Refused { .. })]);
-            prop_assert!(refused);
+            let answered = matches!(change.outward.as_slice(), [Outward::Comment(Message::Ended { .. })]);
+            prop_assert!(answered);
         }
     }
 
@@ -187,6 +188,18 @@ proptest! {
             prop_assert!(!given.history.agent_running || change.stop_agent, "one agent at a time");
             prop_assert!(change.stage != S::Analysis || change.unapproved || given.stage == S::Created || change.stage != given.stage,
                 "an approval is of the analyst's last run");
+        }
+    }
+
+    #[test]
+    fn an_active_task_has_work_under_way_or_says_what_it_waits_for(given in givens()) {
+        // What is answered and changes nothing leaves the reason that was there.
+        let given = Given { state_reason: Some("what it waits for".into()), ..given };
+        if let Decision::Apply(change) = given.decide()
+            && change.state == T::Active
+        {
+            let goes_on = given.history.agent_running && !change.stop_agent;
+            prop_assert!(change.start.is_some() || change.state_reason.is_some() || goes_on, "{change:?}");
         }
     }
 

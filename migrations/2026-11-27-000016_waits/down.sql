@@ -1,0 +1,2 @@
+ALTER TABLE held_jobs DROP COLUMN told;
+ALTER TABLE held_jobs DROP COLUMN since;
