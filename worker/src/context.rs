@@ -58,6 +58,7 @@ pub struct Context {
     pub in_flight: crate::in_flight::InFlight,
     /// What is known to be away outside.
     pub outages: Outages,
+
     /// Places for runs of the projects' tests.
     pub test_places: tokio::sync::Semaphore,
     /// What the worker's row says of the preflight.
@@ -128,6 +129,12 @@ impl Context {
         }))
     }
 
+    /// So many workers live on this database.
+    pub fn share_among(&self, workers: u32) {
+        self.outside.share_among(workers);
+        self.outside.threads.share_among(workers);
+    }
+
     /// Where a project's repository is cloned from and pushed to.
     ///
     /// # Errors
@@ -168,6 +175,13 @@ impl Context {
         let remote = self.config.git_remote(project);
         let forges = remote.as_ref().is_some_and(|url| is_at_the_forge(&self.config, url.as_str()));
         forges.then_some(Scope::Gitea).into_iter().chain([Scope::Git(project.repo.clone())]).collect()
+    }
+
+    /// What an agent's story depends on.
+    pub fn plane_scopes_of(&self, job: &Job) -> Vec<Scope> {
+        let project = self.config.projects.by_repo(job.repo.as_deref().unwrap_or_default());
+        let of = |project: &Project| Scope::Project(project.plane_project.clone());
+        [Scope::Plane].into_iter().chain(project.map(of)).collect()
     }
 
     /// What a look at a task, or the start of its agent, depends on. The repository is asked for before git is: it may have been

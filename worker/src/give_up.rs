@@ -17,6 +17,7 @@ use orch_common::domain::stage::TaskState;
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::tasks::{self, Task};
 use orch_common::store::{Conn, StoreError, standing};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 /// Gives up `job`, which has its end already.
 pub fn give_up(conn: &mut Conn, ctx: &Context, job: &Job, error: &str, now: i64) -> Result<(), StoreError> {
@@ -134,6 +135,24 @@ fn is_waited_for(job: &Job) -> bool {
     }
 }
 
+/// What makes an alert one. Effects of a task that fail for one reason are one: a workflow that refuses every move of a card.
+fn cause_key(job: &Job, error: &str, now: i64) -> String {
+    match (job.kind, job.task_id) {
+        (JobKind::Effect, Some(task)) => format!("t{task}:failed:{}", cause_of(error)),
+        _ => format!("job{}:failed:{now}", job.id),
+    }
+}
+
+/// A short name of a reason: words count, numbers and ids do not.
+fn cause_of(error: &str) -> String {
+    let is_word = |part: &&str| !part.is_empty() && !part.contains(|c: char| c.is_ascii_digit());
+    let words: Vec<&str> =
+        error.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '_').filter(is_word).collect();
+    let mut sum = DefaultHasher::new();
+    words.hash(&mut sum);
+    format!("{:016x}", sum.finish())
+}
+
 /// Once in each place that is not the one where it went wrong.
 fn tell(
     conn: &mut Conn,
@@ -143,7 +162,7 @@ fn tell(
     error: &str,
     now: i64,
 ) -> Result<(), StoreError> {
-    let key = format!("job{}:failed:{now}", job.id);
+    let key = cause_key(job, error, now);
     let message = &Message::JobFailed { kind: job.kind, id: job.id, error: error.to_owned() };
     if !goes_to(job, Destination::Telegram) {
         alerts::raise(conn, ctx, task.map(|task| task.id), message, &key, now)?;
@@ -203,6 +222,19 @@ fn branch_of(payload: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_is_the_same_whatever_numbers_it_names() {
+        let refused = |state: &str| {
+            format!(
+                r#"plane_state: refused with status 400: {{"state":["Invalid pk \"{state}\" - object does not exist."]}}"#
+            )
+        };
+        let one = cause_of(&refused("720e815e-9379-4dfb-aba4-82b657ac208c"));
+        assert_eq!(one, cause_of(&refused("a51d0e41-0f6a-46ac-8af4-acf97e0a5fe1")));
+        assert_ne!(one, cause_of(&refused("720e815e-9379").replace("does not exist", "may not be moved")));
+        assert_ne!(one, cause_of(&refused("720e815e-9379").replace("plane_state", "plane_comment")));
+    }
     use orch_common::domain::job::JobStatus;
 
     #[test]

@@ -90,7 +90,7 @@ pub async fn beat(ctx: Arc<Context>, me: Worker) {
         failpoint::here(Point::Beaten);
         match beaten {
             Ok((true, living)) => {
-                ctx.outside.share_among(u32::try_from(living).unwrap_or(1));
+                ctx.share_among(u32::try_from(living).unwrap_or(1));
                 let silence = last.elapsed();
                 last = Instant::now();
                 if silence >= dead {
@@ -112,7 +112,7 @@ pub async fn beat(ctx: Arc<Context>, me: Worker) {
 async fn share_the_pace(ctx: &Context) {
     let since = alive_since(ctx);
     match ctx.store.read(move |c| workers::living(c, since)).await {
-        Ok(living) => ctx.outside.share_among(u32::try_from(living).unwrap_or(1)),
+        Ok(living) => ctx.share_among(u32::try_from(living).unwrap_or(1)),
         Err(error) => tracing::debug!(%error, "the living workers could not be counted"),
     }
 }

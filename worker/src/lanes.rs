@@ -5,6 +5,7 @@
 use crate::bells::{LANES_POLL, Wakes, Wanted};
 use crate::clock::now_ms;
 use crate::context::Context;
+use crate::effects::shared;
 use orch_common::domain::job::JobKind;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::jobs::{self, Job};
@@ -112,9 +113,13 @@ impl Lane {
         }
         // Nothing is claimed for a service that takes nothing now: it would keep a place, and count as running.
         if let Wanted::Effect(to) = wanted
-            && let Some(wait) = ctx.outside.closed_for(to)
+            && ctx.outside.closed_for(to).is_some()
         {
-            return Ok(Claim::Wait(wait));
+            // An operator, or another worker, may know better.
+            shared::recall(ctx).await;
+            if let Some(wait) = ctx.outside.closed_for(to) {
+                return Ok(Claim::Wait(wait));
+            }
         }
         let (claiming, claimed) = claim_points(wanted.kind());
         failpoint::here(claiming);

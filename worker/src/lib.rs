@@ -31,5 +31,6 @@ mod recovery;
 mod rules;
 mod runs;
 mod silence;
+mod threads;
 mod untrusted;
 mod waiting;

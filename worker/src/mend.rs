@@ -24,14 +24,20 @@ pub enum Mender {
 /// Of a failure of the file system, or of starting a program.
 pub fn of_io(error: &io::Error) -> Mender {
     use io::ErrorKind as Kind;
-    match error.kind() {
-        Kind::PermissionDenied => Mender::Person(Fault::NoRight),
-        Kind::NotADirectory | Kind::IsADirectory | Kind::AlreadyExists => Mender::Person(Fault::InTheWay),
-        Kind::InvalidFilename | Kind::ArgumentListTooLong | Kind::FileTooLarge => Mender::Person(Fault::TooLarge),
-        _ if is_a_loop(error) => Mender::Person(Fault::InTheWay),
-        Kind::ReadOnlyFilesystem | Kind::StorageFull | Kind::QuotaExceeded => Mender::Disk,
-        _ if error.raw_os_error().is_some_and(|code| DISK_CODES.contains(&code)) => Mender::Disk,
-        _ => Mender::Time,
+    let kind = error.kind();
+    let is = |kinds: &[Kind]| kinds.contains(&kind);
+    if is(&[Kind::PermissionDenied]) {
+        Mender::Person(Fault::NoRight)
+    } else if is(&[Kind::NotADirectory, Kind::IsADirectory, Kind::AlreadyExists]) || is_a_loop(error) {
+        Mender::Person(Fault::InTheWay)
+    } else if is(&[Kind::InvalidFilename, Kind::ArgumentListTooLong, Kind::FileTooLarge]) {
+        Mender::Person(Fault::TooLarge)
+    } else if is(&[Kind::ReadOnlyFilesystem, Kind::StorageFull, Kind::QuotaExceeded])
+        || error.raw_os_error().is_some_and(|code| DISK_CODES.contains(&code))
+    {
+        Mender::Disk
+    } else {
+        Mender::Time
     }
 }
 

@@ -21,6 +21,26 @@ pub fn put(conn: &mut Conn, name: &str, value: &str, now: i64) -> Result<(), Sto
     Ok(())
 }
 
+/// Names that begin so with their values, of which none was stored after `before` (ms); in the order of their names.
+pub fn named(conn: &mut Conn, begin: &str, before: i64) -> Result<Vec<(String, String)>, StoreError> {
+    // The character behind the last one of any name.
+    let end = format!("{begin}\u{10ffff}");
+    let range = cursors::table.filter(cursors::name.ge(begin)).filter(cursors::name.lt(end));
+    let old = range.filter(cursors::updated_at.le(before)).order(cursors::name);
+    Ok(old.select((cursors::name, cursors::value)).load(conn)?)
+}
+
+/// When a value was stored, in ms.
+pub fn stored_at(conn: &mut Conn, name: &str) -> Result<Option<i64>, StoreError> {
+    Ok(cursors::table.find(name).select(cursors::updated_at).first(conn).optional()?)
+}
+
+/// Forgets a value.
+pub fn forget(conn: &mut Conn, name: &str) -> Result<(), StoreError> {
+    diesel::delete(cursors::table.find(name)).execute(conn)?;
+    Ok(())
+}
+
 /// Takes or renews a lease until `until` (ms); `false` = somebody else holds it.
 pub fn lease(conn: &mut Conn, name: &str, owner: &str, until: i64, now: i64) -> Result<bool, StoreError> {
     diesel::insert_or_ignore_into(cursors::table)

@@ -64,7 +64,9 @@ pub fn end(conn: &mut Conn, scope: &str) -> Result<Option<(Outage, usize)>, Stor
     let woken = diesel::update(waiting.filter(job_rows::available_at.is_not_null()))
         .set(job_rows::available_at.eq(None::<i64>))
         .execute(conn)?;
-    diesel::delete(held_jobs::table.filter(held_jobs::scope.eq(scope))).execute(conn)?;
+    diesel::update(held_jobs::table.filter(held_jobs::scope.eq(scope)))
+        .set((held_jobs::scope.eq(None::<String>), held_jobs::tries.eq(0)))
+        .execute(conn)?;
     Ok(Some((ended, woken)))
 }
 
@@ -107,6 +109,38 @@ pub fn count_try(conn: &mut Conn, job: i64) -> Result<u32, StoreError> {
         .returning(held_jobs::tries)
         .get_result(conn)?;
     Ok(u32::try_from(tries).unwrap_or(u32::MAX))
+}
+
+/// Notes that a start waits for its story, and returns since when (ms).
+pub fn waits_since(conn: &mut Conn, job: i64, now: i64) -> Result<i64, StoreError> {
+    diesel::insert_into(held_jobs::table)
+        .values((held_jobs::job.eq(job), held_jobs::story_since.eq(now)))
+        .on_conflict_do_nothing()
+        .execute(conn)?;
+    let unset = held_jobs::table.find(job).filter(held_jobs::story_since.is_null());
+    diesel::update(unset).set(held_jobs::story_since.eq(now)).execute(conn)?;
+    Ok(known_since(conn, job)?.unwrap_or(now))
+}
+
+/// Since when it is noted to, in ms.
+pub fn known_since(conn: &mut Conn, job: i64) -> Result<Option<i64>, StoreError> {
+    Ok(held_jobs::table.find(job).select(held_jobs::story_since).first(conn).optional()?.flatten())
+}
+
+/// What this job sends may have been sent: nobody has the answer.
+pub fn note_doubt(conn: &mut Conn, job: i64) -> Result<(), StoreError> {
+    diesel::insert_into(held_jobs::table)
+        .values((held_jobs::job.eq(job), held_jobs::doubt.eq(true)))
+        .on_conflict(held_jobs::job)
+        .do_update()
+        .set(held_jobs::doubt.eq(true))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Whether that was noted.
+pub fn is_in_doubt(conn: &mut Conn, job: i64) -> Result<bool, StoreError> {
+    Ok(held_jobs::table.find(job).select(held_jobs::doubt).first(conn).optional()?.unwrap_or(false))
 }
 
 /// Forgets what was counted of jobs that have ended.
@@ -198,6 +232,26 @@ mod tests {
         store.write_now(|c| jobs::finish(c, &job, &JobEnd::Done { note: None }, NOW)).unwrap();
         assert_eq!(store.write_now(forget_ended).unwrap(), 1);
         assert_eq!(store.write_now(|c| count_try(c, id)).unwrap(), 1);
+    }
+
+    /// The end of an outage is no answer to what was sent before it.
+    #[test]
+    fn a_doubt_and_the_beginning_of_a_wait_outlast_the_outage() {
+        let (_dir, store) = store();
+        let id = queue(&store, "task:1:gitea");
+        store.write_now(|c| note(c, "gitea", "refused", NOW)).unwrap();
+        let job = claim(&store).unwrap();
+        assert!(!store.write_now(|c| is_in_doubt(c, id)).unwrap());
+        assert_eq!(store.write_now(|c| known_since(c, id)).unwrap(), None);
+        store.write_now(|c| note_doubt(c, id)).unwrap();
+        assert_eq!([NOW, NOW + 9].map(|now| store.write_now(|c| waits_since(c, id, now)).unwrap()), [NOW, NOW]);
+        store.write_now(|c| count_try(c, id)).unwrap();
+        store.write_now(|c| hold(c, &job, "gitea", "refused", NOW)).unwrap();
+        store.write_now(|c| end(c, "gitea")).unwrap().unwrap();
+        assert!(store.write_now(|c| is_in_doubt(c, id)).unwrap());
+        assert_eq!(store.write_now(|c| known_since(c, id)).unwrap(), Some(NOW));
+        assert_eq!(store.write_now(|c| held_for(c, id)).unwrap(), None);
+        assert_eq!(store.write_now(|c| count_try(c, id)).unwrap(), 1, "its tries begin anew");
     }
 
     #[test]

@@ -275,6 +275,8 @@ diesel::table! {
         tries -> Integer,
         since -> Nullable<BigInt>,
         told -> Bool,
+        story_since -> Nullable<BigInt>,
+        doubt -> Bool,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{gitea_at, plane_at, telegram_at};
 use orch_common::domain::effect::{Effect, PlaneTarget, StateGroup, StatusState};
-use orch_tests::fakes::{FakeGitea, FakePlane, FakeTelegram, Fault};
+use orch_tests::fakes::{FakeGitea, FakePlane, FakeTelegram, Fault, Reply, Request};
 use orch_worker::clients::ApiError;
 use orch_worker::effects::{Known, Outside, SendError, Sent};
 use std::sync::Arc;
@@ -39,6 +39,11 @@ impl Stage {
     fn comment(&self) -> Effect {
         let (project, work_item) = (FakePlane::PROJECT.into(), self.item.clone());
         Effect::PlaneComment { project, work_item, key: "t1:started".into(), text: "one <b>\n\ntwo".into() }
+    }
+
+    fn link(&self) -> Effect {
+        let (project, work_item) = (FakePlane::PROJECT.to_owned(), self.item.clone());
+        Effect::PlaneLink { project, work_item, url: "http://x/1".into(), title: "one".into() }
     }
 
     fn state(&self, name: &str) -> Effect {
@@ -80,6 +85,11 @@ impl Stage {
 }
 
 /// The task's own pull request has this number.
+/// Somebody may have tried it before.
+fn known() -> Known {
+    Known { base: Some("main".into()), ..Known::default() }
+}
+
 fn number(pull: i64) -> Known {
     Known { pull: Some(pull), ..Known::default() }
 }
@@ -114,10 +124,9 @@ async fn a_second_send_finds_the_first() {
         s.status(StatusState::Pending),
         s.status(StatusState::Success),
     ];
-    let known = Known { base: Some("main".into()), ..Known::default() };
     for effect in &effects {
-        assert!(is_done(&s.outside.send_for(effect, &known).await.unwrap()), "{effect:?}");
-        let again = s.outside.send_for(effect, &known).await.unwrap();
+        assert!(is_done(&s.outside.send_for(effect, &known()).await.unwrap()), "{effect:?}");
+        let again = s.outside.send_for(effect, &known()).await.unwrap();
         let there = matches!(again, Sent::AlreadyThere { .. } | Sent::Pull { existed: true, .. });
         assert!(there, "{effect:?}: {again:?}");
     }
@@ -139,10 +148,16 @@ async fn a_lost_answer_does_not_double_anything() {
     let s = stage();
     s.outside.send(&s.pull()).await.unwrap();
     let note = Effect::GiteaComment { repo: REPO.into(), branch: BRANCH.into(), key: "k".into(), text: "hi".into() };
-    for (effect, path) in [(s.comment(), "/comments/"), (s.state("Done"), "/work-items/")] {
-        s.plane.fail_when("", path, 1, Fault::LostAnswer);
-        s.outside.send(&effect).await.unwrap();
+    for (effect, path) in [(s.comment(), "/comments/"), (s.link(), "/links/")] {
+        s.plane.fail_when("POST", path, 1, Fault::LostAnswer);
+        assert!(is_later(&s.outside.send(&effect).await), "the client itself sends nothing twice");
+        let again = s.outside.send_for(&effect, &known()).await;
+        assert!(matches!(again, Ok(Sent::AlreadyThere { .. })), "{again:?}");
+        let posts = |r: &Request| r.method == "POST" && r.path.contains(path);
+        assert_eq!(s.plane.requests().iter().filter(|r| posts(r)).count(), 1, "{path}: looked for, not sent again");
     }
+    s.plane.fail_when("PATCH", "/work-items/", 1, Fault::LostAnswer);
+    s.outside.send(&s.state("Done")).await.unwrap();
     s.gitea.fail_when("POST", "/reviews", 1, Fault::LostAnswer);
     assert!(is_later(&s.outside.send_for(&s.review(true), &number(1)).await));
     assert!(matches!(s.outside.send_for(&s.review(true), &number(1)).await, Ok(Sent::AlreadyThere { .. })));
@@ -150,8 +165,145 @@ async fn a_lost_answer_does_not_double_anything() {
     s.gitea.fail_when("POST", "/comments", 1, Fault::LostAnswer);
     assert!(is_later(&s.outside.send_for(&note, &number(1)).await));
     assert!(matches!(s.outside.send_for(&note, &number(1)).await, Ok(Sent::AlreadyThere { .. })));
-    assert_eq!(s.plane.comments_of(&s.item).len(), 1);
+    let view = s.plane.item(&s.item);
+    assert_eq!((view.comments.len(), view.links.len(), view.state.as_str()), (1, 1, "Done"));
     assert_eq!(s.gitea.comments_of(REPO, 1).len(), 1);
+}
+
+/// Answers that are none of the service's own, and yet have a good status and are whole JSON.
+fn no_deeds() -> Vec<(&'static str, Fault)> {
+    let answer = |status, body: &str| {
+        let headers = vec![("content-type", "application/json".to_owned())];
+        Fault::Answer(Reply { status, headers, body: body.as_bytes().to_vec() })
+    };
+    let page = Reply { status: 200, headers: vec![], body: b"<!DOCTYPE html><h1>Sign in</h1>".to_vec() };
+    let deep = "[".repeat(200_000) + &"]".repeat(200_000);
+    vec![
+        ("page", Fault::Answer(page)),
+        ("empty", answer(200, "")),
+        ("created and empty", answer(201, "")),
+        ("no content", answer(204, "")),
+        ("null", answer(200, "null")),
+        ("object", answer(201, "{}")),
+        ("list", answer(200, "[]")),
+        ("ok", answer(200, r#"{"ok": true, "status": "ok", "id": 7}"#)),
+        (
+            "other",
+            answer(
+                201,
+                r#"{"id": "7", "number": 7, "name": "other", "body": "", "state": "other", "url": "http://other"}"#,
+            ),
+        ),
+        ("truth", answer(200, "true")),
+        ("piece", answer(201, r#"{"id": "7", "comm"#)),
+        ("deep", answer(200, &deep)),
+        ("redirect", Fault::Answer(Reply::empty(302).with("location", "http://127.0.0.1:1/login"))),
+        ("redirect that keeps the method", Fault::Answer(Reply::empty(307).with("location", "http://127.0.0.1:1/"))),
+    ]
+}
+
+/// Every write by every answer that does not show the deed: it may work later, is not booked as done, and is done afterwards.
+#[tokio::test]
+async fn what_an_answer_does_not_show_is_not_done() {
+    for (name, fault) in no_deeds() {
+        let s = stage();
+        s.outside.send(&s.pull()).await.unwrap();
+        s.gitea.set_branch(REPO, "feature/ET-3", &"c".repeat(40));
+        let (project, work_item) = (FakePlane::PROJECT.to_owned(), s.item.clone());
+        let unknown = Effect::PlaneState { project, work_item, name: "Waiting".into(), group: StateGroup::Started };
+        let text = |text: &str| text.to_owned();
+        let pull = Effect::GiteaPull {
+            repo: text(REPO),
+            branch: text("feature/ET-3"),
+            base: text("main"),
+            title: text("t"),
+            body: text("b"),
+            link: None,
+        };
+        let ask = Effect::GiteaAsk {
+            repo: text(REPO),
+            branch: text(BRANCH),
+            head: s.head.parse().unwrap(),
+            people: vec![text("maria")],
+            teams: vec![],
+        };
+        let comment = Effect::GiteaComment { repo: text(REPO), branch: text(BRANCH), key: text("k"), text: text("hi") };
+        let branch = Effect::GiteaBranch { repo: text(REPO), branch: text("feature/ET-2"), base: text("main") };
+        let writes = [
+            (s.comment(), "POST", "/comments/"),
+            (s.state("Done"), "PATCH", "/work-items/"),
+            (unknown, "POST", "/states/"),
+            (s.link(), "POST", "/links/"),
+            (branch, "POST", "/branches"),
+            (pull, "POST", "/pulls"),
+            (comment, "POST", "/comments"),
+            (s.review(true), "POST", "/reviews"),
+            (s.status(StatusState::Success), "POST", "/statuses/"),
+            (Effect::Telegram { text: text("hi") }, "POST", "/sendMessage"),
+        ];
+        for (effect, method, path) in &writes {
+            s.plane.fail_when(method, path, 1, fault.clone());
+            s.gitea.fail_when(method, path, 1, fault.clone());
+            s.telegram.fail_when(method, path, 1, fault.clone());
+            let sent = s.outside.send_for(effect, &known()).await;
+            assert!(is_later(&sent), "{name}, {}: {sent:?}", effect.name());
+            s.plane.heal();
+            s.gitea.heal();
+            s.telegram.heal();
+            let again = s.outside.send_for(effect, &known()).await;
+            assert!(again.as_ref().is_ok_and(is_done), "{name}, {}: {again:?}", effect.name());
+        }
+        // That a list names nobody says nothing of who was asked; whoever is asked is seen at the pull request.
+        if !matches!(name, "list") {
+            s.gitea.fail_when("POST", "/requested_reviewers", 1, fault.clone());
+            assert!(is_later(&s.outside.send_for(&ask, &known()).await), "{name}: asked");
+            s.gitea.heal();
+        }
+        assert!(is_done(&s.outside.send_for(&ask, &known()).await.unwrap()), "{name}: asked");
+        let view = s.plane.item(&s.item);
+        assert_eq!((view.comments.len(), view.links.len(), view.state.as_str()), (1, 1, "Waiting"), "{name}");
+        let reviews = s.gitea.reviews_of(REPO, 1);
+        let verdicts = reviews.iter().filter(|review| review.state == "APPROVED").count();
+        assert_eq!((s.gitea.comments_of(REPO, 1).len(), verdicts), (1, 1), "{name}");
+        assert_eq!(s.telegram.messages(), ["hi"], "{name}");
+    }
+}
+
+/// The service refuses what it has done.
+#[tokio::test]
+async fn what_is_refused_although_it_is_there_is_done() {
+    let s = stage();
+    s.outside.send(&s.pull()).await.unwrap();
+    let comment = Effect::GiteaComment { repo: REPO.into(), branch: BRANCH.into(), key: "k".into(), text: "x".into() };
+    let writes = [
+        (s.comment(), "/comments/"),
+        (s.state("Done"), "/work-items/"),
+        (s.link(), "/links/"),
+        (comment, "/comments"),
+        (s.review(true), "/reviews"),
+        (s.status(StatusState::Success), "/statuses/"),
+    ];
+    for status in [400, 409, 422] {
+        for (effect, path) in &writes {
+            let method = if path.contains("work-items") { "PATCH" } else { "POST" };
+            let late = Fault::DoneAnd(Reply::json(status, serde_json::json!({ "error": "no" })));
+            s.plane.fail_when(method, path, 2, late.clone());
+            s.gitea.fail_when(method, path, 2, late);
+            let sent = s.outside.send_for(effect, &known()).await;
+            assert!(matches!(sent, Ok(Sent::AlreadyThere { .. })), "{status}, {}: {sent:?}", effect.name());
+            s.plane.heal();
+            s.gitea.heal();
+        }
+    }
+    let none = Effect::PlaneLink {
+        project: FakePlane::PROJECT.into(),
+        work_item: s.item.clone(),
+        url: "http://x/none".into(),
+        title: "t".into(),
+    };
+    s.plane.fail_when("POST", "/links/", 1, Fault::status(400));
+    let refused = s.outside.send(&none).await;
+    assert!(matches!(refused, Err(SendError::Outside(ApiError::Refused { status: 400, .. }))), "{refused:?}");
 }
 
 #[tokio::test]

@@ -85,7 +85,8 @@ async fn writes_that_were_made_before_are_recognised() {
     let link = answering("54-link-add-again");
     assert!(!plane_at(&link.url).add_link(P, ITEM, "http://x/1", "one").await.unwrap());
     let link = answering("53-link-add");
-    assert!(plane_at(&link.url).add_link(P, ITEM, "http://x/1", "one").await.unwrap());
+    let url = "http://127.0.0.1:3000/acme/et/pulls/1";
+    assert!(plane_at(&link.url).add_link(P, ITEM, url, "PR 1").await.unwrap());
     let state = answering("09-state-create-duplicate");
     let state = plane_at(&state.url).create_state(P, "Analysis", StateGroup::Started).await.unwrap();
     assert_eq!(state.id, "0d911f93-beb2-46d4-b36d-93f3988e6a24");

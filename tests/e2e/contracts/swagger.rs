@@ -43,8 +43,9 @@ async fn use_everything(forge: &FakeGitea, client: &GiteaClient) {
     let commit = head.parse().unwrap();
     for (key, approved) in [("v1", false), ("v2", true)] {
         let review = NewReview { approved, head: &commit, key, text: "so" };
-        assert!(by_reviewer.post_review_once(REPO, number, review).await.unwrap());
-        assert!(!by_reviewer.post_review_once(REPO, number, review).await.unwrap());
+        assert!(!by_reviewer.has_review(REPO, number, key).await.unwrap());
+        by_reviewer.post_review(REPO, number, review).await.unwrap();
+        assert!(by_reviewer.has_review(REPO, number, key).await.unwrap());
     }
     let given = client.all_reviews(REPO, number).await.unwrap();
     client.line_comments(REPO, number, given[0].id).await.unwrap();

@@ -122,17 +122,22 @@ async fn a_bad_token_and_a_wrong_workspace_are_told_apart_from_absence() {
 async fn the_servers_limit_stops_every_later_call_without_asking() {
     let plane = FakePlane::start();
     plane.limit_per_minute(Some(2));
+    let first = plane_at(plane.url()).with_rate(2);
+    first.me().await.unwrap();
+    first.me().await.unwrap();
+    let wait = first.me().await.unwrap_err().retry_after().unwrap();
+    assert!((1..=61).contains(&wait), "{wait}");
+    assert_eq!(plane.requests().len(), 2, "what is left is known, and no more is asked for");
+    // Who has not called yet is told.
     let client = plane_at(plane.url());
-    client.me().await.unwrap();
-    client.me().await.unwrap();
     let wait = client.me().await.unwrap_err().retry_after().unwrap();
     assert!((1..=60).contains(&wait), "{wait}");
     assert_eq!(plane.requests().len(), 3);
     assert_eq!(kind(&client.states(FakePlane::PROJECT).await.unwrap_err()), "rate limited");
     assert_eq!(plane.requests().len(), 3, "the server was not asked again");
-    let until = client.limited_until_ms().unwrap();
+    let word = client.limited().word().unwrap();
     let neighbour = plane_at(plane.url());
-    neighbour.note_limited(until);
+    neighbour.limited().learn(word);
     assert_eq!(kind(&neighbour.me().await.unwrap_err()), "rate limited");
     assert_eq!(plane.requests().len(), 3);
 }

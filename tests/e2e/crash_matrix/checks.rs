@@ -52,7 +52,7 @@ fn one_history(stack: &Stack, item: &str, starts: usize) {
 
 fn seen_once(stack: &Stack, item: &str, told_again: usize) {
     assert_eq!(stack.comments(item), ["started", "now in development", "done"]);
-    assert_eq!(stack.our_states(item), ["In Progress", "Done"]);
+    stack.states_were(item, &["In Progress", "Done"]);
     let statuses: Vec<String> =
         stack.statuses(item).into_iter().map(|(context, state)| context + " " + &state).collect();
     assert_eq!(statuses, ["orch/analysis success", "orch/development success"]);

@@ -7,11 +7,10 @@ use orch_tests::fakes::Fault;
 use orch_tests::stack::{REPO, Stack, WORKER};
 use std::time::Duration;
 
-const WHOLE_STORY: [&str; 9] = [
+const WHOLE_STORY: [&str; 8] = [
     "started",
     "approval wanted",
     "approved",
-    "now in architecture",
     "now in development",
     "now in review",
     "now in testing",
@@ -24,7 +23,7 @@ fn all_went_well(stack: &Stack, item: &str) {
     stack.wait_task(item, Stage::Done, TaskState::Done);
     stack.settle();
     assert_eq!(stack.comments(item), WHOLE_STORY);
-    assert_eq!(stack.our_states(item), ["In Progress", "In Review", "In Progress", "In Review", "In Progress", "Done"]);
+    stack.states_were(item, &["In Progress", "In Review", "In Progress", "In Review", "In Progress", "Done"]);
     assert_eq!(stack.gitea().pulls(REPO).len(), 1);
     let statuses = stack.statuses(item);
     assert_eq!(statuses.len(), 6, "one status per stage left: {statuses:?}");

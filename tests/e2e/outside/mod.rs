@@ -3,6 +3,7 @@
 
 mod checks;
 mod doctor;
+mod doubles;
 mod forge_setups;
 mod in_the_way;
 mod init;

@@ -34,8 +34,7 @@ fn a_work_item_walks_to_done_and_everything_is_said_once() {
         [
             "started",
             "approval wanted",
-            "approved",
-            "now in architecture",
+            "approved", // and now in architecture
             "now in development",
             "now in review",
             "changes wanted",

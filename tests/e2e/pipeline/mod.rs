@@ -1,6 +1,7 @@
 //! The walk of a work item from Plane to done, as people see it: every comment, state, status and message, each
 //! once and in its order.
 
+mod allowance;
 mod checks;
 pub mod forge;
 mod happy;
@@ -11,6 +12,7 @@ mod rework;
 mod rounds;
 mod rules;
 mod speakers;
+mod story;
 mod verdicts;
 
 pub use forge::push;

@@ -5,6 +5,7 @@
 mod courier;
 mod gitea;
 mod plane;
+mod plane_faults;
 mod plane_hooks;
 mod plane_people;
 mod plane_rest;

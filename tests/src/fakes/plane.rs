@@ -4,7 +4,7 @@
 use super::courier::{Courier, Delivery};
 use super::plane_hooks::deleted;
 use super::plane_rest;
-use super::server::{Fault, Request, Server};
+use super::server::{Request, Server};
 use super::{now_ms, rfc3339};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
@@ -32,6 +32,12 @@ pub(super) struct World {
     /// 20 admin, 15 member, 5 guest.
     pub bot_role: i32,
     pub bot_role_in_project: i32,
+    /// Between the look for an `external_id` or a URL and the insert.
+    pub insert_pause: Duration,
+    /// What is inserted now was looked for before.
+    pub blind: bool,
+    /// Moves that the project's workflow refuses: all, to any state.
+    pub refuses_moves: bool,
     next_sequence: i64,
     last_ms: i64,
 }
@@ -56,6 +62,7 @@ pub(super) struct ItemRow {
     pub links: Vec<LinkView>,
     pub attachments: Vec<Value>,
     pub activities: Vec<Value>,
+    pub archived_ms: Option<i64>,
     pub created_by: String,
     pub updated_by: String,
     pub created_ms: i64,
@@ -80,8 +87,10 @@ pub struct CommentView {
 /// A link of a work item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkView {
+    pub id: String,
     pub url: String,
     pub title: String,
+    pub created_ms: i64,
 }
 
 /// A work item for a test to look at.
@@ -111,7 +120,7 @@ impl FakePlane {
         let world = Arc::new(Mutex::new(World::new()));
         let courier = Arc::new(Courier::default());
         let (shared, carrier) = (Arc::clone(&world), Arc::clone(&courier));
-        let server = Server::start(move |r| plane_rest::handle(&mut held(&shared), &carrier, r));
+        let server = Server::start(move |r| plane_rest::serve(&shared, &carrier, r));
         FakePlane { server, world, courier }
     }
 
@@ -129,16 +138,6 @@ impl FakePlane {
 
     pub fn wait_for(&self, limit: Duration, enough: impl Fn(&[Request]) -> bool) -> bool {
         self.server.wait_for(limit, enough)
-    }
-
-    /// The next `times` requests, whatever they are, meet `fault`.
-    pub fn fail_next(&self, times: usize, fault: Fault) {
-        self.server.fail("", "", times, fault);
-    }
-
-    /// The next `times` requests of `method` (empty: any) whose path contains `part` meet `fault`.
-    pub fn fail_when(&self, method: &str, part: &str, times: usize, fault: Fault) {
-        self.server.fail(method, part, times, fault);
     }
 
     /// Posts every delivery to `url` from now on.
@@ -263,7 +262,7 @@ impl FakePlane {
     }
 }
 
-fn held(world: &Mutex<World>) -> MutexGuard<'_, World> {
+pub(super) fn held(world: &Mutex<World>) -> MutexGuard<'_, World> {
     world.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -290,6 +289,9 @@ impl World {
             old_routes: false,
             bot_role: 15,
             bot_role_in_project: 15,
+            insert_pause: Duration::ZERO,
+            blind: false,
+            refuses_moves: false,
             next_sequence: 1,
             last_ms: 0,
         }
@@ -323,6 +325,7 @@ impl World {
             links: Vec::new(),
             attachments: Vec::new(),
             activities: vec![activity("created", user, now, Value::Null)],
+            archived_ms: None,
             created_by: user.to_owned(),
             updated_by: user.to_owned(),
             created_ms: now,
@@ -346,7 +349,10 @@ impl World {
             created_ms: now,
             updated_ms: now,
         };
-        self.item_mut(item).comments.push(comment);
+        let row = self.item_mut(item);
+        row.comments.push(comment);
+        // Plane's worker touches the item a moment later; here at once.
+        row.updated_ms = now;
         id
     }
 

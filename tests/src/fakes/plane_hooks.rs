@@ -3,7 +3,6 @@
 
 use super::courier::{Delivery, sign};
 use super::plane::{FakePlane, World};
-use super::server::Fault;
 use super::{fixture, fixture_json, rfc3339};
 use serde::Serialize;
 use serde_json::ser::Formatter;
@@ -140,18 +139,6 @@ impl Formatter for Python {
             }
         }
         Ok(())
-    }
-}
-
-impl FakePlane {
-    /// No request meets a fault that was planned.
-    pub fn heal(&self) {
-        self.server.heal();
-    }
-
-    /// Every request meets `fault` from now on; `None`: no longer.
-    pub fn fall_ill(&self, fault: Option<Fault>) {
-        self.server.fall_ill(fault);
     }
 }
 

@@ -1,10 +1,11 @@
 //! Plane's external API v1 over the world: its slashes, its errors, its limit, its paging.
 
 use super::courier::Courier;
-use super::plane::{CommentView, FakePlane, ItemRow, LinkView, StateRow, World};
+use super::plane::{CommentView, FakePlane, ItemRow, LinkView, StateRow, World, held};
 use super::rfc3339;
 use super::server::{Reply, Request};
 use serde_json::{Value, json};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -30,7 +31,40 @@ impl FakePlane {
     }
 }
 
-pub(super) fn handle(world: &mut World, courier: &Courier, request: &Request) -> Reply {
+/// Answers. A create of a comment or a link looks, and inserts later, with nothing held between the two.
+pub(super) fn serve(world: &Mutex<World>, courier: &Courier, request: &Request) -> Reply {
+    let pause = held(world).insert_pause;
+    let creates = request.method == "POST" && matches!(request.segments().last(), Some(&"comments" | &"links"));
+    if pause.is_zero() || !creates {
+        return handle(&mut held(world), courier, request);
+    }
+    // What the look finds is answered at once.
+    let found = existing(&held(world), request);
+    if found {
+        return handle(&mut held(world), courier, request);
+    }
+    std::thread::sleep(pause);
+    let mut world = held(world);
+    world.blind = true;
+    let reply = handle(&mut world, courier, request);
+    world.blind = false;
+    reply
+}
+
+/// Whether what is to be made is there.
+fn existing(world: &World, request: &Request) -> bool {
+    let segments = request.segments();
+    let Some(row) = segments.get(7).and_then(|id| world.items.get(*id)) else { return true };
+    let body = request.json();
+    let id = (body["external_source"].as_str(), body["external_id"].as_str());
+    let comment = |c: &CommentView| (c.external_source.as_deref(), c.external_id.as_deref()) == id && id.1.is_some();
+    match segments.last() {
+        Some(&"comments") => row.comments.iter().any(comment),
+        _ => row.links.iter().any(|link| Some(link.url.as_str()) == body["url"].as_str()),
+    }
+}
+
+fn handle(world: &mut World, courier: &Courier, request: &Request) -> Reply {
     if !request.path.ends_with('/') {
         return Reply::empty(301).with("location", format!("{}/", request.path));
     }
@@ -43,6 +77,18 @@ pub(super) fn handle(world: &mut World, courier: &Courier, request: &Request) ->
         let body = json!({ "error_code": 5900, "error_message": "RATE_LIMIT_EXCEEDED" });
         return Reply::json(429, body).with("retry-after", wait);
     }
+    let reply = answer(world, courier, request);
+    match world.limit {
+        // Only what is served says what is left; the reset is always a minute from now, whatever is true.
+        Some(limit) => {
+            let left = limit.saturating_sub(world.calls.len());
+            reply.with("x-ratelimit-remaining", left).with("x-ratelimit-reset", super::now_ms() / 1000 + 60)
+        }
+        None => reply,
+    }
+}
+
+fn answer(world: &mut World, courier: &Courier, request: &Request) -> Reply {
     match request.segments().as_slice() {
         ["api", "v1", "users", "me"] => Reply::json(200, user(FakePlane::BOT)),
         ["api", "v1", "workspaces", FakePlane::WORKSPACE, "projects", rest @ ..] => {
@@ -172,7 +218,8 @@ fn item(world: &World, row: &ItemRow, expand: Option<&str>) -> Value {
     };
     json!({
         "id": row.id, "name": row.title, "description_html": row.html, "sequence_id": row.sequence, "state": state,
-        "labels": labels, "assignees": [], "priority": "none", "project": row.project, "archived_at": null,
+        "labels": labels, "assignees": [], "priority": "none", "project": row.project,
+        "archived_at": row.archived_ms.map(rfc3339),
         "external_source": null, "external_id": null, "created_by": row.created_by, "updated_by": row.updated_by,
         "created_at": rfc3339(row.created_ms), "updated_at": rfc3339(row.updated_ms),
     })
@@ -181,7 +228,7 @@ fn item(world: &World, row: &ItemRow, expand: Option<&str>) -> Value {
 fn items(world: &mut World, courier: &Courier, request: &Request, rest: &[&str]) -> Reply {
     let expand = request.query("expand");
     let Some((id, rest)) = rest.split_first() else {
-        let mut rows: Vec<&ItemRow> = world.items.values().collect();
+        let mut rows: Vec<&ItemRow> = world.items.values().filter(|row| row.archived_ms.is_none()).collect();
         rows.sort_by_key(|row| std::cmp::Reverse(row.created_ms));
         if request.query("order_by") == Some("-updated_at") {
             rows.sort_by_key(|row| std::cmp::Reverse(row.updated_ms));
@@ -198,7 +245,13 @@ fn items(world: &mut World, courier: &Courier, request: &Request, rest: &[&str])
             false => error(404, "error", "The requested resource does not exist."),
         };
     };
+    let is_write = request.method != "GET";
+    let to_comments = matches!(rest, ["comments", ..]);
+    if is_write && !to_comments && world.bot_role_in_project < 15 {
+        return error(403, "detail", "You do not have permission to perform this action.");
+    }
     match (request.method.as_str(), rest) {
+        ("GET", []) if row.archived_ms.is_some() => error(404, "error", "The requested resource does not exist."),
         ("GET", []) => Reply::json(200, item(world, &row, expand)),
         ("PATCH", []) => patch(world, courier, &row, &request.json()),
         ("GET", ["comments"]) => page(row.comments.iter().rev().map(|c| comment(&row, c)).collect(), request),
@@ -209,8 +262,26 @@ fn items(world: &mut World, courier: &Courier, request: &Request, rest: &[&str])
         ("GET", ["attachments"]) if request.path.contains("/work-items/") => Reply::json(200, row.attachments.into()),
         ("POST", ["comments"]) => post_comment(world, courier, &row, &request.json()),
         ("GET", ["activities"]) => page(row.activities, request),
+        ("GET", ["links"]) => page(row.links.iter().map(link).collect(), request),
         ("POST", ["links"]) => post_link(world, &row, &request.json()),
+        ("DELETE", ["comments", id]) => {
+            let (id, comments) = (id.to_owned(), &mut world.item_mut(&row.id).comments);
+            gone(comments, |c| c.id == id)
+        }
+        ("DELETE", ["links", id]) => {
+            let (id, links) = (id.to_owned(), &mut world.item_mut(&row.id).links);
+            gone(links, |l| l.id == id)
+        }
         _ => page_not_found(),
+    }
+}
+
+fn gone<T>(rows: &mut Vec<T>, is: impl Fn(&T) -> bool) -> Reply {
+    let before = rows.len();
+    rows.retain(|row| !is(row));
+    match rows.len() < before {
+        true => Reply::empty(204),
+        false => error(404, "error", "The requested resource does not exist."),
     }
 }
 
@@ -219,6 +290,9 @@ fn patch(world: &mut World, courier: &Courier, row: &ItemRow, body: &Value) -> R
         if !world.states[&row.project].iter().any(|s| s.id == to) {
             let why = format!("Invalid pk \"{to}\" - object does not exist.");
             return Reply::json(400, json!({ "state": [why] }));
+        }
+        if to != row.state && world.refuses_moves {
+            return error(400, "error", "State transition is not allowed");
         }
         if to != row.state {
             let from = world.set_state(&row.id, to, FakePlane::BOT);
@@ -241,7 +315,7 @@ fn post_comment(world: &mut World, courier: &Courier, row: &ItemRow, body: &Valu
     let text = |key: &str| body[key].as_str().map(str::to_owned);
     let external = text("external_source").zip(text("external_id"));
     let same = |c: &&CommentView| c.external_source.clone().zip(c.external_id.clone()) == external;
-    if let Some(there) = row.comments.iter().find(same).filter(|_| external.is_some()) {
+    if let Some(there) = row.comments.iter().find(same).filter(|_| external.is_some() && !world.blind) {
         let why = "Work item comment with the same external id and external source already exists";
         return Reply::json(409, json!({ "error": why, "id": there.id }));
     }
@@ -252,13 +326,21 @@ fn post_comment(world: &mut World, courier: &Courier, row: &ItemRow, body: &Valu
     Reply::json(201, comment(row, &said))
 }
 
+fn link(link: &LinkView) -> Value {
+    json!({
+        "id": link.id, "url": link.url, "title": link.title, "created_by": FakePlane::BOT, "metadata": {},
+        "created_at": rfc3339(link.created_ms), "updated_at": rfc3339(link.created_ms),
+    })
+}
+
 fn post_link(world: &mut World, row: &ItemRow, body: &Value) -> Reply {
     let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
-    let link = LinkView { url: text("url"), title: text("title") };
-    if row.links.iter().any(|l| l.url == link.url) {
+    if row.links.iter().any(|l| l.url == text("url")) && !world.blind {
         return error(400, "error", "URL already exists for this Issue");
     }
-    let answer = json!({ "id": Uuid::new_v4().to_string(), "url": link.url, "title": link.title });
-    world.item_mut(&row.id).links.push(link);
+    let (id, created_ms) = (Uuid::new_v4().to_string(), world.tick());
+    let new = LinkView { id, url: text("url"), title: text("title"), created_ms };
+    let answer = link(&new);
+    world.item_mut(&row.id).links.push(new);
     Reply::json(201, answer)
 }

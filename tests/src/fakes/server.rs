@@ -74,6 +74,8 @@ pub enum Fault {
     Answer(Reply),
     /// The connection ends within an answer; the request is not handled.
     Cut,
+    /// The request is handled, and answered so.
+    DoneAnd(Reply),
     /// The request is handled, then the connection ends within the answer.
     LostAnswer,
     /// Handled, and answered after this time.
@@ -135,7 +137,7 @@ impl Server {
                     };
                     App::new().app_data(web::PayloadConfig::new(64 << 20)).default_service(web::to(answer))
                 };
-                let server = HttpServer::new(app).workers(2).disable_signals().shutdown_timeout(0);
+                let server = HttpServer::new(app).workers(4).disable_signals().shutdown_timeout(0);
                 let server = server.listen(listener).unwrap().run();
                 let _ = tell.send(server.handle());
                 let _ = server.await;
@@ -213,6 +215,10 @@ async fn respond(inner: Arc<Inner>, handler: Handler, request: HttpRequest, body
     let request = read(&request, body);
     let (reply, cut) = match inner.fault_for(&request) {
         Some(Fault::Answer(reply)) => (reply, false),
+        Some(Fault::DoneAnd(reply)) => {
+            handler(&request);
+            (reply, false)
+        }
         Some(Fault::Cut) => (Reply::json(200, Value::Null), true),
         Some(Fault::LostAnswer) => (handler(&request), true),
         Some(Fault::Slow(pause)) => {

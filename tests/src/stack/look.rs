@@ -68,6 +68,7 @@ const KINDS: &[(&str, &str)] = &[
     ("keeps failing", "breaker opened"),
     ("works again", "breaker closed"),
     ("usage limit is reached", "usage limit"),
+    ("has started without the comments", "story unread"),
     ("gives no answers since", "away"),
     ("answers again", "back"),
     ("cannot run on this installation", "installation fault"),
@@ -196,6 +197,25 @@ impl Stack {
         self.wait("everything to be done", || self.is_settled());
     }
 
+    /// Waits until everything was written outside.
+    pub fn settle_effects(&self) {
+        self.wait("everything to be said", || {
+            self.read(|c| {
+                Ok(jobs::counts(c)?[&JobKind::Effect]
+                    .iter()
+                    .all(|(s, n)| !matches!(*s, "queued" | "running") || *n == 0))
+            })
+        });
+    }
+
+    /// What waits has waited for so much longer, in ms.
+    pub fn age_waits(&self, by: i64) {
+        use diesel::prelude::*;
+        let age = diesel::sql_query("UPDATE held_jobs SET story_since = story_since - ?")
+            .bind::<diesel::sql_types::BigInt, _>(by);
+        self.store.write_now(|c| Ok(age.clone().execute(&mut *c)?)).expect("the database can be written");
+    }
+
     /// Nothing is left to do.
     pub fn is_settled(&self) -> bool {
         self.nothing_left() && self.delivered() && self.nothing_left()
@@ -238,6 +258,15 @@ impl Stack {
     pub fn our_states(&self, item: &str) -> Vec<String> {
         let moves = self.plane().moves_of(item);
         moves.into_iter().filter(|(_, actor)| actor == FakePlane::BOT).map(|(state, _)| state).collect()
+    }
+
+    /// We moved the work item through these states in this order, to the last; what had been overtaken by the next before it could
+    /// be shown was left out.
+    pub fn states_were(&self, item: &str, wanted: &[&str]) {
+        let ours = self.our_states(item);
+        let mut rest = wanted.iter();
+        let in_order = ours.iter().all(|state| rest.any(|wanted| wanted == state));
+        assert!(in_order && ours.last().map(String::as_str) == wanted.last().copied(), "{ours:?}");
     }
 
     /// The kinds of the chat's messages, in order.

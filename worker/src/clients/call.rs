@@ -95,9 +95,22 @@ impl Answer {
         serde_json::from_slice(&self.body).map_err(|e| ApiError::Malformed { why: e.to_string() })
     }
 
+    /// Whether this answers a call that deletes something: nothing is left to be said.
+    ///
+    /// # Errors
+    /// [`ApiError::Malformed`] where it says something.
+    pub fn deleted(&self) -> Result<(), ApiError> {
+        says(self.status == 204, "that nothing is there any more")
+    }
+
     /// `X-Total-Count`, the number of items over all pages.
     pub fn total(&self) -> Option<usize> {
         self.headers.get("x-total-count")?.to_str().ok()?.trim().parse().ok()
+    }
+
+    /// `X-RateLimit-Remaining`, the calls that are left in the service's window after this one.
+    pub(super) fn calls_left(&self) -> Option<usize> {
+        self.headers.get("x-ratelimit-remaining")?.to_str().ok()?.trim().parse().ok()
     }
 
     /// Where a redirect leads; empty where it does not say.
@@ -134,6 +147,17 @@ impl Answer {
     /// Whether the body is what a service answers that has done what it was asked for.
     pub(super) fn is_whole(&self) -> bool {
         self.status == 204 || self.is_text() || serde_json::from_slice::<serde::de::IgnoredAny>(&self.body).is_ok()
+    }
+}
+
+/// An answer to a write shows in its own fields what was done; a page, an empty object or another service's answer does not.
+///
+/// # Errors
+/// [`ApiError::Malformed`] where it does not show `what`.
+pub fn says(it_does: bool, what: &str) -> Result<(), ApiError> {
+    match it_does {
+        true => Ok(()),
+        false => Err(ApiError::Malformed { why: format!("the answer does not show {what}") }),
     }
 }
 

@@ -22,7 +22,7 @@ pub enum ApiError {
         existing_id: Option<String>,
         body: String,
     },
-    /// Any other 3xx or 4xx: the same request will be refused again. Status 0: not sent, the path is unusable.
+    /// Any other 3xx or 4xx: a 4xx will be refused again, a redirect leads away from the service. Status 0: not sent, the path is unusable.
     #[error("refused with status {status}: {body}")]
     Refused { status: u16, body: String },
     /// 5xx, no connection, a cut or a timeout: the same request may work later.
@@ -38,18 +38,26 @@ pub const EXCERPT_CHARS: usize = 500;
 
 impl ApiError {
     /// The same request may succeed later without anybody acting. What is not this service's answer says nothing about the
-    /// request: a proxy stands in its place, or the answer was broken off.
+    /// request: a proxy stands in its place (with a page, or a redirect to one), or the answer was broken off.
     pub const fn is_transient(&self) -> bool {
-        matches!(self, ApiError::RateLimited { .. } | ApiError::Unavailable { .. } | ApiError::Malformed { .. })
+        matches!(
+            self,
+            ApiError::RateLimited { .. }
+                | ApiError::Unavailable { .. }
+                | ApiError::Malformed { .. }
+                | ApiError::Refused { status: 300..=399, .. }
+        )
     }
 
     /// A refusal that a service whose account, address or repository is out of order gives to everything: whether it is
     /// about this request shows only when the service answers others.
     pub const fn may_be_of_everything(&self) -> bool {
-        matches!(
-            self,
-            ApiError::NotFound | ApiError::Unauthorized(_) | ApiError::Refused { status: 300..=399 | 423, .. }
-        )
+        matches!(self, ApiError::NotFound | ApiError::Unauthorized(_) | ApiError::Refused { status: 423, .. })
+    }
+
+    /// The same request will be refused again, whatever else is answered.
+    pub const fn is_final(&self) -> bool {
+        !self.is_transient() && !self.may_be_of_everything()
     }
 
     /// Seconds the service asked us to wait.
@@ -71,6 +79,7 @@ mod tests {
             (ApiError::Unauthorized(String::new()), false, None),
             (ApiError::Conflict { existing_id: None, body: String::new() }, false, None),
             (ApiError::Refused { status: 422, body: String::new() }, false, None),
+            (ApiError::Refused { status: 302, body: String::new() }, true, None),
             (ApiError::Malformed { why: String::new() }, true, None),
         ];
         for (error, transient, after) in table {
@@ -84,8 +93,6 @@ mod tests {
         let table = [
             (ApiError::NotFound, true),
             (ApiError::Unauthorized(String::new()), true),
-            (refused(301), true),
-            (refused(307), true),
             (refused(423), true),
             (refused(422), false),
             (refused(400), false),

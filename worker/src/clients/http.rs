@@ -202,6 +202,8 @@ impl Http {
             300..=399 => {
                 ApiError::Refused { status, body: format!("{REDIRECTED} {}", self.excerpt(answer.location())) }
             }
+            // Of the connection or the moment, not of what was asked for.
+            408 | 421 | 425 => ApiError::Unavailable { why: format!("status {status}: {body}") },
             400..=499 => ApiError::Refused { status, body },
             _ => ApiError::Unavailable { why: format!("status {status}: {body}") },
         })
@@ -414,7 +416,7 @@ mod tests {
         assert_eq!(answer(429, ""), Err(ApiError::RateLimited { retry_after_s: 57 }));
         assert!(matches!(answer(301, ""), Err(ApiError::Refused { status: 301, .. })));
         assert_eq!(answer(422, "no"), Err(ApiError::Refused { status: 422, body: "no".into() }));
-        assert!(matches!(answer(500, "no"), Err(ApiError::Unavailable { .. })));
+        assert!([408, 421, 425, 500].iter().all(|s| matches!(answer(*s, "no"), Err(ApiError::Unavailable { .. }))));
         let body = r#"{"error":"x","id":"abc"}"#;
         assert_eq!(answer(409, body), Err(ApiError::Conflict { existing_id: Some("abc".into()), body: body.into() }));
     }

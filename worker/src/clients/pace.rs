@@ -1,12 +1,12 @@
-//! Outbound pace: how fast this process may call a service, and when a service has said to stop. Shared by all
+//! Outbound pace where a service does not say what is left of its allowance: how fast this process may call it. Shared by all
 //! callers of one client; a service counts the calls of all workers together, so each takes its share. Says [`ApiError::RateLimited`] rather than keep a lane waiting for long.
 
 use super::error::ApiError;
-use super::times::now_millis;
+use super::limited::Limited;
 use governor::clock::Clock as _;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,8 +21,7 @@ pub struct Pace {
     share: Mutex<Share>,
     /// A turn that was taken for whoever calls next.
     kept: AtomicBool,
-    /// Milliseconds since the epoch; 0 = not limited.
-    limited_until_ms: AtomicI64,
+    pub limited: Limited,
 }
 
 /// This worker's part of it.
@@ -41,7 +40,7 @@ impl Pace {
             quotas,
             share: Mutex::new(Share { workers: 1, limits }),
             kept: AtomicBool::new(false),
-            limited_until_ms: AtomicI64::new(0),
+            limited: Limited::default(),
         }
     }
 
@@ -55,19 +54,12 @@ impl Pace {
         }
     }
 
-    /// At most `per_minute` calls in any 60 seconds. A bucket of size b refilled at rate r lets b + 60r calls
-    /// through in a minute, so half of the allowance is the burst and half is the refill.
-    pub fn window_of_a_minute(per_minute: u32) -> Quota {
-        let half = NonZeroU32::new(per_minute / 2).unwrap_or(NonZeroU32::MIN);
-        Quota::per_minute(half)
-    }
-
     /// Waits for a turn.
     ///
     /// # Errors
     /// [`ApiError::RateLimited`] while the service's own limit lasts, or when the turn is further away than 10 s.
     pub async fn turn(&self) -> Result<(), ApiError> {
-        if let Some(retry_after_s) = self.seconds_left() {
+        if let Some(retry_after_s) = self.limited.seconds_left() {
             return Err(ApiError::RateLimited { retry_after_s });
         }
         if self.kept.swap(false, Ordering::Relaxed) {
@@ -86,7 +78,7 @@ impl Pace {
     /// Takes a turn for the next caller, without waiting: `Some(wait)` = there is none before that time. Who starts work only
     /// with a turn in hand keeps no place while there is none.
     pub fn keep_turn(&self) -> Option<Duration> {
-        if let Some(seconds) = self.seconds_left() {
+        if let Some(seconds) = self.limited.seconds_left() {
             return Some(Duration::from_secs(seconds));
         }
         if self.kept.load(Ordering::Relaxed) {
@@ -104,30 +96,6 @@ impl Pace {
 
     fn limits(&self) -> Vec<Arc<DefaultDirectRateLimiter>> {
         self.share.lock().unwrap_or_else(PoisonError::into_inner).limits.clone()
-    }
-
-    /// The service allows no call before `until_ms` (epoch milliseconds): seen here, or by another worker.
-    pub fn note_limited(&self, until_ms: i64) {
-        self.limited_until_ms.fetch_max(until_ms, Ordering::Relaxed);
-    }
-
-    /// Remembers the limit an answer carried, and passes the answer on.
-    pub fn noting<T>(&self, result: Result<T, ApiError>) -> Result<T, ApiError> {
-        if let Err(ApiError::RateLimited { retry_after_s }) = &result {
-            let wait_ms = i64::try_from(*retry_after_s).unwrap_or(i64::MAX).saturating_mul(1000);
-            self.note_limited(now_millis().saturating_add(wait_ms));
-        }
-        result
-    }
-
-    /// Until when the service allows no call, if that is still to come.
-    pub fn limited_until_ms(&self) -> Option<i64> {
-        Some(self.limited_until_ms.load(Ordering::Relaxed)).filter(|until| *until > now_millis())
-    }
-
-    fn seconds_left(&self) -> Option<u64> {
-        let left_ms = self.limited_until_ms()? - now_millis();
-        Some(u64::try_from(left_ms).unwrap_or(0).div_ceil(1000).max(1))
     }
 }
 
@@ -151,13 +119,13 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_noted_limit_holds_every_caller_back() {
+    async fn a_limit_in_an_answer_holds_every_caller_back() {
         let pace = Pace::new([]);
         assert!(pace.turn().await.is_ok());
-        pace.note_limited(now_millis() + 60_000);
-        pace.note_limited(now_millis() + 5_000);
+        let answer: Result<(), _> = pace.limited.noting(Err(ApiError::RateLimited { retry_after_s: 57 }));
+        assert!(answer.is_err());
         let wait = pace.turn().await.unwrap_err().retry_after().unwrap();
-        assert!((58..=60).contains(&wait), "the longer limit wins: {wait}");
+        assert!((55..=57).contains(&wait), "{wait}");
     }
 
     #[tokio::test]
@@ -168,22 +136,13 @@ mod tests {
         assert!(pace.turn().await.is_ok(), "the second of the burst");
         let wait = pace.keep_turn().unwrap();
         assert!(wait > Duration::from_secs(3000), "{wait:?}");
-        pace.note_limited(now_millis() + 7_200_000);
-        assert!(pace.keep_turn().unwrap() > Duration::from_secs(7000), "the service's own limit");
-    }
-
-    #[tokio::test]
-    async fn a_limit_in_an_answer_is_remembered() {
-        let pace = Pace::new([]);
-        let answer: Result<(), _> = pace.noting(Err(ApiError::RateLimited { retry_after_s: 57 }));
-        assert!(answer.is_err() && pace.turn().await.is_err());
-        pace.noting(Ok(())).unwrap();
-        assert!(pace.limited_until_ms().is_some());
+        let _ = pace.limited.noting(Err::<(), _>(ApiError::RateLimited { retry_after_s: 3600 }));
+        assert!(pace.keep_turn().unwrap() > Duration::from_secs(3500), "the service's own limit");
     }
 
     #[test]
     fn workers_together_do_what_one_may() {
-        let whole = Pace::window_of_a_minute(60);
+        let whole = Quota::per_minute(NonZeroU32::new(30).unwrap());
         for workers in [1, 2, 3, 7, 30] {
             let part = part_of(whole, workers);
             let refill = 60.0 / part.replenish_interval().as_secs_f64();
@@ -194,7 +153,7 @@ mod tests {
 
     #[test]
     fn another_number_of_workers_is_no_reason_for_another_burst() {
-        let pace = Pace::new([Pace::window_of_a_minute(60)]);
+        let pace = Pace::new([Quota::per_minute(NonZeroU32::new(30).unwrap())]);
         let ready = || {
             let limits = pace.share.lock().unwrap().limits.clone();
             (0..100).filter(|_| limits[0].check().is_ok()).count()
@@ -204,12 +163,5 @@ mod tests {
             pace.share_among(workers);
             assert_eq!(ready(), 0, "{workers}");
         }
-    }
-
-    #[test]
-    fn a_minute_never_lets_more_through_than_allowed() {
-        let quota = Pace::window_of_a_minute(60);
-        let refill = 60.0 / quota.replenish_interval().as_secs_f64();
-        assert!(f64::from(quota.burst_size().get()) + refill <= 60.0 + f64::EPSILON);
     }
 }

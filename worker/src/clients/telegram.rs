@@ -1,9 +1,10 @@
 //! Telegram's `sendMessage`. The token is part of every URL, so no URL leaves this module.
 
-use super::call::RETRY_AFTER_MAX_S;
+use super::call::{RETRY_AFTER_MAX_S, says};
 use super::error::ApiError;
 use super::gate::Gate;
 use super::http::{Answer, Call, Http, Timing};
+use super::limited::Limited;
 use super::network::Network;
 use super::pace::Pace;
 use governor::Quota;
@@ -132,14 +133,9 @@ impl TelegramClient {
         self.pace.share_among(workers);
     }
 
-    /// Telegram takes nothing before this moment (epoch milliseconds), as another worker learnt.
-    pub fn note_limited(&self, until_ms: i64) {
-        self.pace.note_limited(until_ms);
-    }
-
-    /// Until when Telegram takes nothing, if that is still to come.
-    pub fn limited_until_ms(&self) -> Option<i64> {
-        self.pace.limited_until_ms()
+    /// Until when Telegram takes nothing, as it said here or to another worker.
+    pub fn limited(&self) -> &Limited {
+        &self.pace.limited
     }
 
     /// Where it is said that Telegram is away.
@@ -155,7 +151,8 @@ impl TelegramClient {
     /// Asks whether Telegram answers this bot, also where it is known to be away.
     pub async fn probe(&self) -> Result<(), ApiError> {
         let call = Call::post([format!("bot{}", self.token.0).as_str(), "getMe"], json!({})).repeatable().probing();
-        self.http.send(&call).await.map(drop)
+        let answer: Value = self.http.send(&call).await?.json()?;
+        says(answer.get("ok") == Some(&Value::Bool(true)), "that it is well")
     }
 
     /// The chat has moved there, as somebody learnt before us.
@@ -182,7 +179,7 @@ impl TelegramClient {
             } else if answer.status == 400 && !told.plain && reply.description.contains("can't parse entities") {
                 told.plain = true;
             } else {
-                return self.pace.noting(Err(self.refusal(answer, reply.parameters.retry_after)));
+                return self.pace.limited.noting(Err(self.refusal(answer, reply.parameters.retry_after)));
             }
         }
         Err(ApiError::Refused { status: 400, body: "the chat keeps moving".into() })

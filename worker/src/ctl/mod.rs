@@ -14,6 +14,7 @@ mod example;
 mod generate;
 mod init;
 mod jobs;
+mod limits;
 mod log;
 mod moment;
 mod operator;
@@ -75,6 +76,8 @@ enum Command {
     Runs(runs::Arguments),
     /// Show whether agents may start; resume them
     Agents(agents::Arguments),
+    /// Show which services take no calls now; ask again at once
+    Limits(limits::Arguments),
     /// Let a worker's agents end and start no others, before it is stopped
     Drain(drain::Arguments),
     /// Write a consistent copy of the database, while it is in use
@@ -137,6 +140,7 @@ impl Command {
             Command::Events(arguments) => events::run(desk, screen, arguments)?,
             Command::Runs(arguments) => runs::run(desk, screen, arguments)?,
             Command::Agents(arguments) => agents::run(desk, screen, arguments)?,
+            Command::Limits(arguments) => limits::run(desk, screen, arguments)?,
             Command::Drain(arguments) => drain::run(desk, screen, arguments)?,
             Command::Generate { dir } => generate::run(Arguments::command(), &dir)?,
             Command::Backup { file } => database::backup(desk, screen, &file)?,

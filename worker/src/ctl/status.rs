@@ -4,6 +4,7 @@ use super::AsJson;
 use super::agents;
 use super::desk::Desk;
 use super::error::Done;
+use super::limits::{self, LimitView};
 use super::moment::{ago, iso, span};
 use super::screen::Screen;
 use super::table::Table;
@@ -30,6 +31,8 @@ struct Snapshot {
     counts: BTreeMap<JobKind, StatusCounts>,
     /// What gives no answers, with the number of jobs that wait for it.
     away: Vec<(Outage, i64)>,
+    /// Pauses that services asked for.
+    limits: Vec<LimitView>,
     /// Neither done nor cancelled, with what they cost.
     tasks: Vec<(Task, Spent)>,
     /// Of all runs that began today (UTC).
@@ -42,6 +45,7 @@ struct View {
     agents: AccountView,
     counts_by_kind: BTreeMap<JobKind, StatusCounts>,
     away: Vec<AwayView>,
+    limits: Vec<LimitView>,
     active_tasks: Vec<TaskView>,
     today: TodayView,
 }
@@ -87,6 +91,10 @@ pub fn run(desk: &Desk, screen: &mut Screen<'_>, AsJson { json }: AsJson) -> Don
         screen.heading("Away")?;
         screen.table(&away_table(&snapshot.away, desk.now), "nothing")?;
     }
+    if !snapshot.limits.is_empty() {
+        screen.heading("Paused (orchctl limits lift)")?;
+        screen.table(&limits::table(&snapshot.limits, desk.now), "nothing")?;
+    }
     screen.heading("Open tasks")?;
     screen.table(&task_table(&snapshot.tasks, desk.now), "none")?;
     Ok(())
@@ -113,6 +121,7 @@ fn look(conn: &mut Conn, now: i64) -> Result<Snapshot, StoreError> {
         account: accounts::get(conn, ACCOUNT)?,
         counts: jobs::counts(conn)?,
         away: away(conn)?,
+        limits: limits::paused(conn, now)?,
         tasks: with_cost(conn, open, now)?,
         today: spent::since(conn, midnight(now), None)?,
     })
@@ -129,7 +138,7 @@ pub fn with_cost(conn: &mut Conn, tasks: Vec<Task>, now: i64) -> Result<Vec<(Tas
 }
 
 fn view(snapshot: Snapshot, now: i64, dead_after: i64) -> View {
-    let Snapshot { workers, account, counts, away, tasks, today } = snapshot;
+    let Snapshot { workers, account, counts, away, limits, tasks, today } = snapshot;
     let away = away.into_iter().map(|(outage, waiting_jobs)| AwayView {
         what: outage.scope,
         since: iso(outage.since),
@@ -141,6 +150,7 @@ fn view(snapshot: Snapshot, now: i64, dead_after: i64) -> View {
         agents: AccountView::of(account, now),
         counts_by_kind: counts,
         away: away.collect(),
+        limits,
         active_tasks: tasks.into_iter().map(|(task, spent)| TaskView::of(task, spent)).collect(),
         today: TodayView {
             cost_usd: plain_usd(today.usd),

@@ -1,10 +1,12 @@
 //! The lane of `effect` jobs: send, and record what came of it.
 
 use super::chat;
+use super::doubts;
 use super::pulls::Known;
 use super::send::{SendError, Sent};
 use super::shared;
 use crate::alerts;
+use crate::clients::For;
 use crate::clock::now_ms;
 use crate::context::Context;
 use crate::engine::apply::{enqueue_advance, enqueue_effect};
@@ -13,13 +15,13 @@ use crate::outage::{Scope, troubled};
 use orch_common::domain::decide::Trigger;
 use orch_common::domain::effect::{Destination, Effect, PlaneTarget};
 use orch_common::domain::gate::{GateOutcome, Waiting};
-use orch_common::domain::job::JobEnd;
+use orch_common::domain::job::{JobEnd, JobStatus};
 use orch_common::domain::merge;
 use orch_common::domain::messages::Message;
 use orch_common::domain::stage::TaskState;
 use orch_common::failpoint::{self, Point};
-use orch_common::store::jobs::{self, Job};
-use orch_common::store::{Conn, StoreError, tasks};
+use orch_common::store::jobs::{self, Job, JobHead};
+use orch_common::store::{Conn, StoreError, outages, tasks};
 use std::sync::Arc;
 use tracing::Instrument as _;
 
@@ -55,31 +57,113 @@ async fn still_ours(ctx: &Context, job: &Job) -> Result<bool, StoreError> {
     ctx.store.read(move |c| jobs::is_held(c, &job)).await
 }
 
-async fn send_own(ctx: &Context, job: &Job, effect: &Effect) -> Result<Sent, SendError> {
-    let row = job.clone();
-    let read = ctx.store.read(move |c| known_of(c, &row)).await;
-    let known = read.map_err(|e| SendError::Transient { why: e.to_string(), retry_after_s: None })?;
-    ctx.outside.send_for(effect, &known).await
+/// What is known before an effect is sent.
+#[derive(Debug, Default)]
+struct Before {
+    known: Known,
+    /// A later job wishes the work item another state, or the same.
+    newer: Option<i64>,
+    /// The pull request that it is about is still to be opened.
+    pull_to_come: bool,
 }
 
-/// Whatever put a job back left its words in it, and keeps them there; who lost it meanwhile is not the first either.
-fn known_of(conn: &mut Conn, job: &Job) -> Result<Known, StoreError> {
-    let task = job.task_id.map(|id| tasks::get(conn, id)).transpose()?.flatten();
-    let untried = job.error.is_none() && jobs::is_held(conn, job)?;
-    let (pull, base) = task.map_or((None, None), |task| (task.pull, Some(task.base)));
-    Ok(Known { pull, base, untried })
+fn before(conn: &mut Conn, job: &Job, effect: &Effect) -> Result<Before, StoreError> {
+    // An answer was lost, or a worker; who lost the job meanwhile is not the first either.
+    let tried = job.recoveries > 0 || job.attempts > 1 || job.error.is_some() || outages::is_in_doubt(conn, job.id)?;
+    let untried = !tried && jobs::is_held(conn, job)?;
+    let mut before = Before { known: Known { untried, ..Known::default() }, ..Before::default() };
+    let Some(id) = job.task_id else { return Ok(before) };
+    if let Some(task) = tasks::get(conn, id)? {
+        (before.known.pull, before.known.base) = (task.pull, Some(task.base));
+    }
+    let (task, pull) = (id, before.known.pull);
+    match effect {
+        Effect::PlaneState { .. } => {
+            let wishes = jobs::effects_of_task(conn, task, effect.name())?;
+            let counts = |wish: &&JobHead| wish.id > job.id && wish.status != JobStatus::Cancelled;
+            before.newer = wishes.iter().rev().find(counts).map(|wish| wish.id);
+        }
+        Effect::GiteaComment { .. } | Effect::GiteaReview { .. } | Effect::GiteaAsk { .. } if pull.is_none() => {
+            let pulls = jobs::effects_of_task(conn, task, "gitea_pull")?;
+            before.pull_to_come = pulls.iter().any(|open| open.id < job.id && !open.status.is_finished());
+        }
+        Effect::GiteaComment { .. }
+        | Effect::GiteaReview { .. }
+        | Effect::GiteaAsk { .. }
+        | Effect::PlaneComment { .. }
+        | Effect::PlaneLink { .. }
+        | Effect::GiteaBranch { .. }
+        | Effect::GiteaPull { .. }
+        | Effect::GiteaStatus { .. }
+        | Effect::GiteaMerge { .. }
+        | Effect::GiteaGiveUp { .. }
+        | Effect::GiteaReopen { .. }
+        | Effect::Telegram { .. } => {}
+    }
+    Ok(before)
+}
+
+async fn send_own(ctx: &Context, effect: &Effect, before: &Before) -> Result<Sent, SendError> {
+    if let Some(newer) = before.newer {
+        return Ok(Sent::Skipped { why: format!("job {newer} wishes a newer state") });
+    }
+    let whom = if matches!(effect, Effect::PlaneState { .. }) { For::People } else { For::Work };
+    let sent = whom.calls_of(ctx.outside.send_for(effect, &before.known)).await?;
+    if let Sent::Skipped { why } = &sent
+        && before.pull_to_come
+    {
+        return Err(SendError::Transient { why: why.clone(), retry_after_s: None });
+    }
+    Ok(sent)
+}
+
+/// Whether a second one of what was sent may come to be: what was sent first may be slow to appear.
+const fn may_be_doubled(effect: &Effect) -> bool {
+    match effect {
+        Effect::PlaneComment { .. }
+        | Effect::PlaneLink { .. }
+        | Effect::GiteaPull { .. }
+        | Effect::GiteaComment { .. } => true,
+        Effect::PlaneState { .. }
+        | Effect::GiteaBranch { .. }
+        | Effect::GiteaReview { .. }
+        | Effect::GiteaAsk { .. }
+        | Effect::GiteaStatus { .. }
+        | Effect::GiteaMerge { .. }
+        | Effect::GiteaGiveUp { .. }
+        | Effect::GiteaReopen { .. }
+        | Effect::Telegram { .. } => false,
+    }
 }
 
 /// What an effect depends on.
 fn scopes(job: &Job, effect: &Effect) -> Vec<Scope> {
     match effect.destination() {
-        Destination::Plane => vec![Scope::Plane],
+        Destination::Plane => [Scope::Plane].into_iter().chain(plane_project(effect).map(Scope::Project)).collect(),
         Destination::Telegram => vec![Scope::Telegram],
         Destination::Gitea => {
             let second = matches!(effect, Effect::GiteaReview { .. }).then_some(Scope::Reviewer);
             let repo = repo_of(effect).or(job.repo.as_deref()).map(|repo| Scope::Repo(repo.to_owned()));
             [Scope::Gitea].into_iter().chain(repo).chain(second).collect()
         }
+    }
+}
+
+fn plane_project(effect: &Effect) -> Option<String> {
+    match effect {
+        Effect::PlaneComment { project, .. }
+        | Effect::PlaneState { project, .. }
+        | Effect::PlaneLink { project, .. } => Some(project.clone()),
+        Effect::GiteaBranch { .. }
+        | Effect::GiteaPull { .. }
+        | Effect::GiteaComment { .. }
+        | Effect::GiteaReview { .. }
+        | Effect::GiteaAsk { .. }
+        | Effect::GiteaStatus { .. }
+        | Effect::GiteaMerge { .. }
+        | Effect::GiteaGiveUp { .. }
+        | Effect::GiteaReopen { .. }
+        | Effect::Telegram { .. } => None,
     }
 }
 
@@ -140,12 +224,24 @@ fn merge_of_old(conn: &mut Conn, ctx: &Context, job: &Job, now: i64) -> Result<(
     enqueue_advance(conn, &task, &Trigger::Look, &format!("t{}:j{}:merge", task.id, job.id), now)
 }
 
+async fn note_doubt(ctx: &Context, job: &Job) {
+    let id = job.id;
+    if let Err(error) = ctx.store.write(move |c| outages::note_doubt(c, id)).await {
+        tracing::warn!(%error, "that this may have been sent could not be noted");
+    }
+}
+
 async fn send(ctx: &Arc<Context>, job: &Job, effect: &Effect) {
     failpoint::here(Point::EffectSend);
+    let (row, asked) = (job.clone(), effect.clone());
+    let before = match ctx.store.read(move |c| before(c, &row, &asked)).await {
+        Ok(before) => before,
+        Err(error) => return job_end::failed(ctx, job, &error.to_string(), Some(None)).await,
+    };
     let sent = if let Effect::Telegram { text } = effect {
         chat::send(ctx, job, text).await
     } else {
-        send_own(ctx, job, effect).await.map(|sent| (sent, Vec::new()))
+        send_own(ctx, effect, &before).await.map(|sent| (sent, Vec::new()))
     };
     failpoint::here(Point::EffectSent);
     let (sent, with_it) = match sent {
@@ -163,12 +259,16 @@ async fn send(ctx: &Arc<Context>, job: &Job, effect: &Effect) {
         Ok(Sent::Skipped { why }) => format!("skipped: {why}"),
         Err(error) => {
             let why = format!("{}: {error}", effect.name());
+            if error.is_in_doubt() {
+                note_doubt(ctx, job).await;
+            }
             return troubled(ctx, job, &why, error.trouble(), &scopes(job, effect)).await;
         }
     };
     let (inner, row, sent) = (Arc::clone(ctx), job.clone(), effect.clone());
     let end = JobEnd::Done { note: Some(note.clone()) };
     let of_old = matches!(effect, Effect::GiteaMerge { .. });
+    let doubted = !before.known.untried && may_be_doubled(effect);
     let finish = move |c: &mut Conn| {
         let now = now_ms();
         if of_old {
@@ -177,6 +277,9 @@ async fn send(ctx: &Arc<Context>, job: &Job, effect: &Effect) {
         if let Some((number, url)) = &own {
             note_pull(c, &row, *number, now)?;
             link(c, &row, &sent, *number, url, now)?;
+        }
+        if doubted {
+            doubts::note(c, row.id, now)?;
         }
         chat::finish(c, &row, &with_it, now)?;
         jobs::finish(c, &row, &end, now)

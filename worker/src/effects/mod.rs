@@ -2,11 +2,13 @@
 //! one thing. When and how often an effect is sent is the queue's business, not this module's.
 
 mod chat;
+pub(crate) mod doubts;
 mod lane;
 mod pulls;
 pub mod send;
 pub(crate) mod shared;
 mod text;
+mod there;
 
 pub use lane::handle;
 pub use pulls::Known;

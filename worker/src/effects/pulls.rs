@@ -73,16 +73,15 @@ pub(super) async fn comment(
     (key, text): (&str, &str),
     known: &Known,
 ) -> Result<Sent, SendError> {
-    let text = to_markdown(text);
-    if let (Some(number), true) = (known.pull, known.untried) {
-        gitea.post_comment(repo, number, key, &text).await?;
-        return Ok(once(true, format!("comment on #{number}")));
-    }
-    let Some(pull) = own_pull(gitea, repo, branch, known).await? else {
-        return Ok(Sent::Skipped { why: "there is no pull request".into() });
+    let number = match known.pull {
+        Some(number) => number,
+        None => match own_pull(gitea, repo, branch, known).await? {
+            Some(pull) => pull.number,
+            None => return Ok(Sent::Skipped { why: "there is no pull request".into() }),
+        },
     };
-    let new = gitea.post_comment_once(repo, pull.number, key, &text).await?;
-    Ok(once(new, format!("comment on #{}", pull.number)))
+    gitea.post_comment(repo, number, key, &to_markdown(text)).await?;
+    Ok(once(true, format!("comment on #{number}")))
 }
 
 /// Of a task that nobody wants any more. What is merged or closed already is left alone.
@@ -125,19 +124,19 @@ pub(super) async fn review(
     new: NewReview<'_>,
     known: &Known,
 ) -> Result<Sent, SendError> {
-    if let (Some(number), true) = (known.pull, known.untried) {
-        match reviewer.post_review(repo, number, new).await {
-            Ok(()) => return Ok(once(true, format!("review of #{number}"))),
-            // One that is closed takes none.
-            Err(ApiError::Refused { status: 422, .. }) => {}
-            Err(other) => return Err(other.into()),
-        }
-    }
-    let Some(pull) = own_pull(gitea, repo, branch, known).await?.filter(Pull::is_open) else {
-        return Ok(Sent::Skipped { why: "there is no open pull request".into() });
+    let open = || async { Ok::<_, ApiError>(own_pull(gitea, repo, branch, known).await?.filter(Pull::is_open)) };
+    let number = match known.pull {
+        Some(number) => Some(number),
+        None => open().await?.map(|pull| pull.number),
     };
-    let detail = format!("review of #{}", pull.number);
-    Ok(once(reviewer.post_review_once(repo, pull.number, new).await?, detail))
+    let none = || Sent::Skipped { why: "there is no open pull request".into() };
+    let Some(number) = number else { return Ok(none()) };
+    match reviewer.post_review(repo, number, new).await {
+        Ok(()) => Ok(once(true, format!("review of #{number}"))),
+        // One that is closed takes none.
+        Err(ApiError::Refused { status: 422, .. }) if open().await?.is_none() => Ok(none()),
+        Err(other) => Err(other.into()),
+    }
 }
 
 /// Whoever has given a verdict on this head, or is asked already, is not asked (again). One who cannot be asked is named in the

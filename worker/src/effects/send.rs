@@ -1,5 +1,5 @@
-//! Sends one [`Effect`]. Where somebody may have sent it before it reads first, writes only what is missing, and says which of the
-//! two it was; whether the task still wants the effect has been checked by the caller.
+//! Sends one [`Effect`]. Whether the task still wants it has been checked by the caller; what may be there already is looked
+//! for in [`super::there`].
 
 use super::pulls::{Known, ask_for_review, comment, found_pull, give_up, own_pull, reopen, review};
 use super::text;
@@ -8,6 +8,7 @@ use crate::clients::plane::{PlaneClient, State};
 use crate::clients::telegram::TelegramClient;
 use crate::clients::{ApiError, Gate};
 use crate::outage::{Scope, Trouble};
+use crate::threads::Threads;
 use orch_common::domain::effect::{Destination, Effect, PlaneTarget, StateGroup};
 use orch_common::domain::messages::{to_html, to_markdown, to_telegram_html};
 use orch_common::domain::stage::CommitId;
@@ -62,6 +63,15 @@ pub enum SendError {
 }
 
 impl SendError {
+    /// What was to be written may have been, or still be on its way.
+    pub(super) const fn is_in_doubt(&self) -> bool {
+        match self {
+            SendError::Outside(ApiError::RateLimited { .. }) | SendError::Transient { .. } => false,
+            SendError::Outside(error) => error.is_transient(),
+            SendError::Permanent { .. } => false,
+        }
+    }
+
     /// What kind of trouble it is.
     pub(super) fn trouble(&self) -> Trouble {
         match self {
@@ -73,7 +83,7 @@ impl SendError {
 }
 
 /// Why nothing was written.
-enum Stop {
+pub(super) enum Stop {
     NotConfigured(&'static str),
     Failed(SendError),
 }
@@ -98,14 +108,16 @@ pub struct Outside {
     /// The forge under the second account, which reviews.
     pub reviewer: Option<Arc<GiteaClient>>,
     pub telegram: Option<Arc<TelegramClient>>,
+    /// What was just read of work items.
+    pub threads: Threads,
     states: Mutex<HashMap<String, (Instant, Vec<State>)>>,
 }
 
 /// A Plane state by name, with the group it is made in where it is missing.
 #[derive(Clone, Copy)]
-struct WantedState<'a> {
-    name: &'a str,
-    group: StateGroup,
+pub(super) struct WantedState<'a> {
+    pub name: &'a str,
+    pub group: StateGroup,
 }
 
 impl Outside {
@@ -123,7 +135,7 @@ impl Outside {
             Scope::Plane => self.plane.as_deref().map(PlaneClient::gate),
             Scope::Gitea => self.gitea.as_deref().map(GiteaClient::gate),
             Scope::Telegram => self.telegram.as_deref().map(TelegramClient::gate),
-            Scope::Reviewer | Scope::Repo(_) | Scope::Git(_) | Scope::Disk(_) => None,
+            Scope::Project(_) | Scope::Reviewer | Scope::Repo(_) | Scope::Git(_) | Scope::Disk(_) => None,
         }
     }
 
@@ -131,7 +143,7 @@ impl Outside {
     /// A turn at a limited service is taken for the one that is claimed next.
     pub(crate) fn closed_for(&self, to: Destination) -> Option<Duration> {
         let (gate, turn) = match to {
-            Destination::Plane => (self.plane.as_deref()?.gate(), self.plane.as_deref()?.keep_turn()),
+            Destination::Plane => (self.plane.as_deref()?.gate(), self.plane.as_deref()?.closed_for()),
             Destination::Telegram => (self.telegram.as_deref()?.gate(), self.telegram.as_deref()?.keep_turn()),
             Destination::Gitea => (self.gitea.as_deref()?.gate(), None),
         };
@@ -148,15 +160,33 @@ impl Outside {
         }
     }
 
-    /// Sends `effect`.
+    /// Sends `effect`. What somebody may have tried to send before, with an answer that nobody has, is looked for first; so is what
+    /// is refused, because a service that answers badly may have done it all the same.
     ///
     /// # Errors
     /// [`SendError::Transient`] where the same effect may work later, [`SendError::Permanent`] where it will not.
     pub async fn send_for(&self, effect: &Effect, known: &Known) -> Result<Sent, SendError> {
-        match self.write(effect, known).await {
+        match self.send_once(effect, known).await {
             Ok(sent) => Ok(sent),
             Err(Stop::NotConfigured(service)) => Ok(Sent::Skipped { why: format!("{service} is not configured") }),
             Err(Stop::Failed(error)) => Err(error),
+        }
+    }
+
+    async fn send_once(&self, effect: &Effect, known: &Known) -> Result<Sent, Stop> {
+        if !known.untried
+            && let Some(there) = self.there(effect, known).await?
+        {
+            return Ok(there);
+        }
+        match self.write(effect, known).await {
+            Err(Stop::Failed(SendError::Outside(refused))) if refused.is_final() => {
+                match self.there(effect, known).await {
+                    Ok(Some(there)) => Ok(there),
+                    Ok(None) | Err(_) => Err(refused.into()),
+                }
+            }
+            sent => sent,
         }
     }
 
@@ -215,7 +245,7 @@ impl Outside {
             }
             Effect::GiteaStatus { repo, head, context, state, description, target } => {
                 let new = NewStatus { context, state: *state, description, target_url: target.as_deref() };
-                Ok(set_status(self.gitea()?, repo, head, new, known).await?)
+                Ok(set_status(self.gitea()?, repo, head, new).await?)
             }
             // Merging is the task's own look now; whoever sends this makes one.
             Effect::GiteaMerge { .. } => Ok(Sent::Skipped { why: "the task looks after its merge itself".into() }),
@@ -226,23 +256,24 @@ impl Outside {
         }
     }
 
-    fn plane(&self) -> Result<&PlaneClient, Stop> {
+    pub(super) fn plane(&self) -> Result<&PlaneClient, Stop> {
         self.plane.as_deref().ok_or(Stop::NotConfigured("Plane"))
     }
 
-    fn gitea(&self) -> Result<&GiteaClient, Stop> {
+    pub(super) fn gitea(&self) -> Result<&GiteaClient, Stop> {
         self.gitea.as_deref().ok_or(Stop::NotConfigured("Gitea"))
     }
 
+    /// Not asked for before: to set what is set changes nothing, and costs one call, not two.
     async fn set_state(&self, plane: &PlaneClient, on: &PlaneTarget, to: WantedState<'_>) -> Result<Sent, SendError> {
         let PlaneTarget { project, work_item } = on;
         let state_id = self.state_id(plane, project, to).await?;
         let detail = format!("state {}", to.name);
-        if plane.work_item(project, work_item).await?.state.id == state_id {
-            return Ok(Sent::AlreadyThere { detail });
-        }
         match plane.set_state(project, work_item, &state_id).await {
-            Ok(()) => Ok(Sent::Done { detail }),
+            Ok(item) => {
+                self.threads.met(&item);
+                Ok(Sent::Done { detail })
+            }
             // The remembered state may have been deleted: once more, with fresh ones.
             Err(ApiError::Refused { status: 400, .. }) => {
                 self.forget_states(project);
@@ -250,12 +281,20 @@ impl Outside {
                 plane.set_state(project, work_item, &state_id).await?;
                 Ok(Sent::Done { detail })
             }
-            Err(other) => Err(other.into()),
+            Err(other) => {
+                self.threads.lost(work_item);
+                Err(other.into())
+            }
         }
     }
 
     /// The id of a state by name: exactly, else without regard to case; created where the project has none.
-    async fn state_id(&self, plane: &PlaneClient, project: &str, wanted: WantedState<'_>) -> Result<String, ApiError> {
+    pub(super) async fn state_id(
+        &self,
+        plane: &PlaneClient,
+        project: &str,
+        wanted: WantedState<'_>,
+    ) -> Result<String, ApiError> {
         if let Some(id) = self.remembered_state(project, wanted.name) {
             return Ok(id);
         }
@@ -320,23 +359,22 @@ async fn open_pull(gitea: &GiteaClient, repo: &str, new: NewPull<'_>, known: &Kn
     Ok(Sent::Pull { number, existed, url })
 }
 
-async fn set_status(
+async fn set_status(gitea: &GiteaClient, repo: &str, head: &CommitId, new: NewStatus<'_>) -> Result<Sent, SendError> {
+    let detail = format!("{} {} on {}", new.context, new.state, head.short());
+    gitea.set_status(repo, head.as_str(), new).await?;
+    Ok(Sent::Done { detail })
+}
+
+/// Whether the newest status of its context says so.
+pub(super) async fn has_status(
     gitea: &GiteaClient,
     repo: &str,
     head: &CommitId,
     new: NewStatus<'_>,
-    known: &Known,
-) -> Result<Sent, SendError> {
-    let detail = format!("{} {} on {}", new.context, new.state, head.short());
-    if !known.untried {
-        let there = gitea.combined_status(repo, head.as_str()).await?;
-        let newest = there.contexts.iter().find(|c| c.context == new.context);
-        if newest.is_some_and(|c| c.state == new.state.as_str() && c.description == new.description) {
-            return Ok(Sent::AlreadyThere { detail });
-        }
-    }
-    gitea.set_status(repo, head.as_str(), new).await?;
-    Ok(Sent::Done { detail })
+) -> Result<bool, ApiError> {
+    let known = gitea.combined_status(repo, head.as_str()).await?;
+    let newest = known.contexts.iter().find(|c| c.context == new.context);
+    Ok(newest.is_some_and(|c| c.state == new.state.as_str() && c.description == new.description))
 }
 
 async fn tell(telegram: &TelegramClient, words: &str) -> Result<Sent, SendError> {

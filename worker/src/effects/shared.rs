@@ -1,6 +1,7 @@
 //! What one worker learns of the outside and all of them must heed: until when Plane and Telegram take no calls of the
 //! token, and where the chat has moved. Kept in the database, asked for before a call and noted after it.
 
+use crate::clients::Word;
 use crate::clock::now_ms;
 use crate::context::Context;
 use orch_common::store::{Conn, StoreError, cursors};
@@ -10,11 +11,11 @@ const PLANE_LIMIT: &str = "plane:limited_until";
 /// The same of Telegram.
 const TELEGRAM_LIMIT: &str = "telegram:limited_until";
 
-/// What is known; pauses by their end in ms.
+/// What is known; limits only while they hold.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Learnt {
-    plane: Option<i64>,
-    telegram: Option<i64>,
+    plane: Option<Word>,
+    telegram: Option<Word>,
     /// Where the configured chat has moved to.
     chat: Option<String>,
 }
@@ -41,11 +42,11 @@ pub async fn recall(ctx: &Context) {
         tracing::debug!(%error, "what other workers learnt could not be read");
         Learnt::default()
     });
-    if let (Some(client), Some(until)) = (&ctx.outside.plane, plane) {
-        client.note_limited(until);
+    if let (Some(client), Some(word)) = (&ctx.outside.plane, plane) {
+        client.limited().learn(word);
     }
-    if let (Some(client), Some(until)) = (&ctx.outside.telegram, telegram) {
-        client.note_limited(until);
+    if let (Some(client), Some(word)) = (&ctx.outside.telegram, telegram) {
+        client.limited().learn(word);
     }
     if let (Some(client), Some(chat)) = (&ctx.outside.telegram, chat) {
         client.follow_to(&chat);
@@ -53,18 +54,42 @@ pub async fn recall(ctx: &Context) {
 }
 
 fn read(conn: &mut Conn, chat: Option<&str>) -> Result<Learnt, StoreError> {
-    let mut until = |name| Ok::<_, StoreError>(cursors::get(conn, name)?.and_then(|until| until.parse().ok()));
-    let (plane, telegram) = (until(PLANE_LIMIT)?, until(TELEGRAM_LIMIT)?);
+    let (plane, telegram) = (word(conn, PLANE_LIMIT)?, word(conn, TELEGRAM_LIMIT)?);
     let chat = chat.map(|key| cursors::get(conn, key)).transpose()?.flatten();
     Ok(Learnt { plane, telegram, chat })
+}
+
+fn word(conn: &mut Conn, name: &str) -> Result<Option<Word>, StoreError> {
+    let until = cursors::get(conn, name)?.and_then(|until| until.parse().ok());
+    let said = cursors::stored_at(conn, name)?;
+    Ok(until.zip(said).map(|(until, said)| Word { until, said }))
+}
+
+/// The services that take no calls now, each with the end of that (ms).
+pub(crate) fn limits(conn: &mut Conn, now: i64) -> Result<Vec<(&'static str, i64)>, StoreError> {
+    let mut limits = Vec::new();
+    for (what, name) in [("plane", PLANE_LIMIT), ("telegram", TELEGRAM_LIMIT)] {
+        let until = word(conn, name)?.map_or(0, Word::end);
+        limits.extend((until > now).then_some((what, until)));
+    }
+    Ok(limits)
+}
+
+/// Somebody knows better: calls are taken at once. All workers learn it within seconds.
+pub(crate) fn lift(conn: &mut Conn, what: &str, now: i64) -> Result<(), StoreError> {
+    match what {
+        "plane" => cursors::put(conn, PLANE_LIMIT, "0", now),
+        "telegram" => cursors::put(conn, TELEGRAM_LIMIT, "0", now),
+        _ => Ok(()),
+    }
 }
 
 /// What this process knows by itself.
 fn own(ctx: &Context) -> Learnt {
     let telegram = ctx.outside.telegram.as_ref();
     Learnt {
-        plane: ctx.outside.plane.as_ref().and_then(|plane| plane.limited_until_ms()),
-        telegram: telegram.and_then(|telegram| telegram.limited_until_ms()),
+        plane: ctx.outside.plane.as_ref().and_then(|plane| plane.limited().word()),
+        telegram: telegram.and_then(|telegram| telegram.limited().word()),
         chat: telegram.map(|t| t.chat_id()).filter(|now| telegram.is_some_and(|t| t.configured_chat() != now)),
     }
 }
@@ -81,8 +106,8 @@ pub async fn remember(ctx: &Context) {
         Ok(known) => known,
         Err(error) => return tracing::debug!(%error, "what was learnt could not be compared"),
     };
-    news.plane = news.plane.filter(|until| known.plane.is_none_or(|old| old < *until));
-    news.telegram = news.telegram.filter(|until| known.telegram.is_none_or(|old| old < *until));
+    news.plane = news.plane.filter(|word| known.plane.is_none_or(|old| old.said < word.said));
+    news.telegram = news.telegram.filter(|word| known.telegram.is_none_or(|old| old.said < word.said));
     news.chat = news.chat.filter(|now| known.chat.as_ref() != Some(now));
     if news.is_empty() {
         return;
@@ -94,9 +119,9 @@ pub async fn remember(ctx: &Context) {
 }
 
 fn write(conn: &mut Conn, news: &Learnt, chat_key: Option<&str>, now: i64) -> Result<(), StoreError> {
-    for (name, until) in [(PLANE_LIMIT, news.plane), (TELEGRAM_LIMIT, news.telegram)] {
-        if let Some(until) = until {
-            cursors::put(conn, name, &until.to_string(), now)?;
+    for (name, word) in [(PLANE_LIMIT, news.plane), (TELEGRAM_LIMIT, news.telegram)] {
+        if let Some(word) = word {
+            cursors::put(conn, name, &word.until.to_string(), word.said)?;
         }
     }
     match (chat_key, &news.chat) {

@@ -197,6 +197,8 @@ pub fn enqueue_effect(
 ) -> Result<(), StoreError> {
     let destination = effect.destination();
     let order = match task {
+        // A card's state waits for none of the words beside it.
+        Some(task) if matches!(effect, Effect::PlaneState { .. }) => format!("task:{task}:state:{destination}"),
         // The chat is one stream: everything for it in one order, so that what waits goes out together.
         Some(task) if destination != Destination::Telegram => format!("task:{task}:{destination}"),
         Some(_) | None => format!("all:{destination}"),

@@ -278,6 +278,7 @@ const fn concerns_the_pull(message: &Message) -> bool {
         | Message::InstallationFault { .. }
         | Message::WebhooksSilent { .. }
         | Message::OutsideAway { .. }
+        | Message::StoryUnread { .. }
         | Message::StillWaits { .. }
         | Message::OutsideBack { .. }
         | Message::TaskDone { .. }

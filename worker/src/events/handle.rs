@@ -5,6 +5,7 @@ use super::once::Once;
 use super::plan::{Plan, PlanError};
 use super::told::Told;
 use super::{Event, Parsed, RawEvent, gitea_rules, parse, plane_rules};
+use crate::clients::For;
 use crate::clock::now_ms;
 use crate::context::{Context, pipeline_of};
 use crate::effects::shared;
@@ -39,7 +40,8 @@ pub async fn handle(ctx: Arc<Context>, job: Job) {
         }
         let told = parsed.as_ref().ok().and_then(|parsed| Told::of(&ctx, parsed, delivered));
         let asks = parsed.as_ref().map(scopes).unwrap_or_default();
-        match plan(&ctx, parsed).await {
+        // Somebody may wait for what follows.
+        match For::People.calls_of(plan(&ctx, parsed)).await {
             Ok(plan) => {
                 failpoint::here(Point::EventPlanned);
                 commit(&ctx, &job, plan, told).await;

@@ -34,6 +34,8 @@ pub enum PlaneChange {
     /// Another field, by Plane's name for it.
     OtherField(String),
     ItemDeleted,
+    /// Put away, and not removed: it is in no list.
+    ItemArchived,
     Comment(SaidInPlane),
 }
 
@@ -164,7 +166,7 @@ fn parse_v2(event: &str, body: &Body) -> Result<Parsed<PlaneEvent>, BadEvent> {
         "workitem.created" => (body.opt_text("data.created_by_id")?, PlaneChange::ItemCreated(new_item_v2(body)?)),
         "workitem.updated" => (body.opt_text("data.updated_by_id")?, change_v2(body)?),
         // Out of everybody's sight, as if deleted.
-        "workitem.archived" => (body.opt_text("data.updated_by_id")?, PlaneChange::ItemDeleted),
+        "workitem.archived" => (body.opt_text("data.updated_by_id")?, PlaneChange::ItemArchived),
         "workitem.deleted" => (None, PlaneChange::ItemDeleted),
         "workitem.comment.created" => (Some(body.text("data.comment.actor_id")?), comment_v2(body, false)?),
         // Nothing says who changed it.

@@ -39,9 +39,10 @@ pub async fn plan(ctx: &Context, event: PlaneEvent) -> Result<Plan, PlanError> {
         }
         Some(actor) => actor,
         // Version 2 names nobody here, and it does not matter who it was.
-        None if what == PlaneChange::ItemDeleted => String::new(),
+        None if is_end(&what) => String::new(),
         None => return Ok(Plan::ignore("nobody is named who did it")),
     };
+    ctx.outside.threads.hear(&work_item, &what);
     let case = Case { ctx, project, work_item: &work_item, actor: &actor };
     match (what, task) {
         (PlaneChange::ItemCreated(item), None) => case.created(item).await,
@@ -55,12 +56,22 @@ pub async fn plan(ctx: &Context, event: PlaneEvent) -> Result<Plan, PlanError> {
         }
         (PlaneChange::StateChanged { to, at }, Some(task)) => case.moved(task, &to, at).await,
         (PlaneChange::Comment(said), Some(task)) => case.said(task, said).await,
-        (PlaneChange::ItemDeleted, Some(task)) => Ok(trigger(task, Trigger::Deleted { actor: actor.clone() }, None)),
+        (what @ (PlaneChange::ItemDeleted | PlaneChange::ItemArchived), Some(task)) => {
+            let archived = what == PlaneChange::ItemArchived;
+            Ok(trigger(task, Trigger::Deleted { actor: actor.clone(), archived }, None))
+        }
         (PlaneChange::ItemCreated(_), Some(_)) => Ok(Plan::ignore("the work item has a task already")),
-        (PlaneChange::Comment(_) | PlaneChange::ItemDeleted, None) => Ok(Plan::ignore("the work item has no task")),
+        (PlaneChange::Comment(_) | PlaneChange::ItemDeleted | PlaneChange::ItemArchived, None) => {
+            Ok(Plan::ignore("the work item has no task"))
+        }
         (PlaneChange::LabelsChanged, Some(_)) => Ok(Plan::ignore("labels move no task")),
         (PlaneChange::OtherField(field), _) => Ok(Plan::ignore(format!("'{field}' moves nothing"))),
     }
+}
+
+/// The item is no more to be had.
+const fn is_end(what: &PlaneChange) -> bool {
+    matches!(what, PlaneChange::ItemDeleted | PlaneChange::ItemArchived)
 }
 
 async fn known_task(ctx: &Context, project: Option<&str>, work_item: &str) -> Result<Option<Task>, PlanError> {
@@ -258,7 +269,10 @@ impl Case<'_> {
     async fn fresh(&self, snapshot: Option<Text>) -> Result<Option<Text>, PlanError> {
         let Some(plane) = &self.ctx.outside.plane else { return Ok(snapshot) };
         match plane.work_item(&self.project.plane_project, self.work_item).await {
-            Ok(item) => Ok(Some(text_of(item))),
+            Ok(item) => {
+                self.ctx.outside.threads.met(&item);
+                Ok(Some(text_of(item)))
+            }
             Err(ApiError::NotFound) => Ok(None),
             Err(error) => Err(error.into()),
         }

@@ -30,6 +30,7 @@ fn told(parsed: &Parsed<PlaneEvent>) -> String {
         PlaneChange::LabelsChanged => "labels".into(),
         PlaneChange::OtherField(name) => format!("field {name}"),
         PlaneChange::ItemDeleted => "deleted".into(),
+        PlaneChange::ItemArchived => "archived".into(),
         PlaneChange::Comment(said) => {
             let how = if said.edited { "edit" } else { "say" };
             let own = if said.own_words { "own" } else { "foreign" };

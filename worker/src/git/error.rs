@@ -273,12 +273,10 @@ mod tests {
     #[test]
     fn what_only_a_person_can_end_is_told_apart_with_the_forges_own_words() {
         use Refusal as P;
-        let (declined, auth, away, other): (fn(String) -> GitError, fn(String) -> GitError, fn(String) -> GitError, _) = (
-            |why| GitError::Declined { why },
-            |tail| GitError::AuthFailed { tail },
-            |tail| GitError::Unavailable { tail },
-            |tail: String| classify(128, tail.as_bytes()),
-        );
+        let declined = |why: String| GitError::Declined { why };
+        let auth = |tail: String| GitError::AuthFailed { tail };
+        let away = |tail: String| GitError::Unavailable { tail };
+        let other = |tail: String| classify(128, tail.as_bytes());
         let forbidden = "fatal: unable to access 'http://h/a/b.git/': The requested URL returned error: 403";
         let rows: Vec<(GitError, Option<(P, &str)>)> = vec![
             (

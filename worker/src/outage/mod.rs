@@ -34,6 +34,8 @@ const LAST_PAUSE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
     Plane,
+    /// A project at Plane, by its id: the account's rights in it.
+    Project(String),
     Gitea,
     Telegram,
     /// The second account at the forge.
@@ -50,6 +52,7 @@ impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Scope::Plane => f.write_str("plane"),
+            Scope::Project(id) => write!(f, "plane {id}"),
             Scope::Gitea => f.write_str("gitea"),
             Scope::Telegram => f.write_str("telegram"),
             Scope::Reviewer => f.write_str("gitea reviewer"),
@@ -67,6 +70,7 @@ impl Scope {
             None if text == "plane" => Scope::Plane,
             None if text == "gitea" => Scope::Gitea,
             None if text == "telegram" => Scope::Telegram,
+            Some(("plane", id)) => Scope::Project(id.to_owned()),
             Some(("gitea", "reviewer")) => Scope::Reviewer,
             Some(("gitea", repo)) => Scope::Repo(repo.to_owned()),
             Some(("git", repo)) => Scope::Git(repo.to_owned()),
@@ -79,6 +83,7 @@ impl Scope {
     fn for_people(&self) -> String {
         match self {
             Scope::Plane => "Plane".to_owned(),
+            Scope::Project(id) => format!("The project {id} (Plane)"),
             Scope::Gitea => "The forge".to_owned(),
             Scope::Telegram => "Telegram".to_owned(),
             Scope::Reviewer => "The forge (reviewer account)".to_owned(),
@@ -223,7 +228,12 @@ mod tests {
     fn a_scope_is_known_again_by_its_name() {
         let repo = || "acme/shop".to_owned();
         let whole = [Scope::Plane, Scope::Gitea, Scope::Telegram, Scope::Reviewer];
-        for scope in whole.into_iter().chain([Scope::Repo(repo()), Scope::Git(repo()), Scope::Disk("host".into())]) {
+        for scope in whole.into_iter().chain([
+            Scope::Project("2fdcb802".into()),
+            Scope::Repo(repo()),
+            Scope::Git(repo()),
+            Scope::Disk("host".into()),
+        ]) {
             assert_eq!(Scope::named(&scope.to_string()), Some(scope));
         }
         assert_eq!([Scope::named("mail"), Scope::named("mail acme/shop")], [None, None]);

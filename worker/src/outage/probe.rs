@@ -4,6 +4,7 @@
 use super::shut::Shut;
 use super::{Scope, repository};
 use crate::clients::ApiError;
+use crate::clients::plane::PlaneClient;
 use crate::context::Context;
 use crate::git::{GitError, probe};
 use std::fs::File;
@@ -12,6 +13,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The least role at Plane that may write.
+const MEMBER: i32 = 15;
 /// Bytes that must fit on a disk with room.
 const ROOM: usize = 4 << 20;
 
@@ -47,6 +50,10 @@ pub(super) async fn ask(ctx: &Arc<Context>, scope: &Scope) -> Result<(), Down> {
             Some(plane) => plane.probe().await,
             None => Ok(()),
         },
+        Scope::Project(id) => match &outside.plane {
+            Some(plane) => return ask_for_project(plane, scope, id).await,
+            None => Ok(()),
+        },
         Scope::Telegram => match &outside.telegram {
             Some(telegram) => telegram.probe().await,
             None => Ok(()),
@@ -67,6 +74,17 @@ pub(super) async fn ask(ctx: &Arc<Context>, scope: &Scope) -> Result<(), Down> {
         Scope::Disk(_) => return ask_disk(ctx).await,
     };
     answer.map_err(|error| Down::of(scope, error))
+}
+
+async fn ask_for_project(plane: &PlaneClient, scope: &Scope, id: &str) -> Result<(), Down> {
+    let project = plane.probe_project(id).await.map_err(|error| Down::of(scope, error))?;
+    match project.member_role {
+        // It is seen, and no card of it may be moved.
+        Some(role) if role < MEMBER => {
+            Err(Down::words(format!("the account is a guest of the project {id}: it may not move its work items")))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 async fn ask_git(ctx: &Context, repo: &str) -> Result<(), Down> {

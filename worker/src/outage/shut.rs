@@ -37,7 +37,7 @@ impl Shut {
             Scope::Gitea => Asked::forge(What::Account),
             Scope::Reviewer => Asked::forge(What::Account).by(Token::Reviewer),
             Scope::Repo(repo) => Asked::forge(What::Repo(repo)),
-            Scope::Plane | Scope::Telegram | Scope::Git(_) | Scope::Disk(_) => return None,
+            Scope::Plane | Scope::Project(_) | Scope::Telegram | Scope::Git(_) | Scope::Disk(_) => return None,
         };
         match diagnose(&asked, error).cause {
             Cause::Suspended => Shut::sure(Refusal::Suspended),
@@ -98,7 +98,7 @@ pub(super) fn tell(
     let concerned = |repo: &str| match scope {
         Scope::Repo(of) | Scope::Git(of) => of.eq_ignore_ascii_case(repo),
         Scope::Gitea | Scope::Reviewer => true,
-        Scope::Plane | Scope::Telegram | Scope::Disk(_) => false,
+        Scope::Plane | Scope::Project(_) | Scope::Telegram | Scope::Disk(_) => false,
     };
     let open = tasks::open(conn)?;
     let under_way = |state: TaskState| matches!(state, TaskState::Active | TaskState::WaitingApproval);

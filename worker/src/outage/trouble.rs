@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::job_end;
 use orch_common::domain::job::{JobEnd, JobKind, Spend};
 use orch_common::failpoint::{self, Point};
-use orch_common::store::jobs::Job;
+use orch_common::store::jobs::{self, Job};
 use orch_common::store::{Conn, StoreError, outages};
 use std::sync::Arc;
 
@@ -31,8 +31,8 @@ impl From<&ApiError> for Trouble {
     fn from(error: &ApiError) -> Trouble {
         match () {
             () if error.is_transient() => Trouble::Later { asked_s: error.retry_after() },
-            () if error.may_be_of_everything() => Trouble::Refused,
-            () => Trouble::Never,
+            () if error.is_final() => Trouble::Never,
+            () => Trouble::Refused,
         }
     }
 }
@@ -41,7 +41,7 @@ impl From<&ApiError> for Trouble {
 pub async fn troubled(ctx: &Arc<Context>, job: &Job, error: &str, trouble: Trouble, scopes: &[Scope]) {
     let asked = matches!(trouble, Trouble::Later { asked_s: Some(_) });
     // Plane and Telegram limit by the minute as a rule, and have said when they take the next call.
-    let limits = |scope: &&Scope| !(asked && matches!(scope, Scope::Plane | Scope::Telegram));
+    let limits = |scope: &&Scope| !(asked && matches!(scope, Scope::Plane | Scope::Project(_) | Scope::Telegram));
     let suspects: Vec<Scope> = match trouble {
         Trouble::Never => Vec::new(),
         Trouble::Later { .. } | Trouble::Refused => scopes.iter().filter(limits).cloned().collect(),
@@ -120,7 +120,13 @@ fn tried(
             tracing::warn!(error, wait, "tried again soon, at no charge");
             again(conn, job, error, wait, now)
         }
-        None => job_end::end(conn, ctx, job, error, retry, now),
+        None => {
+            // Its place is kept for what passes soon. What follows of the same task is not held for a day.
+            if job.kind == JobKind::Effect && retry.is_some() && jobs::step_aside(conn, job)? {
+                tracing::warn!(error, "steps aside: what follows is sent without it, it is tried again by itself");
+            }
+            job_end::end(conn, ctx, job, error, retry, now)
+        }
     }
 }
 
@@ -159,7 +165,8 @@ mod tests {
             (ApiError::RateLimited { retry_after_s: 9 }, Trouble::Later { asked_s: Some(9) }),
             (ApiError::NotFound, Trouble::Refused),
             (ApiError::Unauthorized(text()), Trouble::Refused),
-            (refused(301), Trouble::Refused),
+            (refused(301), Trouble::Later { asked_s: None }),
+            (refused(423), Trouble::Refused),
             (refused(422), Trouble::Never),
             (ApiError::Conflict { existing_id: None, body: text() }, Trouble::Never),
         ];

@@ -53,8 +53,7 @@ async fn round(ctx: &Arc<Context>) -> Result<(), RoundError> {
     if findings.is_empty() {
         return Ok(());
     }
-    let inner = Arc::clone(ctx);
-    let found = ctx.store.write(move |conn| findings.keep(conn, &inner, now_ms())).await?;
+    let found = ctx.store.write(move |conn| findings.keep(conn, now_ms())).await?;
     tracing::info!(found = found.len(), "checks that no webhook told of");
     Ok(())
 }

@@ -2,7 +2,6 @@
 //! position never stands behind something that was not kept.
 
 use super::{RoundError, silence};
-use crate::context::Context;
 use crate::events::{GiteaChange, Observed, ObservedPayload, order_of_item, order_of_repo};
 use orch_common::domain::job::JobKind;
 use orch_common::store::jobs::{self, NewJob};
@@ -66,7 +65,7 @@ impl Findings {
     }
 
     /// Queues what is new and moves the position; what the new event jobs are about, one entry each.
-    pub(super) fn keep(&self, conn: &mut Conn, ctx: &Context, now: i64) -> Result<Vec<About>, StoreError> {
+    pub(super) fn keep(&self, conn: &mut Conn, now: i64) -> Result<Vec<About>, StoreError> {
         let mut new = Vec::new();
         for finding in &self.found {
             if queue(conn, finding, now)? {
@@ -76,7 +75,7 @@ impl Findings {
         if let Some((name, at)) = &self.position {
             cursors::put(conn, name, &at.to_string(), now)?;
         }
-        silence::notice(conn, ctx, &new, now)?;
+        silence::note(conn, &new, now)?;
         Ok(new.into_iter().map(Finding::about).collect())
     }
 }

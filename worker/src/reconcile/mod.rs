@@ -3,6 +3,7 @@
 //! an event job like a delivery's, handled by the same rules and, by its name, once. Nothing here decides anything.
 
 pub mod checks;
+mod doubles;
 mod findings;
 mod forge;
 mod idle;
@@ -10,7 +11,7 @@ mod plane;
 mod silence;
 mod threads;
 
-use crate::clients::ApiError;
+use crate::clients::{ApiError, For};
 use crate::clock::now_ms;
 use crate::context::Context;
 use crate::effects::shared;
@@ -69,12 +70,15 @@ impl Reconciler {
         let mut found = Vec::new();
         let projects: Vec<_> = ctx.config.projects.iter().cloned().collect();
         for project in &projects {
-            let plane = plane::ask(ctx, self, project).await;
+            let plane = For::Background.calls_of(plane::ask(ctx, self, project)).await;
             found.extend(self.take(ctx, &format!("Plane project {}", project.plane_project), plane).await?);
             let forge = forge::ask(ctx, self, project).await;
             found.extend(self.take(ctx, &format!("repository {}", project.repo), forge).await?);
         }
+        For::Background.calls_of(doubles::remove(ctx)).await?;
         shared::remember(ctx).await;
+        let inner = Arc::clone(ctx);
+        ctx.store.write(move |conn| silence::tell(conn, &inner, now_ms())).await?;
         let (count, touched) = (found.len(), found.into_iter().collect::<HashSet<About>>());
         let looked = idle::look_at_all(ctx, touched).await?;
         if looked > 0 {
@@ -93,8 +97,7 @@ impl Reconciler {
             tracing::warn!("another worker asks now; what was found is left to it");
             return Ok(Vec::new());
         }
-        let inner = Arc::clone(ctx);
-        let found = ctx.store.write(move |conn| findings.keep(conn, &inner, now_ms())).await?;
+        let found = ctx.store.write(move |conn| findings.keep(conn, now_ms())).await?;
         if !found.is_empty() {
             tracing::info!(found = found.len(), place, "found by asking, not told by a webhook");
         }

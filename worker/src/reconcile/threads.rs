@@ -3,9 +3,8 @@
 
 use super::findings::Findings;
 use super::plane::Asking;
-use super::{Reconciler, RoundError};
-use crate::clients::ApiError;
-use crate::clients::plane::{Comment, EXTERNAL_SOURCE};
+use super::{Reconciler, RoundError, doubles};
+use crate::clients::plane::{Comment, EXTERNAL_SOURCE, Presence, WorkItem};
 use crate::events::{Once, PlaneChange, SaidInPlane};
 use crate::html;
 use orch_common::domain::effect::{Destination, Effect};
@@ -21,7 +20,7 @@ const MOST_TASKS: usize = 8;
 /// Asks for the words, and for the being, of what waits for a person; then of some others.
 pub(super) async fn ask_those_who_wait(
     asking: &Asking<'_>,
-    memory: &Reconciler,
+    memory: &mut Reconciler,
     read: &[&str],
     findings: &mut Findings,
 ) -> Result<(), RoundError> {
@@ -31,28 +30,32 @@ pub(super) async fn ask_those_who_wait(
     let (waiting, others): (Vec<Task>, Vec<Task>) = of_project.partition(|t| t.state != TaskState::Active);
     let room = MOST_TASKS.saturating_sub(waiting.len()).max(1);
     let chosen = memory.some_of(&waiting, MOST_TASKS).chain(memory.some_of(&others, room));
+    let chosen: Vec<&Task> = chosen.collect();
     for task in chosen {
-        if !is_there(asking, task, findings).await? {
-            continue;
+        let Some(item) = is_there(asking, task, findings).await? else { continue };
+        // A comment touches its item.
+        if !memory.knows(&item.id, item.updated_at) {
+            ask_for_words(asking, task, findings).await?;
+            memory.deal_with(&item.id, item.updated_at);
         }
-        ask_for_words(asking, task, findings).await?;
     }
     Ok(())
 }
 
-/// An item that is deleted or archived says nothing; its task is ended. A proxy in front of a Plane that restarts
-/// says "not found" too: it counts only while the project is found.
-async fn is_there(asking: &Asking<'_>, task: &Task, findings: &mut Findings) -> Result<bool, RoundError> {
-    match asking.plane.work_item(&task.project, &task.work_item).await {
-        Ok(_) => Ok(true),
-        Err(ApiError::NotFound) => {
-            asking.plane.project(&task.project).await?;
-            let gone = asking.event(&task.work_item, None, PlaneChange::ItemDeleted);
-            findings.push(format!("plane:gone:{}", task.work_item), crate::clock::now_ms(), gone);
-            Ok(false)
-        }
-        Err(error) => Err(error.into()),
-    }
+/// An item that is deleted or archived says nothing; its task is ended.
+async fn is_there(
+    asking: &Asking<'_>,
+    task: &Task,
+    findings: &mut Findings,
+) -> Result<Option<Box<WorkItem>>, RoundError> {
+    let (name, end) = match asking.plane.presence(&task.project, &task.work_item).await? {
+        Presence::There(item) => return Ok(Some(item)),
+        Presence::Archived => ("archived", PlaneChange::ItemArchived),
+        Presence::Gone => ("gone", PlaneChange::ItemDeleted),
+    };
+    let event = asking.event(&task.work_item, None, end);
+    findings.push(format!("plane:{name}:{}", task.work_item), crate::clock::now_ms(), event);
+    Ok(None)
 }
 
 /// The words that people have written since the task began and that nobody has acted on: commands, and where
@@ -60,6 +63,7 @@ async fn is_there(asking: &Asking<'_>, task: &Task, findings: &mut Findings) -> 
 pub(super) async fn ask_for_words(asking: &Asking<'_>, task: &Task, findings: &mut Findings) -> Result<(), RoundError> {
     let mut thread = asking.plane.comments(&task.project, &task.work_item).await?;
     thread.sort_by_key(|c| c.created_at);
+    doubles::of_thread(asking.ctx, asking.plane, (&task.project, &task.work_item), &thread).await?;
     let mut last_own = None;
     for comment in &thread {
         if is_own(asking, comment).await? {

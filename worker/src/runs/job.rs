@@ -4,6 +4,7 @@ use super::conclude::{Concluded, conclude, not_wanted};
 use super::later::{Unstarted, later};
 use super::news;
 use super::prepare::{Prepared, Refused, prepare};
+use super::story;
 use super::watch::{Watched, watch};
 use crate::agent::launch::{LaunchError, launch_with};
 use crate::agent::run_dir::{RunDir, RunDirError};
@@ -28,7 +29,7 @@ pub async fn handle(ctx: Arc<Context>, job: Job) {
 }
 
 async fn run(ctx: &Arc<Context>, job: &Job) {
-    if waits_on(ctx, job).await {
+    if !story::has_waited(ctx, job).await && waits_on(ctx, job).await {
         return;
     }
     // It comes up while the run is prepared; without a run it ends.
@@ -50,6 +51,8 @@ async fn run(ctx: &Arc<Context>, job: &Job) {
         }
         Err(Refused::Held { message }) => return held(ctx, job, message).await,
         Err(Refused::Block { message }) => return not_wanted(ctx, job, "blocked", Some(message)).await,
+        Err(Refused::Unread { error }) => return story::unread(ctx, job, &error).await,
+        Err(Refused::Gone { archived }) => return story::gone(ctx, job, archived).await,
         Err(Refused::Later { why, disk }) => {
             return later(ctx, job, None, Unstarted { disk, ..Unstarted::by_time(why) }).await;
         }

@@ -18,6 +18,7 @@ mod prepare;
 mod prompt;
 mod reread;
 mod session;
+mod story;
 mod watch;
 
 pub use adopt::adopt;

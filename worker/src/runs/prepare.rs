@@ -2,10 +2,12 @@
 //! it told. What goes wrong here is a start that came to nothing: time mends it, or a person is told.
 
 use super::reread::{Story, reread};
+use super::story::tell_unread;
 use super::{clear, guard, leftovers, prompt, session};
 use crate::agent::account::{Account, AccountError};
 use crate::agent::command::{self, GitIdentity, LaunchPlan, PermissionMode, Session};
 use crate::agent::{RunDir, RunSpec};
+use crate::clients::ApiError;
 use crate::clock::now_ms;
 use crate::context::Context;
 use crate::engine::AgentPayload;
@@ -54,6 +56,10 @@ pub(super) enum Refused {
     NotOurs,
     /// The task went elsewhere meanwhile.
     NotWanted { why: String },
+    /// The work item cannot be read now.
+    Unread { error: ApiError },
+    /// There is no such work item any more, or it is put away.
+    Gone { archived: bool },
     /// The task waits for a mend at the forge.
     Held { message: Message },
     /// Money or a loop: the task is blocked.
@@ -125,8 +131,11 @@ pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, R
     let dir = ctx.runs_dir.join(&run);
     let spec = spec(ctx, &work, place, &run, &session, home).await?;
     let begins = ctx.policy(&work.project).pipeline.started_by_leaving(Stage::Created) == Some(work.payload.role);
-    let story = reread(ctx, &mut work.task, begins).await;
+    let story = reread(ctx, job, &mut work.task, begins).await?;
     let mut prompt = prompt(&work, &session, &story);
+    if let Some(unread) = &story.unread {
+        prompt += &prompt::without_the_thread(&unread.why);
+    }
     let checks_log = prompt::logs_of(&work.payload.brief);
     // A user of its own does not get into the run's folder.
     if checks_log.is_some() && ctx.tenant.is_none() {
@@ -136,7 +145,7 @@ pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, R
         prompt.push_str(&prompt::in_the_way(&clash));
     }
     failpoint::here(Point::AgentRow);
-    insert(ctx, job, &work, (&worktree, begins_on), (&run, &session)).await?;
+    insert(ctx, job, &work, (&worktree, begins_on), (&run, &session), story).await?;
     failpoint::here(Point::AgentRowWritten);
     Ok(Prepared { run, dir, spec, prompt, checks_log })
 }
@@ -359,11 +368,12 @@ fn plan(ctx: &Context, project: &Project, role: Role, session: &Session) -> Laun
 
 /// Writes the run's row, if the job is still this worker's.
 async fn insert(
-    ctx: &Context,
+    ctx: &Arc<Context>,
     job: &Job,
     work: &Work,
     (worktree, begins_on): (&Worktree, CommitId),
     (run, session): (&str, &Session),
+    story: Story,
 ) -> Result<(), Refused> {
     let (session_id, resumed) = match session {
         Session::Fresh(id) => (id.to_string(), false),
@@ -385,6 +395,7 @@ async fn insert(
         started_at: now_ms(),
     };
     let (job, head) = (job.clone(), worktree.head.to_string());
+    let (inner, task) = (Arc::clone(ctx), work.task.clone());
     let ours = ctx
         .store
         .write(move |c| {
@@ -393,6 +404,9 @@ async fn insert(
             }
             runs::insert(c, &new)?;
             tasks::note_head(c, new.task_id, &head, new.started_at)?;
+            if let Some(unread) = &story.unread {
+                tell_unread(c, &inner, &task, &job, (new.role, unread), new.started_at)?;
+            }
             Ok(true)
         })
         .await?;

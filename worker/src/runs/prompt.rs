@@ -263,6 +263,16 @@ pub fn where_the_logs_are(path: &Path) -> String {
     )
 }
 
+/// What an agent is told that was started although the thread of its work item could not be read.
+pub fn without_the_thread(why: &str) -> String {
+    format!(
+        "\n## The comments of the work item are missing\n\nThey could not be read for minutes; the reason given was:\n\n{}\n\n\
+        People may have said something there that you do not see. Where the work depends on it, choose what is easy to \
+        change later, and say in your documents what you have assumed.\n",
+        fenced("text", &why.chars().take(500).collect::<String>())
+    )
+}
+
 /// The pictures and files that people put into the work item or its thread; one line for each.
 pub fn where_the_files_are(files: &[String]) -> String {
     if files.is_empty() {

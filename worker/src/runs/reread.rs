@@ -1,12 +1,20 @@
-//! The work item as it is now: while a task waits, people add to its text and write comments, and an agent must work
-//! from those. What cannot be read is told from memory; it never holds a run up.
+//! The work item as it is now: while a task waits, people add to its text and write comments, and an agent must work from
+//! those. An agent never starts on half of the story: what cannot be read is waited for, and only after minutes it goes on
+//! without, and says so.
 
-use crate::clients::plane::{Comment, EXTERNAL_SOURCE, PlaneClient};
+use super::prepare::Refused;
+use crate::clients::ApiError;
+use crate::clients::plane::{Comment, EXTERNAL_SOURCE, PlaneClient, Presence, WorkItem};
 use crate::clock::now_ms;
 use crate::context::Context;
+use crate::effects::shared;
 use crate::events::{Kept, kept_text, names_in};
 use crate::html::{self, Picture};
+use crate::threads::Told;
+use orch_common::store::jobs::{self, Job};
+use orch_common::store::outages;
 use orch_common::store::tasks::{self, Task};
+use std::time::{Duration, Instant};
 
 /// Comments that an agent is shown, the newest ones.
 const MOST_COMMENTS: usize = 20;
@@ -14,6 +22,10 @@ const MOST_COMMENTS: usize = 20;
 const COMMENT_CHARS: usize = 4_000;
 /// Pictures and files that are named.
 const MOST_FILES: usize = 50;
+/// How long a start waits for the story, in ms.
+pub(super) const PATIENCE_MS: i64 = 10 * 60_000;
+/// How long a move of the card may take that is under way.
+const MOVES_SOON: Duration = Duration::from_secs(1);
 
 /// What an agent is told of the work item beside its text.
 #[derive(Debug, Default)]
@@ -22,33 +34,65 @@ pub(super) struct Story {
     pub said: Vec<String>,
     /// Pictures and files, each with its address.
     pub files: Vec<String>,
+    /// It could not be read.
+    pub unread: Option<Unread>,
+}
+
+/// Why the story is missing, and for how many minutes it was waited for.
+#[derive(Debug, Clone)]
+pub(super) struct Unread {
+    pub why: String,
+    pub minutes: u64,
 }
 
 /// Brings the task's text up to date, and gives back what else people put there. `first`: nobody of the task has worked yet, so
 /// that what is attached is asked for.
-pub(super) async fn reread(ctx: &Context, task: &mut Task, first: bool) -> Story {
-    let Some(plane) = &ctx.outside.plane else { return Story::default() };
-    let mut pictures = Vec::new();
-    match plane.work_item(&task.project, &task.work_item).await {
-        Ok(item) => {
-            let Kept { title, description, pictures: shown } = kept_text(ctx, &task.project, &item).await;
-            if (&title, &description) != (&task.title, &task.description) {
-                keep(ctx, task.id, title.clone(), description.clone()).await;
-                (task.title, task.description) = (title, description);
-            }
-            pictures = shown;
-        }
-        Err(error) => tracing::warn!(%error, "the work item could not be read again; its known text is used"),
+pub(super) async fn reread(ctx: &Context, job: &Job, task: &mut Task, first: bool) -> Result<Story, Refused> {
+    let Some(plane) = &ctx.outside.plane else { return Ok(Story::default()) };
+    shared::recall(ctx).await;
+    let read = read(ctx, plane, job, task, first).await;
+    shared::remember(ctx).await;
+    match read {
+        Ok(Read::Story(story)) => Ok(story),
+        Ok(Read::Gone { archived }) => Err(Refused::Gone { archived }),
+        Err(error) => unread(ctx, job, error).await,
     }
-    let said = thread(ctx, plane, task, &mut pictures).await;
-    if first {
-        match plane.attachments(&task.project, &task.work_item).await {
-            Ok(files) => pictures.extend(files.into_iter().map(|f| Picture { name: f.attributes.name, address: f.id })),
-            Err(error) => tracing::warn!(%error, "what is attached to the work item could not be read"),
+}
+
+/// What was found.
+enum Read {
+    Story(Story),
+    Gone { archived: bool },
+}
+
+async fn read(ctx: &Context, plane: &PlaneClient, job: &Job, task: &mut Task, first: bool) -> Result<Read, ApiError> {
+    let threads = &ctx.outside.threads;
+    // The card's move of this step was answered with the item as it is.
+    let item = match moved(ctx, job, task).await {
+        Some(item) => item,
+        None => match plane.presence(&task.project, &task.work_item).await? {
+            Presence::There(item) => *item,
+            Presence::Archived => return Ok(Read::Gone { archived: true }),
+            Presence::Gone => return Ok(Read::Gone { archived: false }),
+        },
+    };
+    let mut pictures = bring_up_to_date(ctx, task, &item).await;
+    threads.met(&item);
+    let told = match threads.told(&item.id, item.updated_at) {
+        Some(told) => told,
+        None => {
+            let told = told(ctx, task, &plane.comments(&task.project, &task.work_item).await?).await?;
+            threads.heard(&item.id, item.updated_at, &told);
+            told
         }
+    };
+    pictures.extend(told.pictures);
+    if first {
+        let files = plane.attachments(&task.project, &task.work_item).await?;
+        pictures.extend(files.into_iter().map(|f| Picture { name: f.attributes.name, address: f.id }));
     }
     let files = pictures.iter().take(MOST_FILES).map(|picture| named(ctx, task, picture)).collect();
-    Story { said, files }
+    Ok(Read::Story(Story { said: told.said, files, unread: None }))
 }
 
 /// A file that Plane keeps is named by its id; its address is what a browser asks for.
@@ -65,37 +109,67 @@ fn named(ctx: &Context, task: &Task, picture: &Picture) -> String {
     format!("{}: {address}", name.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-async fn keep(ctx: &Context, id: i64, title: String, description: String) {
-    let written = ctx.store.write(move |c| tasks::set_text(c, id, &title, &description, now_ms())).await;
+/// The item as the answer to its move in this step has it; a move that is under way is waited for a moment.
+async fn moved(ctx: &Context, job: &Job, task: &Task) -> Option<WorkItem> {
+    let found = || ctx.outside.threads.found_since(&task.work_item, job.created_at);
+    let (id, end) = (task.id, Instant::now() + MOVES_SOON);
+    loop {
+        if let Some(item) = found() {
+            return Some(item);
+        }
+        let moves = ctx.store.read(move |c| jobs::effects_of_task(c, id, "plane_state")).await;
+        let moves_soon = moves.is_ok_and(|all| all.iter().any(|job| !job.status.is_finished()));
+        if !moves_soon || Instant::now() >= end {
+            return found();
+        }
+        tokio::time::sleep(MOVES_SOON / 40).await;
+    }
+}
+
+async fn unread(ctx: &Context, job: &Job, error: ApiError) -> Result<Story, Refused> {
+    let (id, now) = (job.id, now_ms());
+    let since = ctx.store.write(move |c| outages::waits_since(c, id, now)).await?;
+    let waited_ms = now.saturating_sub(since);
+    if waited_ms < PATIENCE_MS {
+        return Err(Refused::Unread { error });
+    }
+    tracing::warn!(%error, waited_ms, "the thread could not be read for long; the agent goes on without it");
+    let minutes = u64::try_from(waited_ms / 60_000).unwrap_or(0);
+    Ok(Story { unread: Some(Unread { why: error.to_string(), minutes }), ..Story::default() })
+}
+
+/// Gives the pictures in its text.
+async fn bring_up_to_date(ctx: &Context, task: &mut Task, item: &WorkItem) -> Vec<Picture> {
+    let Kept { title, description, pictures } = kept_text(ctx, &task.project, item).await;
+    if (&title, &description) == (&task.title, &task.description) {
+        return pictures;
+    }
+    let (id, kept) = (task.id, (title.clone(), description.clone()));
+    let written = ctx.store.write(move |c| tasks::set_text(c, id, &kept.0, &kept.1, now_ms())).await;
     if let Err(error) = written {
         tracing::warn!(%error, "the work item's new text could not be kept");
     }
+    (task.title, task.description) = (title, description);
+    pictures
 }
 
-async fn thread(ctx: &Context, plane: &PlaneClient, task: &Task, pictures: &mut Vec<Picture>) -> Vec<String> {
-    let comments = match plane.comments(&task.project, &task.work_item).await {
-        Ok(comments) => comments,
-        Err(error) => {
-            tracing::warn!(%error, "the comments could not be read; the agent works without them");
-            return Vec::new();
-        }
-    };
-    let mut said = Vec::new();
+async fn told(ctx: &Context, task: &Task, comments: &[Comment]) -> Result<Told, ApiError> {
+    let mut told = Told::default();
     for comment in comments.iter().filter(|c| c.external_source.as_deref() != Some(EXTERNAL_SOURCE)) {
-        if said.len() < MOST_COMMENTS && is_a_persons(ctx, comment).await {
+        if told.said.len() < MOST_COMMENTS && is_a_persons(ctx, comment).await? {
             let names = names_in(ctx, &task.project, &comment.comment_html).await;
             let page = html::page(&comment.comment_html, &|id| names.get(id).cloned());
-            said.extend(Some(html::cut(page.text.trim(), COMMENT_CHARS)).filter(|text| !text.is_empty()));
-            pictures.extend(page.pictures);
+            told.said.extend(Some(html::cut(page.text.trim(), COMMENT_CHARS)).filter(|text| !text.is_empty()));
+            told.pictures.extend(page.pictures);
         }
     }
-    said.reverse();
-    said
+    told.said.reverse();
+    Ok(told)
 }
 
-async fn is_a_persons(ctx: &Context, comment: &Comment) -> bool {
+async fn is_a_persons(ctx: &Context, comment: &Comment) -> Result<bool, ApiError> {
     match &comment.actor {
-        Some(actor) => !ctx.accounts.is_own_in_plane(&ctx.outside, actor).await.unwrap_or(true),
-        None => false,
+        Some(actor) => Ok(!ctx.accounts.is_own_in_plane(&ctx.outside, actor).await?),
+        None => Ok(false),
     }
 }

@@ -127,7 +127,11 @@ impl Case<'_> {
         if let Decision::Apply(change) = &mut decision {
             change.reset_cap = true;
             change.approved = at_analysis;
-            change.outward.insert(0, Outward::Comment(Message::Approved { to: change.stage }));
+            // One comment says both: that it was heard, and what follows.
+            let moves_on = |o: &Outward| matches!(o, Outward::Comment(Message::StageAdvanced { .. }));
+            change.outward.retain(|outward| !moves_on(outward));
+            let role = change.start.as_ref().map(|start| start.role);
+            change.outward.insert(0, Outward::Comment(Message::Approved { to: change.stage, role }));
         }
         decision
     }
@@ -324,11 +328,12 @@ impl Case<'_> {
         Decision::Apply(Box::new(change))
     }
 
-    pub(super) fn deleted(&self) -> Decision {
+    pub(super) fn deleted(&self, archived: bool) -> Decision {
         if self.task.state.is_terminal() {
             return Decision::nothing("the task has ended");
         }
-        let mut change = self.word("the work item was deleted");
+        let mut change = self.word(if archived { "the work item was archived" } else { "the work item was deleted" });
+        change.state_reason = Some(change.reason.clone());
         change.state = TaskState::Cancelled;
         change.stop_agent = self.history.agent_running;
         change.outward.push(Outward::GiveUpPull);

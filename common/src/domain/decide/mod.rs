@@ -62,7 +62,12 @@ pub enum Trigger {
     /// A person's words while questions are open.
     Answer { text: String, actor: String },
     /// The work item was deleted.
-    Deleted { actor: String },
+    Deleted {
+        actor: String,
+        /// Put away, and not removed.
+        #[serde(default)]
+        archived: bool,
+    },
     /// The forge reported something about the task's branch.
     Forge { what: ForgeEvent },
     /// The reconciler, or a look that was put off while a job of the task was under way.
@@ -119,7 +124,7 @@ impl Trigger {
         match self {
             Trigger::Command { actor, .. }
             | Trigger::Answer { actor, .. }
-            | Trigger::Deleted { actor }
+            | Trigger::Deleted { actor, .. }
             | Trigger::Appeared { actor } => Some(actor),
             Trigger::Forge { what: ForgeEvent::ReviewRejected { reviewer, .. } } => Some(reviewer),
             Trigger::AgentEnded { .. } | Trigger::Forge { .. } | Trigger::Look => None,
@@ -225,7 +230,7 @@ pub fn decide(
         Trigger::AgentEnded { role, log } => case.agent_ended(*role, log),
         Trigger::Command { command, via, .. } => case.command(command, *via),
         Trigger::Answer { text, .. } => case.answered(text),
-        Trigger::Deleted { .. } => case.deleted(),
+        Trigger::Deleted { archived, .. } => case.deleted(*archived),
         Trigger::Forge { what } => case.forge(what),
         Trigger::Look => case.look(),
     };

@@ -126,7 +126,10 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
         "stage_advanced",
         "{{ key }}: {{ from }} is finished, now in {{ to }}.{% if role %} The {{ role }} has started.{% endif %}",
     ),
-    ("approved", "Approved, thank you. The task is now in {{ to }}."),
+    (
+        "approved",
+        "Approved, thank you. The task is now in {{ to }}.{% if role %} The {{ role }} has started.{% endif %}",
+    ),
     (
         "rejected_back",
         "Rejected; the work in {{ to }} is done again.{% if reason %} Reason:\n\n{{ reason | markdown }}{% endif %}",
@@ -297,6 +300,11 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
         "outside_away",
         "{{ what }} gives no answers since {{ since }}: {{ why | line }}\n\n\
          {{ jobs }} job(s) wait for it. They cost nothing meanwhile, and go on by themselves within seconds of its next answer.",
+    ),
+    (
+        "story_unread",
+        "{{ key }}: the {{ role }} has started without the comments of this work item: Plane could not be read for \
+         {{ minutes }} min ({{ why | line }}). If something in them matters now, write :retry: once the {{ role }} has ended.",
     ),
     (
         "still_waits",

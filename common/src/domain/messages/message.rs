@@ -108,8 +108,8 @@ messages! {
     RoleCapReached = "role_cap_reached" { role: Role, cap: u32, reason: String },
     /// The task moved on; `role` is who has started, if anyone.
     StageAdvanced = "stage_advanced" { key: WorkItemKey, from: Stage, to: Stage, role: Option<Role> },
-    /// A person's approval was taken.
-    Approved = "approved" { to: Stage },
+    /// A person's approval was taken; `role` is who has started, if anyone.
+    Approved = "approved" { to: Stage, role: Option<Role> },
     /// A person's rejection was taken.
     RejectedBack = "rejected_back" { to: Stage, reason: String },
     /// A person's answer to the questions was taken.
@@ -182,6 +182,8 @@ messages! {
     WebhooksSilent = "webhooks_silent" { source: String, since: Moment },
     /// Something outside gives no answers; `what` names it, `jobs` wait for it.
     OutsideAway = "outside_away" { what: String, since: Moment, why: String, jobs: u64 },
+    /// An agent has started without the words of the work item's thread, which could not be read for `minutes`.
+    StoryUnread = "story_unread" { key: WorkItemKey, role: Role, minutes: u64, why: String },
     /// What a task has waited for for long; `why` is what went wrong last.
     StillWaits = "still_waits" { key: WorkItemKey, since: Moment, why: String },
     /// It answers again.

@@ -127,7 +127,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
         "stage_advanced",
         "{{ key }}: этап «{{ from }}» завершён, теперь «{{ to }}».{% if role %} Приступил {{ role }}.{% endif %}",
     ),
-    ("approved", "Одобрено, спасибо. Теперь этап «{{ to }}»."),
+    ("approved", "Одобрено, спасибо. Теперь этап «{{ to }}».{% if role %} Приступил {{ role }}.{% endif %}"),
     (
         "rejected_back",
         "Отклонено; работа этапа «{{ to }}» будет выполнена заново.{% if reason %} Причина:\n\n{{ reason | markdown }}{% endif %}",
@@ -295,6 +295,11 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
         "outside_away",
         "{{ what }} не отвечает с {{ since }}: {{ why | line }}\n\n\
          Ждут заданий: {{ jobs }}. Им это не засчитывается; они продолжат сами через несколько секунд после первого ответа.",
+    ),
+    (
+        "story_unread",
+        "{{ key }}: {{ role }} начал работу без комментариев этой задачи: Plane не удавалось прочитать {{ minutes }} мин \
+         ({{ why | line }}). Если в них есть важное, напишите :retry:, когда {{ role }} закончит.",
     ),
     (
         "still_waits",

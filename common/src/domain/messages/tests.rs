@@ -75,7 +75,7 @@ fn every(text: &str) -> Vec<Message> {
         Message::Conflict { excerpt: text.clone() },
         Message::RoleCapReached { role: Role::Developer, cap: 3, reason: text.clone() },
         Message::StageAdvanced { key: key.clone(), from: Stage::Review, to: Stage::Testing, role: Some(Role::Tester) },
-        Message::Approved { to: Stage::Architecture },
+        Message::Approved { to: Stage::Architecture, role: Some(Role::Architect) },
         Message::RejectedBack { to: Stage::Development, reason: text.clone() },
         Message::AnswerTaken,
         Message::Retrying { role: Role::Deployer, stage: Stage::Deploy },
@@ -125,6 +125,7 @@ fn every(text: &str) -> Vec<Message> {
         Message::InstallationFault { why: text.clone() },
         Message::WebhooksSilent { source: text.clone(), since: Moment(4_102_444_800_000) },
         Message::OutsideAway { what: text.clone(), since: Moment(4_102_444_800_000), why: text.clone(), jobs: 3 },
+        Message::StoryUnread { key: key.clone(), role: Role::Developer, minutes: 10, why: text.clone() },
         Message::StillWaits { key: key.clone(), since: Moment(4_102_444_800_000), why: text.clone() },
         Message::OutsideBack { what: text.clone(), since: Moment(4_102_444_800_000) },
         Message::TaskDone { key: key.clone(), title: text.clone(), branch: branch.clone() },
@@ -267,7 +268,7 @@ fn with(name: &str, template: &str) -> Result<Catalogue, BadTemplate> {
 fn templates_can_be_replaced() {
     let own =
         with("approved", "Go to {{ to | upper }}!{% set a = 1 %}{% for i in range(2) %}{{ a }}{% endfor %}").unwrap();
-    assert_eq!(own.render(&Message::Approved { to: Stage::Review }), "Go to REVIEW!11");
+    assert_eq!(own.render(&Message::Approved { to: Stage::Review, role: None }), "Go to REVIEW!11");
     assert_eq!(own.render(&Message::Resumed), catalogue(Locale::En).render(&Message::Resumed));
 }
 

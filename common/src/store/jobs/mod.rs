@@ -19,14 +19,15 @@ pub use enqueue::{NewJob, enqueue};
 pub use finish::{finish, finish_waiting};
 pub use fused::{Turn, finish_and_claim};
 pub use operate::{
-    CancelOutcome, cancel, cancel_queued_of_task, finish_or_give_way, hasten_looks, look_waits_behind, retry,
+    CancelOutcome, cancel, cancel_queued_of_task, finish_or_give_way, hasten_looks, hasten_paused, look_waits_behind,
+    retry, step_aside,
 };
 pub use recover::{is_held, orphans, owned_by, requeue_lost, take_over};
 pub use rows::Job;
 pub use turns::readiness;
 pub use views::{
-    EventHead, JobFilter, JobHead, StatusCounts, by_dedupe_key, counts, get, newest, newest_events, of_task,
-    recent_agents, unfinished_of_task, waiting_behind,
+    EventHead, JobFilter, JobHead, StatusCounts, by_dedupe_key, counts, effects_of_task, get, newest, newest_events,
+    of_task, recent_agents, unfinished_of_task, waiting_behind,
 };
 
 #[cfg(test)]

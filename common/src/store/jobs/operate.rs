@@ -62,6 +62,35 @@ pub fn hasten_looks(conn: &mut Conn, task: i64) -> Result<usize, StoreError> {
     .execute(conn)?)
 }
 
+/// What waits because a service asked for a pause is due at once.
+pub fn hasten_paused(conn: &mut Conn) -> Result<usize, StoreError> {
+    Ok(diesel::update(
+        jobs::table
+            .filter(jobs::status.eq(JobStatus::Queued))
+            .filter(jobs::available_at.is_not_null())
+            .filter(jobs::error.like("%rate limited, next try in%")),
+    )
+    .set(jobs::available_at.eq(None::<i64>))
+    .execute(conn)?)
+}
+
+/// Lets those behind a claimed job of the same key go on without it: it gets a key of its own, with the same ending (where an
+/// effect goes). `false` = it was no longer its owner's, or stands alone already.
+pub fn step_aside(conn: &mut Conn, job: &Job) -> Result<bool, StoreError> {
+    let own = format!("job:{}", job.id);
+    let Some(key) = job.order_key.as_deref().filter(|key| !key.starts_with(&own)) else { return Ok(false) };
+    let aside = match key.rsplit_once(':') {
+        Some((_, ending)) => format!("{own}:{ending}"),
+        None => own,
+    };
+    let held = jobs::table
+        .find(job.id)
+        .filter(jobs::status.eq(JobStatus::Running))
+        .filter(jobs::worker.eq(job.worker.as_deref().unwrap_or_default()))
+        .filter(jobs::started_at.eq(job.started_at));
+    Ok(diesel::update(held).set(jobs::order_key.eq(aside)).execute(conn)? == 1)
+}
+
 /// Whether an agent of the same task was queued after this look, on a person's word that came while it was under way. Put off,
 /// the look would stand in its way, and the agent's end looks at what it would have looked at.
 fn gives_way_to_an_agent(conn: &mut Conn, look: &Job) -> Result<bool, StoreError> {

@@ -180,6 +180,19 @@ pub fn of_task(conn: &mut Conn, task: i64) -> Result<Vec<Job>, StoreError> {
     Ok(jobs::table.filter(jobs::task_id.eq(task)).order(jobs::id).select(Job::as_select()).load(conn)?)
 }
 
+/// The effects of a task with this name, oldest first.
+pub fn effects_of_task(conn: &mut Conn, task: i64, name: &str) -> Result<Vec<JobHead>, StoreError> {
+    // The name is what a payload begins with.
+    let begin = format!(r#"{{"effect":"{name}"%"#);
+    Ok(jobs::table
+        .filter(jobs::task_id.eq(task))
+        .filter(jobs::kind.eq(JobKind::Effect))
+        .filter(jobs::payload.like(begin))
+        .order(jobs::id)
+        .select(JobHead::as_select())
+        .load(conn)?)
+}
+
 /// The task's agent and advance jobs that are queued or running, oldest first.
 pub fn unfinished_of_task(conn: &mut Conn, task: i64) -> Result<Vec<Job>, StoreError> {
     Ok(jobs::table

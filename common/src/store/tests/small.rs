@@ -116,6 +116,16 @@ fn a_lease_has_one_holder_until_it_ends() {
     cursors::put(&mut conn, "plane", "5", NOW).unwrap();
     cursors::put(&mut conn, "plane", "6", NOW).unwrap();
     assert_eq!(cursors::get(&mut conn, "plane").unwrap().as_deref(), Some("6"));
+    for (name, at) in [("doubt:2", 5), ("doubt:10", 4), ("doubts", 1), ("doubt", 1)] {
+        cursors::put(&mut conn, name, "x", at).unwrap();
+    }
+    let named = |conn: &mut Conn, before| cursors::named(conn, "doubt:", before).unwrap();
+    let row = |name: &str| (name.to_owned(), "x".to_owned());
+    assert_eq!(named(&mut conn, 5), [row("doubt:10"), row("doubt:2")]);
+    assert_eq!(named(&mut conn, 4), [row("doubt:10")], "stored too late");
+    cursors::forget(&mut conn, "doubt:10").unwrap();
+    assert_eq!(named(&mut conn, 9), [row("doubt:2")]);
+    assert_eq!(["doubt:2", "doubt:10"].map(|name| cursors::stored_at(&mut conn, name).unwrap()), [Some(5), None]);
     assert_eq!(cursors::get(&mut conn, "none").unwrap(), None);
 }
 

@@ -221,6 +221,7 @@ fn in_repo(
         ("POST", ["statuses", sha]) => statuses::set(world, courier, (repo, sha, login), &body),
         (_, ["actions", rest @ ..]) => actions::actions(world, request, (repo, login), rest),
         ("PATCH", ["issues", "comments", _]) => not_found(),
+        ("DELETE", ["issues", "comments", id]) => delete_comment(world, (repo, login), id.parse().unwrap_or(0)),
         (_, ["issues", number, "comments"]) => match pulls::number_of(world, repo, number) {
             Some(number) => comments(world, courier, request, (repo, number, login)),
             // A panic of its own, which stands in its log.
@@ -281,6 +282,20 @@ fn create_branch(world: &mut World, courier: &Courier, repo: &str, body: &Value)
     courier.take(world.branch_event(repo, name, "create", FakeGitea::BOT));
     courier.take(world.pushed(repo, name, (NO_COMMIT, &sha), FakeGitea::BOT));
     Reply::json(201, branch_json(world, (repo, FakeGitea::BOT), name, &sha))
+}
+
+/// Its writer's, or an admin's.
+fn delete_comment(world: &mut World, (repo, login): (&str, &str), id: i64) -> Reply {
+    let is_admin = world.right(login) >= Right::Admin;
+    for comments in world.repo(repo).comments.values_mut() {
+        let Some(at) = comments.iter().position(|c| c.id == id) else { continue };
+        if comments[at].login != login && !is_admin {
+            return error(403, "user should have permission to delete it");
+        }
+        comments.remove(at);
+        return Reply::empty(204);
+    }
+    not_found()
 }
 
 /// An open pull request of the branch is closed with it.

@@ -1,6 +1,7 @@
 //! Branches.
 
 use super::{Branch, GiteaClient};
+use crate::clients::call::says;
 use crate::clients::error::ApiError;
 use crate::clients::http::Call;
 use reqwest::Method;
@@ -25,7 +26,10 @@ impl GiteaClient {
         let body = json!({ "new_branch_name": branch, "old_ref_name": base });
         let call = Call::post(self.path(repo, &["branches"]), body).repeatable();
         match self.send(&call).await {
-            Ok(_) => Ok(Created::Now),
+            Ok(answer) => {
+                let made: Branch = answer.json()?;
+                says(made.name == branch, "the branch").map(|()| Created::Now)
+            }
             // The same is said of a branch with a part of this one's name.
             Err(conflict @ ApiError::Conflict { .. }) => match self.branch(repo, branch).await? {
                 Some(_) => Ok(Created::Before),
@@ -38,7 +42,7 @@ impl GiteaClient {
     /// Deletes the branch; `false`: it was gone.
     pub async fn delete_branch(&self, repo: &str, branch: &str) -> Result<bool, ApiError> {
         match self.send(&Call::new(Method::DELETE, self.branch_path(repo, branch))).await {
-            Ok(_) => Ok(true),
+            Ok(answer) => answer.deleted().map(|()| true),
             Err(ApiError::NotFound) => Ok(false),
             Err(other) => Err(other),
         }

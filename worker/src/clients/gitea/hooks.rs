@@ -51,7 +51,7 @@ impl GiteaClient {
     pub async fn delete_hook(&self, repo: &str, id: i64) -> Result<bool, ApiError> {
         let path = self.path(repo, &["hooks", &id.to_string()]);
         match self.send(&Call::new(reqwest::Method::DELETE, path)).await {
-            Ok(_) => Ok(true),
+            Ok(answer) => answer.deleted().map(|()| true),
             Err(ApiError::NotFound) => Ok(false),
             Err(other) => Err(other),
         }

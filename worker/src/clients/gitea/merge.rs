@@ -1,6 +1,7 @@
 //! Asking the forge to merge. What its answer means is read in [`orch_common::domain::merge`], together with the facts.
 
 use super::{GiteaClient, message};
+use crate::clients::call::says;
 use crate::clients::error::ApiError;
 use crate::clients::http::Call;
 use orch_common::domain::merge::MergeStyle;
@@ -33,7 +34,7 @@ impl GiteaClient {
     pub async fn is_merged(&self, repo: &str, number: i64) -> Result<bool, ApiError> {
         let path = self.path(repo, &["pulls", &number.to_string(), "merge"]);
         match self.send(&Call::get(path)).await {
-            Ok(_) => Ok(true),
+            Ok(answer) => says(answer.status == 204, "that it is merged").map(|()| true),
             Err(ApiError::NotFound) => Ok(false),
             Err(other) => Err(other),
         }

@@ -1,6 +1,7 @@
 //! Pull requests: finding and opening.
 
 use super::{GiteaClient, Pull, message, paged};
+use crate::clients::call::says;
 use crate::clients::error::ApiError;
 use crate::clients::http::Call;
 use reqwest::Method;
@@ -42,11 +43,8 @@ impl GiteaClient {
     async fn set_pull_state(&self, repo: &str, number: i64, state: &str) -> Result<(), ApiError> {
         let path = self.path(repo, &["pulls", &number.to_string()]);
         let call = Call::new(Method::PATCH, path).json(json!({ "state": state }));
-        let now: Pull = self.read(&call).await?;
-        if now.state == state {
-            return Ok(());
-        }
-        Err(ApiError::Malformed { why: format!("#{number} is {} after it was set to {state}", now.state) })
+        let now: Pull = self.send(&call).await?.json()?;
+        says(now.number == number && now.state == state, &format!("the pull request {state}"))
     }
 
     /// The first that there ever was from `branch` to `base`, both of this repository, open or not.
@@ -75,6 +73,7 @@ impl GiteaClient {
             return Ok(Opened { number, html_url: String::new(), existed: true });
         }
         let pull: Pull = self.believed(&call, self.http.take(answer)).await?.json()?;
+        says(pull.branch() == branch && pull.base.label == base, "the pull request")?;
         Ok(Opened { number: pull.number, html_url: pull.html_url, existed: false })
     }
 }

@@ -1,9 +1,11 @@
 //! Reviews of a pull request. Who of those who give them may speak is decided elsewhere.
 
 use super::{Account, GiteaClient, LineComment, Pull, Review, Team, marker};
+use crate::clients::call::says;
 use crate::clients::error::ApiError;
 use crate::clients::http::Call;
 use orch_common::domain::stage::CommitId;
+use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -26,6 +28,12 @@ pub enum Asked<'a> {
     Team(&'a str),
 }
 
+/// A request for a review, as the forge keeps it.
+#[derive(Deserialize)]
+struct Request {
+    id: i64,
+}
+
 impl GiteaClient {
     /// Every review, in the order of the forge.
     pub async fn all_reviews(&self, repo: &str, number: i64) -> Result<Vec<Review>, ApiError> {
@@ -39,27 +47,25 @@ impl GiteaClient {
         Ok(all.unwrap_or_default())
     }
 
-    /// A review that is there once under its key; `false`: it was there. The forge refuses a verdict on an own pull
-    /// request (422): this is for the second account.
-    pub async fn post_review_once(&self, repo: &str, number: i64, new: NewReview<'_>) -> Result<bool, ApiError> {
-        let (me, mark) = (self.me().await?.id, marker(new.key));
-        let mine = |r: &Review| r.user.as_ref().is_some_and(|user| user.id == me);
-        if self.all_reviews(repo, number).await?.iter().any(|r| mine(r) && r.body.contains(&mark)) {
-            return Ok(false);
-        }
-        self.post_review(repo, number, new).await.map(|()| true)
-    }
-
-    /// A review that cannot be there yet.
+    /// A review that cannot be there yet. The forge refuses a verdict on an own pull request (422): this is for the second account.
     pub async fn post_review(&self, repo: &str, number: i64, new: NewReview<'_>) -> Result<(), ApiError> {
         let NewReview { approved, head, key, text } = new;
+        let mark = marker(key);
         let body = json!({
             "event": if approved { "APPROVED" } else { "REQUEST_CHANGES" },
             "commit_id": head.as_str(),
-            "body": format!("{text}\n\n{}", marker(key)),
+            "body": format!("{text}\n\n{mark}"),
         });
         let path = self.path(repo, &["pulls", &number.to_string(), "reviews"]);
-        self.send(&Call::post(path, body)).await.map(drop)
+        let made: Review = self.send(&Call::post(path, body)).await?.json()?;
+        says(made.body.contains(&mark), "the review")
+    }
+
+    /// Whether our own review of this key is there.
+    pub async fn has_review(&self, repo: &str, number: i64, key: &str) -> Result<bool, ApiError> {
+        let (me, mark) = (self.me().await?.id, marker(key));
+        let mine = |r: &Review| r.user.as_ref().is_some_and(|user| user.id == me);
+        Ok(self.all_reviews(repo, number).await?.iter().any(|r| mine(r) && r.body.contains(&mark)))
     }
 
     /// Asks somebody for a review; the forge mails them. One who is asked already is asked again.
@@ -69,7 +75,9 @@ impl GiteaClient {
             Asked::Team(name) => json!({ "team_reviewers": [name] }),
         };
         let path = self.path(repo, &["pulls", &pull.number.to_string(), "requested_reviewers"]);
-        self.send(&Call::post(path, body).repeatable()).await.map(drop)
+        // Not repeatable: whoever is asked again is mailed again. Who got no answer reads again before it asks.
+        let asked: Option<Vec<Request>> = self.send(&Call::post(path, body)).await?.json()?;
+        says(asked.is_some_and(|all| all.iter().all(|request| request.id > 0)), "who was asked")
     }
 
     /// Who is in a team of an organisation; needs the permission *organization: read*.

@@ -144,7 +144,7 @@ impl GiteaClient {
     /// Has the forge make a test delivery of a webhook: a push of nothing.
     pub async fn test_hook(&self, repo: &str, id: i64) -> Result<(), ApiError> {
         let call = Call::new(Method::POST, self.path(repo, &["hooks", &id.to_string(), "tests"]));
-        self.http.send(&call).await.map(drop)
+        self.http.send(&call).await?.deleted()
     }
 }
 

@@ -2,6 +2,7 @@
 //! status of each context is read here; what they mean together is [`orch_common::domain::checks`]'s.
 
 use super::{GiteaClient, MOST_PAGES, paged};
+use crate::clients::call::says;
 use crate::clients::error::ApiError;
 use crate::clients::http::Call;
 use crate::clients::times::parse_millis;
@@ -41,7 +42,8 @@ impl ContextStatus {
 
 #[derive(Deserialize)]
 struct WireCombined {
-    #[serde(default)]
+    /// There whatever it is: null where the commit has none.
+    #[serde(deserialize_with = "Option::deserialize")]
     statuses: Option<Vec<ContextStatus>>,
 }
 
@@ -109,7 +111,8 @@ impl GiteaClient {
         }
         // Not repeatable: the forge keeps every one. Whoever got no answer reads again before it sends.
         let call = Call::post(self.path(repo, &["statuses", sha]), body);
-        self.send(&call).await.map(drop)
+        let made: ContextStatus = self.send(&call).await?.json()?;
+        says(made.context == context && made.state == state.as_str(), "the status")
     }
 }
 

@@ -1,12 +1,41 @@
 //! Work items, their comments, links and history.
 
-use super::{Activity, Attachment, Comment, EXTERNAL_SOURCE, PlaneClient, Posted, Route, WorkItem};
+use super::{Activity, Attachment, Comment, EXTERNAL_SOURCE, Link, PlaneClient, Posted, Route, WorkItem};
+use crate::clients::call::says;
 use crate::clients::error::ApiError;
 use crate::clients::http::Call;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
+
+/// Whether a work item is there.
+#[derive(Debug)]
+pub enum Presence {
+    There(Box<WorkItem>),
+    /// Put away: it is in no list, and not to be had by its id; its thread is.
+    Archived,
+    Gone,
+}
 
 impl PlaneClient {
+    /// The item, or what has become of it. A proxy in front of a Plane that restarts says "not found" too: that counts only
+    /// while the project is found.
+    pub async fn presence(&self, project: &str, item: &str) -> Result<Presence, ApiError> {
+        match self.work_item(project, item).await {
+            Ok(found) if found.archived_at.is_some() => return Ok(Presence::Archived),
+            Ok(found) => return Ok(Presence::There(Box::new(found))),
+            Err(ApiError::NotFound) => {}
+            Err(error) => return Err(error),
+        }
+        self.project(project).await?;
+        match self.comments(project, item).await {
+            Ok(thread) if thread.iter().any(|c| c.external_source.as_deref() == Some(EXTERNAL_SOURCE)) => {
+                Ok(Presence::Archived)
+            }
+            Ok(_) | Err(ApiError::NotFound) => Ok(Presence::Gone),
+            Err(error) => Err(error),
+        }
+    }
+
     /// One work item, with the names of its state and labels.
     pub async fn work_item(&self, project: &str, item: &str) -> Result<WorkItem, ApiError> {
         self.send_by(Route::Items { project, rest: &[item] }, |path| Call::get(path).query("expand", "state,labels"))
@@ -14,12 +43,15 @@ impl PlaneClient {
             .json()
     }
 
-    /// Moves the item to a state. The same state again changes nothing and sends no webhook.
-    pub async fn set_state(&self, project: &str, item: &str, state_id: &str) -> Result<(), ApiError> {
+    /// Moves the item to a state; gives it as it is then. The same state again changes nothing and sends no webhook.
+    ///
+    /// # Errors
+    /// [`ApiError::Malformed`] where the answer does not have it in that state.
+    pub async fn set_state(&self, project: &str, item: &str, state_id: &str) -> Result<WorkItem, ApiError> {
         let body = json!({ "state": state_id });
-        self.send_by(Route::Items { project, rest: &[item] }, |path| Call::new(Method::PATCH, path).json(body.clone()))
-            .await
-            .map(drop)
+        let patch = |path| Call::new(Method::PATCH, path).json(body.clone());
+        let now: WorkItem = self.send_by(Route::Items { project, rest: &[item] }, patch).await?.json()?;
+        says(now.state.id.eq_ignore_ascii_case(state_id), "the item in its new state").map(|()| now)
     }
 
     /// All comments, newest first.
@@ -48,8 +80,11 @@ impl PlaneClient {
         }
     }
 
-    /// A comment that is there once under `external_id`, however often this is called. Plane looks and then
-    /// inserts, so two callers at the same instant could still make two: one task's effects have one sender.
+    /// Posts a comment, once: what becomes of a lost answer is the caller's to look for (see [`PlaneClient::comment_under`]).
+    /// Plane looks for the `external_id` and then inserts, so a second call while the first is under way makes two.
+    ///
+    /// # Errors
+    /// [`ApiError::Malformed`] where the answer is not that comment.
     pub async fn post_comment(
         &self,
         project: &str,
@@ -63,28 +98,62 @@ impl PlaneClient {
             "external_source": EXTERNAL_SOURCE,
             "external_id": external_id,
         });
-        let post = |path| Call::post(path, body.clone()).repeatable();
+        let post = |path| Call::post(path, body.clone());
         match self.send_by(Route::Items { project, rest: &[item, "comments"] }, post).await {
             Ok(answer) => {
-                let created: Value = answer.json()?;
-                let id = created.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
-                Ok(Posted { id, existed: false })
+                let made: Comment = answer.json()?;
+                says(made.external_id.as_deref() == Some(external_id), "the comment")?;
+                Ok(Posted { id: made.id, existed: false })
             }
-            Err(ApiError::Conflict { existing_id, .. }) => {
-                Ok(Posted { id: existing_id.unwrap_or_default(), existed: true })
-            }
+            Err(ApiError::Conflict { existing_id: Some(id), .. }) => Ok(Posted { id, existed: true }),
             Err(other) => Err(other),
         }
     }
 
-    /// A link on the item; `false`: the URL was there already.
+    /// Our own comment under this key, if it is there.
+    pub async fn comment_under(
+        &self,
+        project: &str,
+        item: &str,
+        external_id: &str,
+    ) -> Result<Option<String>, ApiError> {
+        let thread = self.comments(project, item).await?;
+        Ok(thread.into_iter().find(|c| c.is_under(external_id)).map(|c| c.id))
+    }
+
+    /// Deletes a comment; `false`: it was gone.
+    pub async fn delete_comment(&self, project: &str, item: &str, comment: &str) -> Result<bool, ApiError> {
+        self.delete(project, &[item, "comments", comment]).await
+    }
+
+    /// The item's links.
+    pub async fn links(&self, project: &str, item: &str) -> Result<Vec<Link>, ApiError> {
+        self.all_pages(Route::Items { project, rest: &[item, "links"] }, &[], |_| false).await
+    }
+
+    /// A link on the item; `false`: the URL was there already. Of a lost answer the same holds as of a comment's.
     pub async fn add_link(&self, project: &str, item: &str, url: &str, title: &str) -> Result<bool, ApiError> {
         let body = json!({ "url": url, "title": title });
-        let post = |path| Call::post(path, body.clone()).repeatable();
+        let post = |path| Call::post(path, body.clone());
         match self.send_by(Route::Items { project, rest: &[item, "links"] }, post).await {
-            Ok(_) => Ok(true),
+            Ok(answer) => {
+                let made: Link = answer.json()?;
+                says(made.url == url, "the link").map(|()| true)
+            }
             Err(ApiError::Refused { status: 400, body }) if body.contains("already exists") => Ok(false),
-            Err(ApiError::Conflict { .. }) => Ok(false),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Deletes a link; `false`: it was gone.
+    pub async fn delete_link(&self, project: &str, item: &str, link: &str) -> Result<bool, ApiError> {
+        self.delete(project, &[item, "links", link]).await
+    }
+
+    async fn delete(&self, project: &str, rest: &[&str]) -> Result<bool, ApiError> {
+        match self.send_by(Route::Items { project, rest }, |path| Call::new(Method::DELETE, path)).await {
+            Ok(answer) => answer.deleted().map(|()| true),
+            Err(ApiError::NotFound) => Ok(false),
             Err(other) => Err(other),
         }
     }

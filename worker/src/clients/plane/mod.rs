@@ -1,23 +1,27 @@
 //! Plane's external API v1, as far as Orch needs it. Knows both names of the work-item routes, the paging and
-//! the rate limit; knows nothing of tasks. One client is shared by all lanes of a worker, with one pace.
+//! the rate limit; knows nothing of tasks. One client is shared by all lanes of a worker, with one window of calls.
 
 mod items;
 mod projects;
 mod types;
 
+pub use items::Presence;
 pub use types::{
-    Activity, Attachment, Comment, FileAttributes, Label, Person, Posted, Project, Reference, State, WorkItem,
+    Activity, Attachment, Comment, FileAttributes, Label, Link, Person, Posted, Project, Reference, State, WorkItem,
 };
 
 use super::error::ApiError;
 use super::gate::Gate;
 use super::http::{Answer, Call, Http, Timing};
+use super::limited::Limited;
 use super::network::Network;
-use super::pace::Pace;
+use super::times::now_millis;
+use super::window::{For, Turn, Window};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// `external_source` of everything Orch writes.
@@ -52,7 +56,8 @@ impl fmt::Debug for PlaneSettings {
 pub struct PlaneClient {
     http: Http,
     workspace: String,
-    pace: Pace,
+    window: Mutex<Window>,
+    limited: Limited,
     /// The server is older than the route `work-items` (before v1.1).
     old_routes: AtomicBool,
 }
@@ -78,29 +83,28 @@ impl PlaneClient {
         let PlaneSettings { url, workspace, token } = settings;
         let auth = Some(("x-api-key", token.clone()));
         let http = Http::new(&url, auth, &token, timing)?.with_trailing_slash();
-        let pace = Pace::new([Pace::window_of_a_minute(DEFAULT_PER_MINUTE)]);
-        Ok(PlaneClient { http, workspace, pace, old_routes: AtomicBool::new(false) })
+        let window = Mutex::new(Window::of_a_minute(DEFAULT_PER_MINUTE));
+        Ok(PlaneClient { http, workspace, window, limited: Limited::default(), old_routes: AtomicBool::new(false) })
     }
 
     /// For a server whose `API_KEY_RATE_LIMIT` is not Plane's default of 60 calls a minute.
     pub fn with_rate(mut self, per_minute: u32) -> Self {
-        self.pace = Pace::new([Pace::window_of_a_minute(per_minute)]);
+        self.window = Mutex::new(Window::of_a_minute(per_minute));
         self
     }
 
     /// How many workers call with this token.
     pub fn share_among(&self, workers: u32) {
-        self.pace.share_among(workers);
+        self.window().share_among(workers);
     }
 
-    /// Another worker was told to wait until then (epoch milliseconds); the limit is the token's, so it is ours too.
-    pub fn note_limited(&self, until_ms: i64) {
-        self.pace.note_limited(until_ms);
+    /// Until when Plane takes no calls, as it said here or to another worker. The limit is the token's.
+    pub fn limited(&self) -> &Limited {
+        &self.limited
     }
 
-    /// Until when Plane told us to wait, for the other workers to know.
-    pub fn limited_until_ms(&self) -> Option<i64> {
-        self.pace.limited_until_ms()
+    fn window(&self) -> MutexGuard<'_, Window> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where it is said that Plane is away.
@@ -108,25 +112,70 @@ impl PlaneClient {
         self.http.gate()
     }
 
-    /// Takes a turn for the next call; `Some(wait)` = there is none before that time.
-    pub fn keep_turn(&self) -> Option<Duration> {
-        self.pace.keep_turn()
+    /// How long no call is taken at all, not even one that people wait for; `None` = one is.
+    pub fn closed_for(&self) -> Option<Duration> {
+        if let Some(seconds) = self.limited.seconds_left() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let wait = self.window().is_open(For::People, now_millis()).err()?;
+        Some(Duration::from_millis(u64::try_from(wait).unwrap_or(0)))
+    }
+
+    /// Waits for a turn.
+    ///
+    /// # Errors
+    /// [`ApiError::RateLimited`] while Plane takes no calls, or where the turn is further away than the call's patience.
+    async fn turn(&self) -> Result<Turn, ApiError> {
+        let whom = For::now();
+        let mut patience = i64::try_from(whom.patience().as_millis()).unwrap_or(0);
+        loop {
+            if let Some(retry_after_s) = self.limited.seconds_left() {
+                return Err(ApiError::RateLimited { retry_after_s });
+            }
+            let taken = self.window().take(whom, now_millis());
+            match taken {
+                Ok(turn) => return Ok(turn),
+                Err(wait) if wait > patience => {
+                    let retry_after_s = u64::try_from(wait).unwrap_or(0).div_ceil(1000).max(1);
+                    return Err(ApiError::RateLimited { retry_after_s });
+                }
+                Err(wait) => {
+                    patience -= wait;
+                    tokio::time::sleep(Duration::from_millis(u64::try_from(wait).unwrap_or(0))).await;
+                }
+            }
+        }
+    }
+
+    /// Sends in its turn, and notes what the answer says of the allowance.
+    async fn exchange(&self, call: &Call) -> Result<Answer, ApiError> {
+        let turn = self.turn().await?;
+        let answer = self.http.exchange(call).await;
+        let left = answer.as_ref().ok().and_then(Answer::calls_left);
+        self.window().answered(turn, left, now_millis());
+        answer
     }
 
     /// Asks whether Plane answers this account, also where it is known to be away.
     pub async fn probe(&self) -> Result<(), ApiError> {
-        let answer: Value = self.pace.noting(self.http.send(&Call::get(ME).probing()).await)?.json()?;
+        let answer: Value = self.limited.noting(self.http.send(&Call::get(ME).probing()).await)?.json()?;
         match answer.get("id") {
             Some(_) => Ok(()),
             None => Err(ApiError::Malformed { why: "it does not say who we are".into() }),
         }
     }
 
+    /// Asks for a project and our role in it, also where Plane is known to be away.
+    pub async fn probe_project(&self, project: &str) -> Result<Project, ApiError> {
+        let call = Call::get(Route::Project { project, rest: &[] }.path(self, NEW_ROUTE)).probing();
+        self.limited.noting(self.http.send(&call).await)?.json()
+    }
+
     /// A thing is not there only where the rest is: a service that finds nothing at all says the same.
     async fn believed(&self, result: Result<Answer, ApiError>) -> Result<Answer, ApiError> {
         if matches!(result, Err(ApiError::NotFound)) {
-            self.pace.turn().await?;
-            if let Err(error) = self.http.send(&Call::get(ME)).await {
+            let asked = self.exchange(&Call::get(ME)).await.and_then(|answer| self.http.take(answer));
+            if let Err(error) = asked {
                 return Err(ApiError::Unavailable {
                     why: format!("it finds nothing, and answers who we are with: {error}"),
                 });
@@ -151,9 +200,8 @@ impl PlaneClient {
     }
 
     async fn send(&self, call: &Call) -> Result<Answer, ApiError> {
-        self.pace.turn().await?;
-        let sent = self.http.send(call).await;
-        self.pace.noting(self.believed(sent).await)
+        let sent = self.exchange(call).await.and_then(|answer| self.http.take(answer));
+        self.limited.noting(self.believed(sent).await)
     }
 
     /// A call by its route. Work items have an old and a new route; a wrong id and a missing route look the same,
@@ -165,11 +213,10 @@ impl PlaneClient {
         if self.old_routes.load(Ordering::Relaxed) {
             return self.send(&call(route.path(self, OLD_ROUTE))).await;
         }
-        self.pace.turn().await?;
-        let answer = self.http.exchange(&call(route.path(self, NEW_ROUTE))).await?;
+        let answer = self.exchange(&call(route.path(self, NEW_ROUTE))).await?;
         if answer.status != 404 || !is_missing_route(&answer) {
             let taken = self.http.take(answer);
-            return self.pace.noting(self.believed(taken).await);
+            return self.limited.noting(self.believed(taken).await);
         }
         let answer = self.send(&call(route.path(self, OLD_ROUTE))).await?;
         self.old_routes.store(true, Ordering::Relaxed);

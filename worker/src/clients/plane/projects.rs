@@ -1,6 +1,7 @@
 //! Projects and what belongs to them: states, labels, members.
 
 use super::{Label, Person, PlaneClient, Project, Route, State};
+use crate::clients::call::says;
 use crate::clients::error::ApiError;
 use crate::clients::http::Call;
 use orch_common::domain::effect::StateGroup;
@@ -41,7 +42,10 @@ impl PlaneClient {
         let states = Route::Project { project, rest: &["states"] };
         let created = self.send_by(states, |path| Call::post(path, body.clone())).await;
         match created {
-            Ok(answer) => answer.json(),
+            Ok(answer) => {
+                let made: State = answer.json()?;
+                says(made.name == name, "the state").map(|()| made)
+            }
             Err(ApiError::Conflict { existing_id: Some(id), .. }) => {
                 Ok(State { id, name: name.to_owned(), group: group.as_str().to_owned(), default: false })
             }

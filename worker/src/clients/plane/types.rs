@@ -153,11 +153,29 @@ pub struct Comment {
 }
 
 impl Comment {
+    /// It is our own of this key.
+    pub fn is_under(&self, key: &str) -> bool {
+        self.external_source.as_deref() == Some(super::EXTERNAL_SOURCE) && self.external_id.as_deref() == Some(key)
+    }
+
     /// These are this account's words: it wrote them, and nobody else has changed them.
     pub fn is_word_of(&self, account: &str) -> bool {
         let is = |id: &String| id.eq_ignore_ascii_case(account);
         self.actor.as_ref().is_some_and(is) && self.updated_by.as_ref().is_none_or(is)
     }
+}
+
+/// A link of a work item.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Link {
+    /// UUID text.
+    pub id: String,
+    pub url: String,
+    #[serde(default)]
+    pub created_by: Option<String>,
+    /// Milliseconds since the epoch.
+    #[serde(deserialize_with = "times::millis")]
+    pub created_at: i64,
 }
 
 /// A file that is attached to a work item.

@@ -5,6 +5,8 @@ use super::report::Report;
 use crate::agent::Identity;
 use crate::clients::causes::{self, What, diagnose_git};
 use crate::context::remote_of;
+use crate::ctl::moment::iso;
+use crate::effects::shared;
 use crate::git::probe;
 use futures_util::future::join_all;
 use orch_common::config::{Config, Project};
@@ -30,6 +32,8 @@ pub struct Known {
     about: BTreeMap<String, i64>,
     /// What was refused.
     pub refused: Vec<Refused>,
+    /// Services that asked for a pause, with its end (ms).
+    paused: Vec<(&'static str, i64)>,
     /// Process numbers of the workers that live on this machine.
     pub workers: Vec<i32>,
     store: Option<Store>,
@@ -94,6 +98,10 @@ pub fn database(report: &Report, config: &Config, now: i64) -> Known {
                 }
                 None => report.warn("worker", "none has ever run on this database", "start orch-worker"),
             }
+            for (what, until) in &known.paused {
+                let found = format!("takes no calls until {}, as it asked", iso(*until));
+                report.warn(format!("{what}.pause"), found, format!("wait, or `orchctl limits lift {what}`"));
+            }
             attended(report, &known);
             known
         }
@@ -117,12 +125,11 @@ fn trouble(error: &StoreError) -> (String, &'static str) {
         StoreError::Corrupt(_) | StoreError::Sql(_) => "restore a backup (`orchctl restore`)",
         StoreError::LostOwnership => "look again",
     };
-    let found = match error {
-        StoreError::NotMigrated(why) if why.contains("orchctl migrate") => {
-            "its schema is older than this program".to_owned()
-        }
-        StoreError::Newer(_) => "it is of a newer version than this program".to_owned(),
-        other => other.to_string(),
+    let is_older = matches!(error, StoreError::NotMigrated(why) if why.contains("orchctl migrate"));
+    let found = match (is_older, error) {
+        (true, _) => "its schema is older than this program".to_owned(),
+        (false, StoreError::Newer(_)) => "it is of a newer version than this program".to_owned(),
+        (false, _) => error.to_string(),
     };
     (found, todo)
 }
@@ -163,6 +170,7 @@ fn look(config: &Config, now: i64) -> Result<(Known, Option<u64>), StoreError> {
         gitea_heard: deliveries::last_received(conn, Source::Gitea)?,
         about,
         refused: refusals::all(conn)?,
+        paused: shared::limits(conn, now)?,
         workers: known_workers.into_iter().filter_map(living).collect(),
         store: Some(store.clone()),
     };

@@ -43,7 +43,10 @@ fn approved_moves_on_from_every_stage_whose_gate_passes() {
             assert_eq!(change.start, role.map(|role| Start { role, brief: Brief::First }));
             assert_eq!(change.approved, stage == S::Analysis, "{stage}");
             assert!(change.reset_cap);
-            assert_eq!(change.outward.first(), Some(&comment(Message::Approved { to: next })));
+            assert_eq!(
+                change.outward.first(),
+                Some(&comment(Message::Approved { to: next, role: change.start.as_ref().map(|s| s.role) }))
+            );
             assert_eq!(change.outward.get(1), Some(&success(stage)));
             assert!(matches!(change.outward.last(), Some(Outward::Chat(_))));
         }
@@ -270,7 +273,7 @@ fn cancel_ends_the_task_from_every_state() {
             let silent = Change { outward: vec![Outward::GiveUpPull], ..word(*stage, T::Cancelled) };
             let told = Change { outward: vec![comment(Message::Cancelled), Outward::GiveUpPull], ..silent.clone() };
             let stopped = Change { stop_agent: true, ..told.clone() };
-            let deleted = Trigger::Deleted { actor: "ann".into() };
+            let deleted = Trigger::Deleted { actor: "ann".into(), archived: false };
             check(vec![
                 ("comment", at(*stage, by(Via::Comment)).state(state), Want::Change(told.clone())),
                 ("operator", at(*stage, by(Via::Operator)).state(state), Want::Change(told)),
@@ -324,7 +327,7 @@ fn after_the_end_whoever_commands_is_answered() {
         let moved = Trigger::Command { command: Command::Cancel, actor: "ann".into(), via: Via::State };
         check(vec![("moved there", at(stage, moved).state(state), Want::Nothing)]);
         let triggers = [
-            Trigger::Deleted { actor: "ann".into() },
+            Trigger::Deleted { actor: "ann".into(), archived: false },
             Trigger::Answer { text: "x".into(), actor: "ann".into() },
             Trigger::Appeared { actor: "ann".into() },
         ];

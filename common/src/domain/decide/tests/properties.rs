@@ -77,7 +77,7 @@ fn triggers() -> impl Strategy<Value = Trigger> {
         4 => (commands(), select(Via::ALL))
             .prop_map(move |(command, via)| Trigger::Command { command, actor: actor(), via }),
         1 => ".{0,600}".prop_map(move |text| Trigger::Answer { text, actor: actor() }),
-        1 => Just(Trigger::Deleted { actor: actor() }),
+        1 => Just(Trigger::Deleted { actor: actor(), archived: false }),
         3 => select(events).prop_map(sees),
         2 => Just(Trigger::Look),
     ]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::job::{JobEnd, JobKind, JobStatus, Spend};
 use crate::store::Conn;
-use crate::store::jobs::{Job, claim, finish};
+use crate::store::jobs::{Job, NewJob, claim, effects_of_task, finish, get, step_aside};
 use diesel::prelude::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -44,6 +44,67 @@ fn a_job_that_waits_holds_its_place() {
     end(&mut conn, &first, &later);
     assert!(take(&mut conn).is_none(), "order before speed");
     assert_eq!(claim(&mut conn, JobKind::Effect, "w", NOW + 100).unwrap().map(|j| j.id), Some(ids[0]));
+}
+
+/// What fails again and again keeps trying by itself; those behind it go on, one at a time as ever.
+#[test]
+fn a_job_that_steps_aside_lets_the_next_of_its_key_go_on() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    let key = "task:1:plane";
+    let ids: Vec<i64> = (0..3).map(|_| add(&mut conn, &keyed(JobKind::Effect, key))).collect();
+    let first = take(&mut conn).unwrap();
+    assert!(take(&mut conn).is_none());
+    assert!(step_aside(&mut conn, &first).unwrap());
+    let aside = get(&mut conn, first.id).unwrap().unwrap();
+    assert_eq!(aside.order_key.as_deref(), Some(format!("job:{}:plane", first.id).as_str()), "it goes where it went");
+    assert!(!step_aside(&mut conn, &aside).unwrap(), "once");
+    let later = JobEnd::Again { at: Some(NOW + 100), error: "500".into(), spend: Spend::Attempt };
+    end(&mut conn, &first, &later);
+    let second = take(&mut conn).unwrap();
+    assert_eq!(second.id, ids[1]);
+    assert!(take(&mut conn).is_none(), "the third waits for the second");
+    let again = claim(&mut conn, JobKind::Effect, "w", NOW + 100).unwrap().unwrap();
+    assert_eq!((again.id, again.attempts), (ids[0], 2), "by itself, beside the others");
+    assert!(!step_aside(&mut conn, &again).unwrap());
+    end(&mut conn, &again, &JobEnd::Done { note: None });
+    assert!(take(&mut conn).is_none());
+    end(&mut conn, &second, &JobEnd::Done { note: None });
+    assert_eq!(take(&mut conn).map(|j| j.id), Some(ids[2]));
+}
+
+#[test]
+fn only_its_owner_lets_a_job_step_aside() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    for _ in 0..2 {
+        add(&mut conn, &keyed(JobKind::Effect, "a"));
+    }
+    let first = take(&mut conn).unwrap();
+    let stale = Job { started_at: Some(NOW - 1), ..first.clone() };
+    let strange = Job { worker: Some("other".into()), ..first.clone() };
+    assert!(!step_aside(&mut conn, &stale).unwrap() && !step_aside(&mut conn, &strange).unwrap());
+    assert!(take(&mut conn).is_none());
+    assert!(step_aside(&mut conn, &first).unwrap());
+    assert_eq!(get(&mut conn, first.id).unwrap().unwrap().order_key, Some(format!("job:{}", first.id)));
+}
+
+#[test]
+fn the_effects_of_a_task_are_told_by_their_name() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    let state = |task| NewJob {
+        task_id: task,
+        payload: r#"{"effect":"plane_state","project":"p"}"#.into(),
+        ..keyed(JobKind::Effect, "a")
+    };
+    let other = NewJob { payload: r#"{"effect":"plane_state_of_old"}"#.into(), ..state(None) };
+    let ids = [state(None), other].map(|new| add(&mut conn, &new));
+    assert!(effects_of_task(&mut conn, 1, "plane_state").unwrap().is_empty(), "of no task");
+    diesel::sql_query("PRAGMA foreign_keys = OFF").execute(&mut *conn).unwrap();
+    diesel::sql_query("UPDATE jobs SET task_id = 1").execute(&mut *conn).unwrap();
+    let found = effects_of_task(&mut conn, 1, "plane_state").unwrap();
+    assert_eq!(found.iter().map(|j| j.id).collect::<Vec<_>>(), [ids[0]]);
 }
 
 #[test]

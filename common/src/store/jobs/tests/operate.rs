@@ -1,7 +1,7 @@
 //! What people do to jobs, and what they are shown of them.
 
 use super::*;
-use crate::domain::job::{JobEnd, JobKind, JobStatus};
+use crate::domain::job::{JobEnd, JobKind, JobStatus, Spend};
 use crate::store::jobs::{
     CancelOutcome, NewJob, cancel, cancel_queued_of_task, claim, finish, hasten_looks, next_due, retry,
 };
@@ -115,4 +115,25 @@ fn counts_are_zero_filled_and_recent_agents_are_the_newest() {
         .collect();
     let recent: Vec<i64> = jobs::recent_agents(&mut conn, 3).unwrap().iter().map(|j| j.id).collect();
     assert_eq!(recent, [ids[4], ids[3], ids[2]]);
+}
+
+/// An operator knows that the service takes calls again.
+#[test]
+fn only_what_a_pause_holds_is_hastened() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    let errors = ["plane_comment: rate limited, next try in 3600 s", "plane_comment: unavailable: status 500"];
+    let ids: Vec<i64> = errors
+        .iter()
+        .map(|error| {
+            let id = add(&mut conn, &plain(JobKind::Effect));
+            let job = jobs::claim_by_id(&mut conn, id, "w", NOW).unwrap().unwrap();
+            let end = JobEnd::Again { at: Some(NOW + 9), error: (*error).into(), spend: Spend::Nothing };
+            assert!(jobs::finish(&mut conn, &job, &end, NOW).unwrap());
+            id
+        })
+        .collect();
+    assert_eq!(jobs::hasten_paused(&mut conn).unwrap(), 1);
+    let due: Vec<_> = ids.iter().map(|id| jobs::get(&mut conn, *id).unwrap().unwrap().available_at).collect();
+    assert_eq!(due, [None, Some(NOW + 9)]);
 }
