@@ -122,7 +122,7 @@ fn a_repository_under_a_name_of_nobodys_may_be_a_project_s_by_its_id() {
             assert_eq!((id, new.repo.as_deref()), (11, Some("acme/store")));
             assert!(unknown.contains("acme/store"), "{unknown}");
         }
-        other => panic!("{other:?}"),
+        other @ (Verdict::Ignored(_) | Verdict::Unknown(_) | Verdict::Enqueue(_)) => panic!("{other:?}"),
     }
     let known = r#"{"repository":{"id":11,"full_name":"acme/widgets"}}"#;
     assert!(matches!(gitea(pairs, known), Verdict::Enqueue(_)));

@@ -3,7 +3,8 @@
 use super::conclude::{Concluded, conclude, not_wanted};
 use super::later::{Unstarted, later};
 use super::news;
-use super::prepare::{Prepared, Refused, prepare};
+use super::prepare::{Prepared, prepare};
+use super::refused::Refused;
 use super::story;
 use super::watch::{Watched, watch};
 use crate::agent::launch::{LaunchError, launch_with};

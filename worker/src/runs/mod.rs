@@ -16,6 +16,7 @@ pub mod leftovers;
 mod news;
 mod prepare;
 mod prompt;
+mod refused;
 mod reread;
 mod session;
 mod story;

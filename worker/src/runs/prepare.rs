@@ -1,29 +1,26 @@
 //! Everything before a run's process exists: is it still wanted, may it be paid for, where does it work, what is
 //! it told. What goes wrong here is a start that came to nothing: time mends it, or a person is told.
 
+use super::refused::Refused;
 use super::reread::{Story, reread};
 use super::story::tell_unread;
 use super::{clear, guard, leftovers, prompt, session};
 use crate::agent::account::{Account, AccountError};
 use crate::agent::command::{self, GitIdentity, LaunchPlan, PermissionMode, Session};
 use crate::agent::{RunDir, RunSpec};
-use crate::clients::ApiError;
 use crate::clock::now_ms;
 use crate::context::Context;
 use crate::engine::AgentPayload;
 use crate::engine::apply::wants_agent;
 use crate::engine::hold;
-use crate::engine::{branch_gone, held_by, needs_a_person, note_joined};
+use crate::engine::{branch_gone, held_by, note_joined};
 use crate::git::{GitError, SubmoduleRules, Worktree};
-use crate::mend::{Mender, of_git};
 use orch_common::config::Project;
 use orch_common::domain::clash::Clash;
 use orch_common::domain::fault::Fault;
-use orch_common::domain::messages::Message;
 use orch_common::domain::stage::{CommitId, Role, Stage};
 use orch_common::domain::task::Brief;
 use orch_common::failpoint::{self, Point};
-use orch_common::store::StoreError;
 use orch_common::store::heard::{self, Heard};
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::leftovers as store_leftovers;
@@ -46,58 +43,6 @@ pub(super) struct Prepared {
     pub prompt: String,
     /// The logs of failed checks, for the run's folder.
     pub checks_log: Option<String>,
-}
-
-/// Why there will be no run.
-pub(super) enum Refused {
-    /// The worker stops; the row stays as it is.
-    Stopping,
-    /// Another worker has the job.
-    NotOurs,
-    /// The task went elsewhere meanwhile.
-    NotWanted { why: String },
-    /// The work item cannot be read now.
-    Unread { error: ApiError },
-    /// There is no such work item any more, or it is put away.
-    Gone { archived: bool },
-    /// The task waits for a mend at the forge.
-    Held { message: Message },
-    /// Money or a loop: the task is blocked.
-    Block { message: Message },
-    /// What time mends: the forge, the network, a lock, the disk. Charged to nobody.
-    Later {
-        why: String,
-        /// It may be the disk that is away.
-        disk: bool,
-    },
-}
-
-impl From<StoreError> for Refused {
-    fn from(error: StoreError) -> Self {
-        Refused::Later { why: error.to_string(), disk: false }
-    }
-}
-
-impl Refused {
-    /// An account or a setting that is not as it should be.
-    fn person(fault: Fault, words: &impl ToString) -> Refused {
-        Refused::Block { message: Message::NeedsAPerson { fault, words: words.to_string() } }
-    }
-}
-
-impl From<GitError> for Refused {
-    fn from(error: GitError) -> Self {
-        if matches!(error, GitError::Cancelled) {
-            return Refused::Stopping;
-        }
-        match needs_a_person(&error) {
-            Some(message) => Refused::Block { message },
-            None => {
-                let disk = of_git(&error) == Mender::Disk;
-                Refused::Later { why: format!("the worktree could not be made: {error}"), disk }
-            }
-        }
-    }
 }
 
 /// What the job is about.

@@ -2,7 +2,7 @@
 //! those. An agent never starts on half of the story: what cannot be read is waited for, and only after minutes it goes on
 //! without, and says so.
 
-use super::prepare::Refused;
+use super::refused::Refused;
 use crate::clients::ApiError;
 use crate::clients::plane::{Comment, EXTERNAL_SOURCE, PlaneClient, Presence, WorkItem};
 use crate::clock::now_ms;

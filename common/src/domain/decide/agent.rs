@@ -153,7 +153,7 @@ impl Case<'_> {
             Waiting::Merge if finding.hold.is_some() => self.wait_for_the_merge(finding),
             Waiting::Review => self.ask_for_review(self.wait_for_others(finding, on, because)),
             Waiting::Ci | Waiting::CiNone if self.told_of_ci(finding) => {
-                Decision::nothing("that the task waits for CI was said already")
+                self.said_already(format!("{because}, waiting for {on}"))
             }
             Waiting::Ci
             | Waiting::CiNone

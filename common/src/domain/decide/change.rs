@@ -223,12 +223,22 @@ impl Case<'_> {
     /// The one answer to a finding that no rule is for: said once for the same commit and reason.
     pub(super) fn say_once(&self, fingerprint: &str, message: Message, reason: String) -> Decision {
         if self.task.said.as_deref() == Some(fingerprint) {
-            return Decision::nothing(format!("said already: {reason}"));
+            return self.said_already(reason);
         }
         let mut change = self.stay(reason);
         change.said = Some(fingerprint.to_owned());
         change.state_reason = Some(change.reason.clone());
         change.outward.push(Outward::Comment(message));
+        Decision::Apply(Box::new(change))
+    }
+
+    /// People know. A task that has lost the reason it waits for, as by a hold that is over, is given it back.
+    pub(super) fn said_already(&self, reason: String) -> Decision {
+        if self.task.state != TaskState::Active || self.task.state_reason.is_some() {
+            return Decision::nothing(format!("said already: {reason}"));
+        }
+        let mut change = self.stay(reason);
+        change.state_reason = Some(change.reason.clone());
         Decision::Apply(Box::new(change))
     }
 

@@ -188,3 +188,23 @@ fn a_look_finds_the_analysis_that_a_person_completed() {
     assert_eq!((change.stage, change.state), (S::Analysis, T::WaitingApproval));
     assert!(matches!(change.outward.as_slice(), [Outward::Comment(a), Outward::Chat(b)] if a == b));
 }
+
+#[test]
+fn a_look_gives_a_task_back_the_reason_that_it_lost_and_says_nothing_again() {
+    for (gate, outcome) in [
+        (Gate::ReviewerVerdict, GateOutcome::Fail(FailReason::NotFound { file: "12-review.md".into() })),
+        (Gate::ReviewApproved, GateOutcome::Waiting(Waiting::PullMissing)),
+        (Gate::CiGreen, GateOutcome::Waiting(Waiting::Ci)),
+    ] {
+        let given = at(S::Review, Trigger::Look).gate(Some(gate)).finds(outcome);
+        let told = given.change();
+        let lost = TaskFacts { state_reason: None, said: told.said.clone(), ..given.task() };
+        let look =
+            |task: &TaskFacts| decide(task, &given.trigger, given.finding().as_ref(), &given.history, &given.policy);
+        let Decision::Apply(back) = look(&lost) else { panic!("{gate}: it waits, and does not say for what") };
+        assert!(back.state_reason.is_some(), "{gate}");
+        assert_eq!((back.outward.as_slice(), &back.start, back.state), (&[][..], &None, T::Active), "{gate}");
+        let known = TaskFacts { state_reason: back.state_reason.clone(), ..lost };
+        assert!(matches!(look(&known), Decision::Nothing { .. }), "{gate}");
+    }
+}

@@ -166,7 +166,8 @@ impl Given {
             branch: branch(),
             stage: self.stage,
             state: self.state,
-            state_reason: self.state_reason.clone(),
+            // What was said is what a task waits for.
+            state_reason: self.state_reason.clone().or_else(|| self.said.as_ref().map(|_| "as was said".into())),
             said: self.said.clone(),
             worked: self.worked,
         }
