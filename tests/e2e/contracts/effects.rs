@@ -392,7 +392,7 @@ async fn what_the_queue_must_do_is_said_by_the_error() {
         key: "k".into(),
         text: "x".into(),
     };
-    let refused = s.outside.send(&missing).await;
+    let refused = s.outside.send_for(&missing, &Known { untried: true, ..Known::default() }).await;
     assert!(matches!(refused, Err(SendError::Outside(ApiError::Refused { status: 400, .. }))), "{refused:?}");
     s.telegram.flood(9);
     let told = s.outside.send(&Effect::Telegram { text: "x".into() }).await;

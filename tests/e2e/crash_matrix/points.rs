@@ -64,6 +64,8 @@ fn an_undisturbed_round_meets_every_point_but_those_that_need_a_fault() {
         Point::AdoptPutBack,
         Point::RunLost,
         Point::RunLostWritten,
+        // Where the forge may have what is not known here: a push that goes on from what is known needs no fetch.
+        Point::AdvanceFetched,
         // Where a project merges; `merging` has it.
         Point::AdvanceMerged,
     ];

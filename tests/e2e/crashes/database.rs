@@ -38,7 +38,7 @@ fn a_database_locked_for_eight_seconds_loses_nothing() {
     assert!(stack.plane().delivery_answers().iter().all(|a| *a == Some(200)), "every delivery was taken");
     assert_eq!(stack.jobs_with(JobStatus::Failed), 0);
     for item in [&first, &second] {
-        assert_eq!(stack.comments(item).len(), 9, "{:?}", stack.comments(item));
+        assert_eq!(stack.comments(item).len(), 8, "{:?}", stack.comments(item));
         assert_eq!(stack.runs(item).len(), 6);
     }
 }

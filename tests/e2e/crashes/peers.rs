@@ -49,7 +49,7 @@ fn two_workers_share_the_work_and_do_nothing_twice() {
     }
     stack.settle();
     for item in &items {
-        assert_eq!(stack.comments(item).len(), 9, "{:?}", stack.comments(item));
+        assert_eq!(stack.comments(item).len(), 8, "{:?}", stack.comments(item));
         for role in Role::ALL {
             assert_eq!(stack.agents_begun(item, *role), 1, "{role}");
         }

@@ -70,8 +70,8 @@ fn each_reason_is_said_once_everywhere_and_the_merge_goes_on_after_the_mend() {
     stack.gitea().archive(REPO, true);
     stack.settle();
     stack.plane().comment(&item, "<p>:retry:</p>");
+    // Nothing can be written at the pull request until it is mended: it does not settle before.
     waits_for(&stack, &item, "archived");
-    stack.settle();
     assert_eq!(stack.agents_begun(&item, Role::Deployer), 1, "another try is one of the merge");
     stack.plane().comment(&item, "<p>:approved:</p>");
     let refused = stack.wait_said(&item, "refused");

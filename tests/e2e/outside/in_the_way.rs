@@ -17,6 +17,7 @@ async fn in_review() -> (Rig, String) {
     let (item, created) = rig.plane.create_item("Greet by name", "<p>please</p>", &[]);
     rig.arrives(&created).await;
     let task = rig.place(Stage::Review, TaskState::Active).await;
+    rig.waits_for("the reviewer's answer").await;
     rig.gitea.set_branch(REPO, &task.branch, &"b".repeat(40));
     let gitea = rig.ctx.outside.gitea.clone().unwrap();
     let new = NewPull { branch: &task.branch, base: "main", title: "t", body: "" };

@@ -128,6 +128,24 @@ impl Rig {
         self.task().await.unwrap()
     }
 
+    /// The active task has a reason to wait, as one without a job of its own always has.
+    pub async fn waits_for(&self, reason: &'static str) {
+        let task = self.task().await.expect("a task");
+        let to = Move {
+            stage: task.stage,
+            state: task.state,
+            state_reason: Some(reason.to_owned()),
+            reset_cap: false,
+            approved: false,
+            unapproved: false,
+            said: None,
+            new_round: false,
+            recheck: false,
+        };
+        let moved = self.store().write(move |c| tasks::compare_and_move(c, &task, &to, now_ms())).await;
+        assert!(moved.unwrap());
+    }
+
     /// This is the task's own pull request.
     pub async fn own_pull(&self, number: i64) {
         let id = self.task().await.expect("a task").id;

@@ -52,7 +52,10 @@ impl ApiError {
     /// A refusal that a service whose account, address or repository is out of order gives to everything: whether it is
     /// about this request shows only when the service answers others.
     pub const fn may_be_of_everything(&self) -> bool {
-        matches!(self, ApiError::NotFound | ApiError::Unauthorized(_) | ApiError::Refused { status: 423, .. })
+        matches!(
+            self,
+            ApiError::NotFound | ApiError::Unauthorized(_) | ApiError::Refused { status: 300..=399 | 423, .. }
+        )
     }
 
     /// The same request will be refused again, whatever else is answered.
@@ -94,6 +97,7 @@ mod tests {
             (ApiError::NotFound, true),
             (ApiError::Unauthorized(String::new()), true),
             (refused(423), true),
+            (refused(301), true),
             (refused(422), false),
             (refused(400), false),
             (ApiError::Conflict { existing_id: None, body: String::new() }, false),

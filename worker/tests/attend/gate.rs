@@ -47,7 +47,8 @@ async fn a_daemon_without_environment_and_session_ends_with_the_tests() {
         assert_ended(number(dir.path(), "daemon"));
     }
     assert!(is_infra(&play(dir.path(), "kill -KILL $$", 60).await, "signal 9"));
-    assert!(is_infra(&play(dir.path(), "no-such-tool", 60).await, "127"));
+    let missing = play(dir.path(), "no-such-tool", 60).await;
+    assert!(matches!(&missing.end, TestEnd::Unfit { .. }), "nobody but a person can install it: {missing:?}");
 }
 
 #[tokio::test]

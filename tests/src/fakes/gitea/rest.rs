@@ -96,7 +96,7 @@ fn at_repo(
         return not_found();
     }
     if world.repos[repo].archived && request.method != "GET" {
-        return error(423, "acme/shop is archived");
+        return error(423, &format!("{}/{repo} is archived", FakeGitea::OWNER));
     }
     for closed in world.observe(repo) {
         courier.take(world.about_pull(repo, closed, "pull_request_closed_unmerged", "hugo"));
