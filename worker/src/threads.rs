@@ -32,6 +32,8 @@ struct Item {
     /// As an answer had it, and when (ms).
     found: Option<(i64, WorkItem)>,
     thread: Option<Thread>,
+    /// Somebody has written there, however new the item is.
+    commented: bool,
 }
 
 #[derive(Debug)]
@@ -66,10 +68,13 @@ impl Threads {
 
     /// Others have done something to the item.
     pub fn hear(&self, id: &str, what: &PlaneChange) {
+        if let PlaneChange::Comment(_) = what {
+            return self.with(id, |item| (item.thread, item.commented) = (None, true));
+        }
         let mut known = self.known();
         let Some(item) = known.items.get_mut(id) else { return };
         match what {
-            PlaneChange::Comment(_) => item.thread = None,
+            PlaneChange::Comment(_) => {}
             PlaneChange::OtherField(_) => item.found = None,
             // Neither is told to an agent.
             PlaneChange::StateChanged { .. } | PlaneChange::LabelsChanged => {}
@@ -87,7 +92,7 @@ impl Threads {
         let is_new = found.updated_at - found.created_at <= JUST_MADE_MS;
         self.with(&found.id, |item| {
             item.found = Some((now_ms(), found.clone()));
-            if is_new && item.thread.is_none() {
+            if is_new && item.thread.is_none() && !item.commented {
                 let (read, updated_at) = (Instant::now(), found.updated_at);
                 item.thread = Some(Thread { read, updated_at, told: Told::default() });
             }
@@ -211,6 +216,10 @@ mod tests {
             threads.met(&item(0, updated_at));
             assert_eq!(threads.told("i", 0).is_some(), known, "{updated_at}");
         }
+        let threads = Threads::default();
+        threads.hear("i", &comment());
+        threads.met(&item(0, 0));
+        assert_eq!(threads.told("i", 0), None, "somebody was quick");
         let threads = Threads::default();
         threads.heard("i", 0, &a_word());
         threads.met(&item(0, 0));
