@@ -111,6 +111,8 @@ fn whole_matrix() -> Vec<Case> {
             Point::Reconcile | Point::Reconciled => cases.push(Case { reconcile_s: Some(1), ..once(point) }),
             // A worker that stops on purpose, and one that merges; `restarts` and `merging` have them.
             Point::SignOff | Point::SignedOff | Point::AdvanceMerged => {}
+            // Where the forge has what is not known here, which nobody else works on in these rounds.
+            Point::AdvanceFetched => {}
             Point::TakeOver | Point::TakenOver => {
                 cases.push(once(point));
                 let first = Shot::at(Point::AgentMarked, 1);
