@@ -32,8 +32,8 @@ struct Item {
     /// As an answer had it, and when (ms).
     found: Option<(i64, WorkItem)>,
     thread: Option<Thread>,
-    /// Somebody has written there, however new the item is.
-    commented: bool,
+    /// When somebody was last heard to write there, however new the item is.
+    commented: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Threads {
     /// Others have done something to the item.
     pub fn hear(&self, id: &str, what: &PlaneChange) {
         if let PlaneChange::Comment(_) = what {
-            return self.with(id, |item| (item.thread, item.commented) = (None, true));
+            return self.with(id, |item| (item.thread, item.commented) = (None, Some(Instant::now())));
         }
         let mut known = self.known();
         let Some(item) = known.items.get_mut(id) else { return };
@@ -92,7 +92,7 @@ impl Threads {
         let is_new = found.updated_at - found.created_at <= JUST_MADE_MS;
         self.with(&found.id, |item| {
             item.found = Some((now_ms(), found.clone()));
-            if is_new && item.thread.is_none() && !item.commented {
+            if is_new && item.thread.is_none() && item.commented.is_none() {
                 let (read, updated_at) = (Instant::now(), found.updated_at);
                 item.thread = Some(Thread { read, updated_at, told: Told::default() });
             }
@@ -101,13 +101,18 @@ impl Threads {
 
     /// An answer did not find it.
     pub fn lost(&self, id: &str) {
-        self.known().items.remove(id);
+        self.with(id, |item| (item.found, item.thread) = (None, None));
     }
 
-    /// The thread was read when the item's last change was at `updated_at`.
-    pub fn heard(&self, id: &str, updated_at: i64, told: &Told) {
-        let thread = Thread { read: Instant::now(), updated_at, told: told.clone() };
-        self.with(id, |item| item.thread = Some(thread));
+    /// The thread was asked for at `asked`, when the item's last change was at `updated_at`. What somebody wrote since may not be
+    /// in it.
+    pub fn heard(&self, id: &str, asked: Instant, updated_at: i64, told: &Told) {
+        let thread = Thread { read: asked, updated_at, told: told.clone() };
+        self.with(id, |item| {
+            if item.commented.is_none_or(|at| at < asked) {
+                item.thread = Some(thread);
+            }
+        });
     }
 
     fn with(&self, id: &str, change: impl FnOnce(&mut Item)) {
@@ -167,7 +172,7 @@ mod tests {
 
     fn read(threads: &Threads) {
         threads.met(&item(0, 9_000));
-        threads.heard("i", 9_000, &a_word());
+        threads.heard("i", Instant::now(), 9_000, &a_word());
     }
 
     /// Whether the item and its thread are known.
@@ -220,8 +225,12 @@ mod tests {
         threads.hear("i", &comment());
         threads.met(&item(0, 0));
         assert_eq!(threads.told("i", 0), None, "somebody was quick");
+        let asked = Instant::now();
+        threads.hear("i", &comment());
+        threads.heard("i", asked, 0, &a_word());
+        assert_eq!(threads.told("i", 0), None, "what was written meanwhile is not in the answer");
         let threads = Threads::default();
-        threads.heard("i", 0, &a_word());
+        threads.heard("i", Instant::now(), 0, &a_word());
         threads.met(&item(0, 0));
         assert_eq!(threads.told("i", 0), Some(a_word()), "what was read is not forgotten");
     }

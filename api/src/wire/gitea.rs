@@ -41,13 +41,16 @@ pub fn read(known_repos: &HashSet<String>, headers: &HeaderMap, text: String) ->
     };
     let delivery = header(headers, DELIVERY);
     let head = Head { source: Source::Gitea, event, event_type, delivery: delivery.clone() };
-    let new = Box::new(NewDelivery {
-        source: Source::Gitea,
-        key: delivery.map_or_else(|| sha256(&text), String::into_bytes),
-        order_key: Some(format!("gitea:{repo}")),
-        repo: Some(repo),
-        payload: head.around(text)?,
-    });
+    let new = Box::new(
+        NewDelivery {
+            source: Source::Gitea,
+            key: delivery.map_or_else(|| sha256(&text), String::into_bytes),
+            order_key: None,
+            repo: None,
+            payload: head.around(text)?,
+        }
+        .of_repository(repo),
+    );
     Ok(match renamed {
         None => Verdict::Enqueue(new),
         Some((id, unknown)) => Verdict::EnqueueIfRenamed { id, new, unknown },

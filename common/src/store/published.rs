@@ -6,16 +6,14 @@ use super::schema::published;
 use diesel::prelude::*;
 use std::collections::BTreeSet;
 
-/// Remembers commits that are about to be published; those that are known stay as they are. Gives those that were not.
-pub fn add(conn: &mut Conn, task: i64, commits: &[String]) -> Result<Vec<String>, StoreError> {
-    let mut new = Vec::new();
+/// Remembers commits that are about to be published; those that are known stay as they are.
+pub fn add(conn: &mut Conn, task: i64, commits: &[String]) -> Result<(), StoreError> {
     for commit in commits {
-        let added = diesel::insert_or_ignore_into(published::table)
+        diesel::insert_or_ignore_into(published::table)
             .values((published::task_id.eq(task), published::commit_id.eq(commit)))
             .execute(conn)?;
-        new.extend((added > 0).then(|| commit.clone()));
     }
-    Ok(new)
+    Ok(())
 }
 
 /// These were not published after all.

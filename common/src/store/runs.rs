@@ -188,16 +188,6 @@ pub fn with_prefix(conn: &mut Conn, prefix: &str, limit: i64) -> Result<Vec<Run>
         .load(conn)?)
 }
 
-/// The newest run of a job.
-pub fn newest_of_job(conn: &mut Conn, job: i64) -> Result<Option<Run>, StoreError> {
-    Ok(runs::table
-        .filter(runs::job_id.eq(job))
-        .order((runs::started_at.desc(), runs::id.desc()))
-        .select(Run::as_select())
-        .first(conn)
-        .optional()?)
-}
-
 /// How many runs of a role count for its cap: those that began at or after `since` (ms).
 pub fn counted(conn: &mut Conn, task: i64, role: Role, since: i64) -> Result<i64, StoreError> {
     Ok(runs::table

@@ -49,7 +49,7 @@ pub fn untold(conn: &mut Conn, before: i64) -> Result<Vec<Wait>, StoreError> {
         .inner_join(jobs::table.on(jobs::id.eq(held_jobs::job)))
         .filter(held_jobs::told.eq(false))
         .filter(held_jobs::since.le(before).assume_not_null())
-        .filter(jobs::finished_at.is_null())
+        .filter(jobs::status.eq(JobStatus::Queued))
         .order((held_jobs::since, jobs::id))
         .select((jobs::id, jobs::task_id, jobs::kind, held_jobs::since, jobs::error, held_jobs::scope, jobs::order_key))
         .load(conn)?;

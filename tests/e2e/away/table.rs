@@ -4,9 +4,10 @@
 use orch_common::config::Config;
 use orch_common::domain::effect::{Effect, StateGroup, StatusState};
 use orch_common::domain::job::{JobKind, JobStatus};
+use orch_common::domain::stage::TaskState;
 use orch_common::store::jobs::{self, Job, NewJob};
 use orch_common::store::outages;
-use orch_common::store::tasks::{self, NewTask};
+use orch_common::store::tasks::{self, Move, NewTask};
 use orch_tests::fakes::{FakeGitea, FakePlane, FakeTelegram, Fault, Reply};
 use orch_worker::clients::Timing;
 use orch_worker::clients::gitea::{GiteaClient, GiteaSettings};
@@ -69,8 +70,12 @@ impl Rig {
             kind: JobKind::Effect,
             role: None,
             repo: None,
-            // The one that this opens is another than the task's own.
-            task_id: (!matches!(effect, Effect::GiteaPull { .. })).then_some(task),
+            task_id: match effect {
+                // The one that this opens is another than the task's own.
+                Effect::GiteaPull { .. } => None,
+                Effect::GiteaGiveUp { .. } => Some(self.ended(name).await),
+                _ => Some(task),
+            },
             payload: serde_json::to_string(effect).unwrap(),
             dedupe_key: None,
             // Each as if it were of another task.
@@ -106,6 +111,25 @@ impl Rig {
         };
         let made = self.ctx.store.write(move |c| tasks::insert(c, &new, now_ms())).await;
         made.unwrap().expect("a new task").id
+    }
+
+    /// Another task, cancelled.
+    async fn ended(&self, name: &str) -> i64 {
+        let id = self.task(&format!("over-{name}"), &format!("item-{name}")).await;
+        let seen = self.ctx.store.read(move |c| tasks::get(c, id)).await.unwrap().unwrap();
+        let to = Move {
+            stage: seen.stage,
+            state: TaskState::Cancelled,
+            state_reason: None,
+            reset_cap: false,
+            approved: false,
+            unapproved: false,
+            said: None,
+            new_round: false,
+            recheck: false,
+        };
+        assert!(self.ctx.store.write(move |c| tasks::compare_and_move(c, &seen, &to, now_ms())).await.unwrap());
+        id
     }
 
     /// One write of each kind, all to things of this name, and the call that each is known by.

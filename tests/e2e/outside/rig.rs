@@ -108,17 +108,7 @@ impl Rig {
         self.store()
             .write(move |c| {
                 jobs::cancel_queued_of_task(c, task.id, "placed by the test", now_ms())?;
-                let to = Move {
-                    stage,
-                    state,
-                    state_reason: None,
-                    reset_cap: true,
-                    approved: false,
-                    unapproved: false,
-                    said: None,
-                    new_round: false,
-                    recheck: false,
-                };
+                let to = Move { reset_cap: true, ..moved(stage, state) };
                 assert!(tasks::compare_and_move(c, &task, &to, now_ms())?);
                 tasks::note_worked(c, task.id, stage)?;
                 Ok(())
@@ -131,17 +121,7 @@ impl Rig {
     /// The active task has a reason to wait, as one without a job of its own always has.
     pub async fn waits_for(&self, reason: &'static str) {
         let task = self.task().await.expect("a task");
-        let to = Move {
-            stage: task.stage,
-            state: task.state,
-            state_reason: Some(reason.to_owned()),
-            reset_cap: false,
-            approved: false,
-            unapproved: false,
-            said: None,
-            new_round: false,
-            recheck: false,
-        };
+        let to = Move { state_reason: Some(reason.to_owned()), ..moved(task.stage, task.state) };
         let moved = self.store().write(move |c| tasks::compare_and_move(c, &task, &to, now_ms())).await;
         assert!(moved.unwrap());
     }
@@ -278,4 +258,19 @@ pub fn intake(delivery: &Delivery) -> NewDelivery {
 pub fn now_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     i64::try_from(since.as_millis()).unwrap()
+}
+
+/// A move that changes nothing else.
+fn moved(stage: Stage, state: TaskState) -> Move {
+    Move {
+        stage,
+        state,
+        state_reason: None,
+        reset_cap: false,
+        approved: false,
+        unapproved: false,
+        said: None,
+        new_round: false,
+        recheck: false,
+    }
 }

@@ -61,8 +61,8 @@ async fn still_ours(ctx: &Context, job: &Job) -> Result<bool, StoreError> {
 #[derive(Debug, Default)]
 struct Before {
     known: Known,
-    /// A later job wishes the work item another state, or the same.
-    newer: Option<i64>,
+    /// Why it is wanted no longer.
+    stale: Option<String>,
     /// The pull request that it is about is still to be opened.
     pull_to_come: bool,
 }
@@ -73,7 +73,9 @@ fn before(conn: &mut Conn, job: &Job, effect: &Effect) -> Result<Before, StoreEr
     let untried = !tried && jobs::is_held(conn, job)?;
     let mut before = Before { known: Known { untried, ..Known::default() }, ..Before::default() };
     let Some(id) = job.task_id else { return Ok(before) };
+    let mut ended = false;
     if let Some(task) = tasks::get(conn, id)? {
+        ended = task.state.is_terminal();
         (before.known.pull, before.known.base) = (task.pull, Some(task.base));
     }
     let (task, pull) = (id, before.known.pull);
@@ -81,9 +83,18 @@ fn before(conn: &mut Conn, job: &Job, effect: &Effect) -> Result<Before, StoreEr
         Effect::PlaneState { .. } => {
             let wishes = jobs::effects_of_task(conn, task, effect.name())?;
             let counts = |wish: &&JobHead| wish.id > job.id && wish.status != JobStatus::Cancelled;
-            before.newer = wishes.iter().rev().find(counts).map(|wish| wish.id);
+            let newer = wishes.iter().rev().find(counts);
+            before.stale = newer.map(|wish| format!("job {} wishes a newer state", wish.id));
         }
-        Effect::GiteaComment { .. } | Effect::GiteaReview { .. } | Effect::GiteaAsk { .. } if pull.is_none() => {
+        // What stepped aside may be tried long after.
+        Effect::GiteaGiveUp { .. } if !ended => before.stale = Some("the task was opened again".to_owned()),
+        Effect::GiteaReopen { .. } if ended => before.stale = Some("the task has ended".to_owned()),
+        Effect::GiteaComment { .. }
+        | Effect::GiteaReview { .. }
+        | Effect::GiteaAsk { .. }
+        | Effect::GiteaGiveUp { .. }
+            if pull.is_none() =>
+        {
             let pulls = jobs::effects_of_task(conn, task, "gitea_pull")?;
             before.pull_to_come = pulls.iter().any(|open| open.id < job.id && !open.status.is_finished());
         }
@@ -104,8 +115,8 @@ fn before(conn: &mut Conn, job: &Job, effect: &Effect) -> Result<Before, StoreEr
 }
 
 async fn send_own(ctx: &Context, effect: &Effect, before: &Before) -> Result<Sent, SendError> {
-    if let Some(newer) = before.newer {
-        return Ok(Sent::Skipped { why: format!("job {newer} wishes a newer state") });
+    if let Some(why) = &before.stale {
+        return Ok(Sent::Skipped { why: why.clone() });
     }
     let whom = if matches!(effect, Effect::PlaneState { .. }) { For::People } else { For::Work };
     let sent = whom.calls_of(ctx.outside.send_for(effect, &before.known)).await?;

@@ -179,7 +179,8 @@ impl Outside {
         {
             return Ok(there);
         }
-        match self.write(effect, known).await {
+        // It was looked for: nothing is read again before the write.
+        match self.write(effect, &Known { untried: true, ..known.clone() }).await {
             Err(Stop::Failed(SendError::Outside(refused))) if refused.is_final() => {
                 match self.there(effect, known).await {
                     Ok(Some(there)) => Ok(there),
@@ -278,7 +279,7 @@ impl Outside {
             Err(ApiError::Refused { status: 400, .. }) => {
                 self.forget_states(project);
                 let state_id = self.state_id(plane, project, to).await?;
-                plane.set_state(project, work_item, &state_id).await?;
+                self.threads.met(&plane.set_state(project, work_item, &state_id).await?);
                 Ok(Sent::Done { detail })
             }
             Err(other) => {

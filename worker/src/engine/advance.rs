@@ -173,11 +173,11 @@ async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
     }
     failpoint::here(Point::AdvanceLooked);
     let (inner, job) = (Arc::clone(ctx), job.clone());
-    let (seen, said_at) = (task.stage_version, payload.stage);
+    let (seen, said_at, pull) = (task.stage_version, payload.stage, task.pull);
     Ok(ctx
         .store
         .write(move |c| {
-            let case = Commit { ctx: &inner, job: &job, project: &project, policy: &policy, seen, said_at };
+            let case = Commit { ctx: &inner, job: &job, project: &project, policy: &policy, seen, said_at, pull };
             case.commit(c, &payload.trigger, looked.as_ref())
         })
         .await?)
@@ -301,6 +301,8 @@ struct Commit<'a> {
     seen: i64,
     /// Where the task stood when the job was made.
     said_at: Option<Stage>,
+    /// Its pull request when the gate was looked at.
+    pull: Option<i64>,
 }
 
 impl Commit<'_> {
@@ -313,7 +315,7 @@ impl Commit<'_> {
             return self.again(conn, "the task moved while its gate was looked at", Spend::Nothing, now);
         }
         let missed = GateOutcome::Waiting(Waiting::PullMissing);
-        if task.pull.is_some() && looked.is_some_and(|l| l.finding.outcome == missed) {
+        if task.pull != self.pull && looked.is_some_and(|l| l.finding.outcome == missed) {
             return self.again(conn, "the pull request was opened while the gate was looked at", Spend::Nothing, now);
         }
         for once in looked.iter().flat_map(|l| &l.heard) {

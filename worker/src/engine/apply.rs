@@ -99,7 +99,8 @@ fn drop_queued(conn: &mut Conn, task: i64, change: &Change, now: i64) -> Result<
             jobs::cancel(conn, job.id, &change.reason, now)?;
         }
     }
-    Ok(())
+    // An end that was put off is before whatever starts now.
+    jobs::hasten_looks(conn, task).map(drop)
 }
 
 fn moves_something(seen: &Task, change: &Change) -> bool {

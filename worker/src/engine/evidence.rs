@@ -155,9 +155,9 @@ fn judged_on(all: &[Sight]) -> Option<String> {
 
 /// Remembers that these commits are our roles' work. To be called before they are pushed: afterwards they cannot be told from
 /// what came from elsewhere. Gives those that were not known as ours before.
-pub(crate) async fn note_ours(ctx: &Context, task: &Task, commits: Vec<String>) -> Result<Vec<String>, GitError> {
+pub(crate) async fn note_ours(ctx: &Context, task: &Task, commits: Vec<String>) -> Result<(), GitError> {
     if commits.is_empty() {
-        return Ok(commits);
+        return Ok(());
     }
     let id = task.id;
     ctx.store.write(move |c| published::add(c, id, &commits)).await.map_err(unread)
@@ -172,7 +172,7 @@ pub(super) async fn forget_ours(ctx: &Context, task: &Task, commits: Vec<String>
 /// A push that changed no file in the end changes nobody's authorship either.
 pub(crate) async fn note_joined(ctx: &Context, task: &Task, joined: &Refreshed) -> Result<(), GitError> {
     let same = ctx.repos.joined_for_nothing(&task.repo, joined, &ctx.stopping).await?;
-    note_ours(ctx, task, same).await.map(drop)
+    note_ours(ctx, task, same).await
 }
 
 pub(super) fn unread(error: StoreError) -> GitError {

@@ -93,7 +93,7 @@ pub fn ended(conn: &mut Conn, trigger: &Trigger) -> Result<EndedRun, StoreError>
 }
 
 /// Whether a run was asked for its verdict alone.
-pub(super) fn was_asked(conn: &mut Conn, run: &Run) -> Result<bool, StoreError> {
+pub(crate) fn was_asked(conn: &mut Conn, run: &Run) -> Result<bool, StoreError> {
     let payload = jobs::get(conn, run.job_id)?.and_then(|job| serde_json::from_str::<AgentPayload>(&job.payload).ok());
     Ok(payload.is_some_and(|payload| matches!(payload.brief, Brief::VerdictAsked { .. })))
 }

@@ -48,9 +48,10 @@ pub fn say(
 ) -> Result<(), StoreError> {
     let reason = reason_of(rules, message);
     // As it is now: what was read before a fetch may be old.
-    if let Some(task) = tasks::get(conn, task)?
-        && in_the_way::note(conn, task.id, kind_of(message), &reason, now)?
-    {
+    let Some(task) = tasks::get(conn, task)? else { return Ok(()) };
+    let new = in_the_way::note(conn, task.id, kind_of(message), &reason, now)?;
+    // A person's word in between has taken the reason away.
+    if new || task.state_reason.is_none() {
         let decision = hold(&facts(&task)?, &rules.policy(project), &reason, message.clone());
         let asked = Asked { project, trigger: &Trigger::Look, job_id, now };
         match apply(conn, rules, &task, &decision, &asked)? {

@@ -26,7 +26,7 @@ mod unlooked;
 pub use payload::{AdvancePayload, AgentPayload};
 
 pub(crate) use evidence::{covers, note_joined};
-pub(crate) use facts::trigger_of;
+pub(crate) use facts::{trigger_of, was_asked};
 pub(crate) use merge::landed;
 pub(crate) use objection::was_heard;
 pub use publish::{branch_gone, gone_with, held_by, needs_a_person, person_needed};

@@ -208,11 +208,14 @@ async fn push_onward(seen: &Seen<'_>, worktree: &Worktree, remote: &Remote) -> R
     let (repo, branch) = (task.repo.clone(), task.branch.clone());
     let heard = ctx.store.read(move |c| heard::of_repo(c, &repo)).await.map_err(unread)?;
     let heard = heard.into_iter().flatten().find(|heard| heard.branch == branch).and_then(|heard| heard.head);
-    let noted = note_ours(ctx, task, ctx.repos.unpublished_commits(worktree, cancel).await?).await?;
-    let Some(pushed) = ctx.repos.push_onward(worktree, heard.as_ref(), remote, cancel).await? else {
-        forget_ours(ctx, task, noted).await?;
-        return Ok(None);
-    };
+    let unpublished = ctx.repos.unpublished_commits(worktree, cancel).await?;
+    note_ours(ctx, task, unpublished.clone()).await?;
+    let pushed = ctx.repos.push_onward(worktree, heard.as_ref(), remote, cancel).await;
+    // All of it, also what an earlier try noted: what is still unpublished after the fetch is noted then.
+    if matches!(pushed, Ok(None) | Err(GitError::Declined { .. })) {
+        forget_ours(ctx, task, unpublished).await?;
+    }
+    let Some(pushed) = pushed? else { return Ok(None) };
     Ok(Some(Published { at_forge: pushed.head.clone(), head: pushed.head }))
 }
 

@@ -63,7 +63,10 @@ async fn is_there(
 pub(super) async fn ask_for_words(asking: &Asking<'_>, task: &Task, findings: &mut Findings) -> Result<(), RoundError> {
     let mut thread = asking.plane.comments(&task.project, &task.work_item).await?;
     thread.sort_by_key(|c| c.created_at);
-    doubles::of_thread(asking.ctx, asking.plane, (&task.project, &task.work_item), &thread).await?;
+    let place = (task.project.as_str(), task.work_item.as_str());
+    if let Err(error) = doubles::of_thread(asking.ctx, asking.plane, place, &thread).await {
+        tracing::warn!(%error, key = task.key, "our second comments could not be deleted");
+    }
     let mut last_own = None;
     for comment in &thread {
         if is_own(asking, comment).await? {

@@ -12,16 +12,15 @@ use crate::agent::outcome;
 use crate::agent::{ExitReason, ExitRecord, RunDir, StopReason};
 use crate::clock::now_ms;
 use crate::context::Context;
-use crate::engine::AgentPayload;
 use crate::engine::apply::enqueue_advance;
 use crate::engine::submit::submit_block;
+use crate::engine::was_asked;
 use crate::give_up::{give_up, give_up_with, see_attended};
 use orch_common::domain::decide::Trigger;
 use orch_common::domain::failure::{LogParser, LogView, Outcome, RunEnd, Summary, classify};
 use orch_common::domain::follow::{Counters, Following, QueueLimits, after_run};
 use orch_common::domain::job::JobEnd;
 use orch_common::domain::messages::Message;
-use orch_common::domain::task::Brief;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::runs::{self, Run};
@@ -354,20 +353,14 @@ fn run_end(
         exit_signal: known.record.signal,
         outcome: Some(outcome_name(&known.outcome).to_owned()),
         error: outcome_words(&known.outcome),
-        counts: following.counts && !is_asked(conn, row)?,
+        // Asking for a verdict costs money, but is no work of the role for its cap.
+        counts: following.counts && !was_asked(conn, row)?,
         turns: records.map_or(0, turns_of),
         model: records.and_then(|r| r.model.clone()),
         cli_version: records.and_then(|r| r.claude_code_version.clone()),
         denied_tools: denied.filter(|d| !d.is_empty()).map(|d| d.join(", ")),
         ..booked(conn, ctx, row, known.log.as_ref(), session)?
     })
-}
-
-/// Asking for a verdict costs money, but is no work of the role for its cap.
-fn is_asked(conn: &mut Conn, row: &Run) -> Result<bool, StoreError> {
-    let job = jobs::get(conn, row.job_id)?;
-    let payload = job.and_then(|job| serde_json::from_str::<AgentPayload>(&job.payload).ok());
-    Ok(payload.is_some_and(|payload| matches!(payload.brief, Brief::VerdictAsked { .. })))
 }
 
 /// Stops the job's task for a reason that is no failure of the job.

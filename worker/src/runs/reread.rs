@@ -81,8 +81,9 @@ async fn read(ctx: &Context, plane: &PlaneClient, job: &Job, task: &mut Task, fi
     let told = match threads.told(&item.id, item.updated_at) {
         Some(told) => told,
         None => {
+            let asked = Instant::now();
             let told = told(ctx, task, &plane.comments(&task.project, &task.work_item).await?).await?;
-            threads.heard(&item.id, item.updated_at, &told);
+            threads.heard(&item.id, asked, item.updated_at, &told);
             told
         }
     };

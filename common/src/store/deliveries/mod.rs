@@ -42,6 +42,14 @@ pub struct NewDelivery {
     pub payload: Packed,
 }
 
+impl NewDelivery {
+    /// An event of the forge's repository `owner/name`, in the order of its events.
+    #[must_use]
+    pub fn of_repository(self, repo: String) -> NewDelivery {
+        NewDelivery { order_key: Some(format!("gitea:{repo}")), repo: Some(repo), ..self }
+    }
+}
+
 /// The payload of an event job: the delivery as it came.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct EventPayload<'a> {

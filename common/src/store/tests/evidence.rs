@@ -45,8 +45,8 @@ fn what_evidence_rests_on_is_remembered() {
     assert_eq!(gates::last_pass(&mut conn, task, Gate::CiGreen).unwrap(), None);
 
     let ids = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
-    assert_eq!(published::add(&mut conn, task, &ids(&["a", "b"])).unwrap(), ["a", "b"]);
-    assert_eq!(published::add(&mut conn, task, &ids(&["b", "c", "x"])).unwrap(), ["c", "x"], "those that are new");
+    published::add(&mut conn, task, &ids(&["a", "b"])).unwrap();
+    published::add(&mut conn, task, &ids(&["b", "c", "x"])).unwrap();
     published::add(&mut conn, other, &ids(&["x"])).unwrap();
     published::remove(&mut conn, task, &ids(&["x"])).unwrap();
     assert_eq!(
