@@ -11,7 +11,7 @@ use tracing::Instrument as _;
 pub async fn handle(ctx: Arc<Context>, job: Job) {
     let span = tracing::info_span!("advance", job = job.id, task = job.task_id);
     async {
-        if !outage::waits_on(&ctx, &job).await {
+        if !outage::waits_on(&ctx, &job, &[]).await {
             advance::run(&ctx, job).await;
         }
     }

@@ -19,6 +19,7 @@ pub mod leftover;
 pub mod merge;
 pub mod messages;
 pub mod names;
+pub mod oddity;
 pub mod pipeline;
 pub mod price;
 pub mod refusal;

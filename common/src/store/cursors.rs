@@ -41,6 +41,12 @@ pub fn forget(conn: &mut Conn, name: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Forgets those that begin so and were stored last before a time (ms).
+pub fn forget_named(conn: &mut Conn, begin: &str, before: i64) -> Result<usize, StoreError> {
+    let range = cursors::table.filter(cursors::name.ge(begin)).filter(cursors::name.lt(format!("{begin}\u{10ffff}")));
+    Ok(diesel::delete(range.filter(cursors::updated_at.lt(before))).execute(conn)?)
+}
+
 /// Takes or renews a lease until `until` (ms); `false` = somebody else holds it.
 pub fn lease(conn: &mut Conn, name: &str, owner: &str, until: i64, now: i64) -> Result<bool, StoreError> {
     diesel::insert_or_ignore_into(cursors::table)

@@ -357,6 +357,62 @@ async fn one_call_that_is_answered_badly_is_tried_again_at_no_charge() {
     }
 }
 
+/// A status that stepped aside is no news any more where another was wished for the same commit and context.
+#[tokio::test]
+async fn of_the_states_of_a_commit_the_newest_stays() {
+    let rig = Rig::new();
+    let task = rig.task("status", "status").await;
+    let (repo, head) = (format!("acme/{REPO}"), hex_of("status"));
+    let status = |context: &str, state: StatusState| Effect::GiteaStatus {
+        repo: repo.clone(),
+        head: head.parse().unwrap(),
+        context: context.into(),
+        state,
+        description: "d".into(),
+        target: None,
+    };
+    let wishes = [
+        ("orch/review", StatusState::Pending),
+        ("orch/testing", StatusState::Pending),
+        ("orch/review", StatusState::Success),
+    ];
+    let mut ids = Vec::new();
+    for (n, (context, state)) in wishes.into_iter().enumerate() {
+        ids.push(rig.enqueue(task, &status(context, state), &format!("status{n}")).await);
+    }
+    for id in ids.iter().rev() {
+        assert_eq!(rig.handle(*id).await.status, JobStatus::Done);
+    }
+    let note = rig.job(ids[0]).await.note.unwrap();
+    assert!(note.starts_with("skipped:"), "{note}");
+    let there: Vec<_> = rig.gitea.statuses_of(REPO, &head).into_iter().map(|s| (s.context, s.state)).collect();
+    assert_eq!(there, [("orch/review".into(), "success".into()), ("orch/testing".into(), "pending".into())]);
+}
+
+/// Who was told to come back later wrote nothing: what it sends is not looked for, and is no double.
+#[tokio::test]
+async fn a_limit_leaves_no_doubt_and_a_lost_answer_does() {
+    let rig = Rig::new();
+    let limit = Fault::Answer(Reply::json(429, json!({})).with("retry-after", "1"));
+    for (name, fault, looked_for) in [("limit", limit, 0), ("lost", Fault::Cut, 1)] {
+        let (item, writes) = rig.writes(name);
+        let task = rig.task(name, &item).await;
+        let id = rig.enqueue(task, &writes[0].0, name).await;
+        rig.plane.fail_when("POST", "/comments/", 3, fault);
+        assert!(waits_uncharged(&rig.handle(id).await), "{name}");
+        rig.plane.heal();
+        rig.plane.forget_requests();
+        let healed = Instant::now();
+        while rig.handle(id).await.status != JobStatus::Done {
+            assert!(healed.elapsed() < LONG, "{name}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let read = |r: &&orch_tests::fakes::Request| r.method == "GET" && r.path.contains("/comments/");
+        assert_eq!(rig.plane.requests().iter().filter(read).count(), looked_for, "{name}");
+        assert_eq!(rig.plane.item(&item).comments.len(), 1, "{name}");
+    }
+}
+
 /// A 404 of one thing is an answer; it is the end of what wanted it, not of the service.
 #[tokio::test]
 async fn what_is_really_gone_is_given_up_and_holds_nobody() {

@@ -7,11 +7,18 @@ use orch_common::store::{Conn, StoreError, cursors, jobs};
 
 /// What a slow service has begun has appeared after this time, in ms.
 const APPEARED_MS: i64 = 60_000;
+/// How long it is tried to look, in ms.
+const KEPT_MS: i64 = 24 * 60 * 60_000;
 const NAME: &str = "doubt:";
 
 /// Notes that what this job sent may be there twice.
 pub(super) fn note(conn: &mut Conn, job: i64, now: i64) -> Result<(), StoreError> {
     cursors::put(conn, &format!("{NAME}{job}"), "", now)
+}
+
+/// Forgets what could not be looked at for a day.
+pub(crate) async fn forget_old(ctx: &Context, now: i64) -> Result<(), StoreError> {
+    ctx.store.write(move |conn| cursors::forget_named(conn, NAME, now.saturating_sub(KEPT_MS))).await.map(drop)
 }
 
 /// One thing that may be there twice.

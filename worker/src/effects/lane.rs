@@ -69,7 +69,7 @@ struct Before {
 
 fn before(conn: &mut Conn, job: &Job, effect: &Effect) -> Result<Before, StoreError> {
     // An answer was lost, or a worker; who lost the job meanwhile is not the first either.
-    let tried = job.recoveries > 0 || job.attempts > 1 || job.error.is_some() || outages::is_in_doubt(conn, job.id)?;
+    let tried = job.recoveries > 0 || job.attempts > 1 || outages::is_in_doubt(conn, job.id)?;
     let untried = !tried && jobs::is_held(conn, job)?;
     let mut before = Before { known: Known { untried, ..Known::default() }, ..Before::default() };
     let Some(id) = job.task_id else { return Ok(before) };
@@ -87,6 +87,14 @@ fn before(conn: &mut Conn, job: &Job, effect: &Effect) -> Result<Before, StoreEr
             before.stale = newer.map(|wish| format!("job {} wishes a newer state", wish.id));
         }
         // What stepped aside may be tried long after.
+        Effect::GiteaStatus { head, context, .. } => {
+            let newer = jobs::newer_effects(conn, task, job.id, effect.name())?;
+            let same = |payload: &String| {
+                matches!(serde_json::from_str(payload), Ok(Effect::GiteaStatus { head: h, context: c, .. })
+                    if (&h, &c) == (head, context))
+            };
+            before.stale = newer.iter().any(same).then(|| "a newer one says how the commit stands".to_owned());
+        }
         Effect::GiteaGiveUp { .. } if !ended => before.stale = Some("the task was opened again".to_owned()),
         Effect::GiteaReopen { .. } if ended => before.stale = Some("the task has ended".to_owned()),
         Effect::GiteaComment { .. }
@@ -105,7 +113,6 @@ fn before(conn: &mut Conn, job: &Job, effect: &Effect) -> Result<Before, StoreEr
         | Effect::PlaneLink { .. }
         | Effect::GiteaBranch { .. }
         | Effect::GiteaPull { .. }
-        | Effect::GiteaStatus { .. }
         | Effect::GiteaMerge { .. }
         | Effect::GiteaGiveUp { .. }
         | Effect::GiteaReopen { .. }

@@ -13,6 +13,7 @@ use orch_common::domain::decide::{Trigger, hold};
 use orch_common::domain::effect::Effect;
 use orch_common::domain::job::{JobEnd, Spend};
 use orch_common::domain::messages::Message;
+use orch_common::domain::oddity::Odd;
 use orch_common::store::in_the_way::{self, Kind};
 use orch_common::store::jobs::Job;
 use orch_common::store::tasks::{self, Task};
@@ -100,7 +101,9 @@ pub(super) fn is_over(conn: &mut Conn, task: &mut Task, now: i64) -> Result<(), 
         let Some(reason) = in_the_way::clear(conn, task.id, kind)? else { continue };
         tasks::forget_reason(conn, task.id, &reason)?;
         task.state_reason.take_if(|now| *now == reason);
-        if kind == Kind::Branch && task.pull.is_some() && !task.state.is_terminal() {
+        // What a person had closed before stays closed.
+        let closed = in_the_way::get(conn, task.id, Kind::Pull)? == Some(Odd::Closed.key());
+        if kind == Kind::Branch && task.pull.is_some() && !closed && !task.state.is_terminal() {
             let reopen = Effect::GiteaReopen { repo: task.repo.clone(), branch: task.branch.clone() };
             enqueue_effect(conn, Some(task.id), &reopen, &format!("t{}:reopen:{now}", task.id), now)?;
         }

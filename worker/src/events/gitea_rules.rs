@@ -13,6 +13,7 @@ use crate::engine::pull_state::oddity;
 use orch_common::config::Project;
 use orch_common::domain::decide::{ForgeEvent, Trigger};
 use orch_common::domain::messages::Message;
+use orch_common::domain::oddity::Oddity;
 use orch_common::domain::stage::TaskState;
 use orch_common::domain::words::parse_comment;
 use orch_common::store::StoreError;
@@ -119,7 +120,7 @@ async fn pull(ctx: &Context, project: &Project, named: PullNamed, seen: ForgeEve
         Some(gitea) if !task.state.is_terminal() => gitea.pull(&task.repo, named.number).await?,
         Some(_) | None => None,
     };
-    let odd = now.and_then(|pull| oddity(project, &task, &pull));
+    let odd = now.map_or(Oddity::SaidElsewhere, |pull| oddity(project, &task, &pull));
     Ok(Plan::Pull { task: Box::new(task), number: named.number, odd, seen })
 }
 

@@ -167,7 +167,7 @@ fn carry_out(conn: &mut Conn, ctx: &Context, job: &Job, plan: &Plan, now: i64) -
             Ok("answered on the pull request".into())
         }
         Plan::Pull { task, number, odd, seen } => {
-            let told = pull_state::tell(conn, ctx, (task, *number), odd.as_ref(), now)?;
+            let told = pull_state::tell(conn, ctx, (task, *number), odd, now)?;
             let looked =
                 trigger_of_event(conn, ctx, job, (task.id, &Trigger::Forge { what: seen.clone() }, None), now)?;
             Ok(told.map(|told| format!("{told}; {looked}")).unwrap_or(looked))

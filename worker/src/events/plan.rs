@@ -2,9 +2,9 @@
 
 use super::once::Once;
 use crate::clients::ApiError;
-use crate::engine::pull_state::Odd;
 use orch_common::domain::decide::{ForgeEvent, Trigger};
 use orch_common::domain::messages::Message;
+use orch_common::domain::oddity::Oddity;
 use orch_common::store::StoreError;
 use orch_common::store::tasks::{NewTask, Task};
 
@@ -18,7 +18,7 @@ pub(crate) enum Plan {
     /// A trigger for a task; with `once`, a second event of the same deed does nothing.
     Trigger { task: Box<Task>, trigger: Trigger, once: Option<Once> },
     /// The forge changed the task's own pull request: what is odd about it is said, and its gate is looked at.
-    Pull { task: Box<Task>, number: i64, odd: Option<Odd>, seen: ForgeEvent },
+    Pull { task: Box<Task>, number: i64, odd: Oddity, seen: ForgeEvent },
     /// The task waits for a mend at the forge, which is said.
     Held { task: Box<Task>, message: Message },
     /// A word to the person instead of what they asked for.

@@ -59,15 +59,15 @@ pub async fn troubled(ctx: &Arc<Context>, job: &Job, error: &str, trouble: Troub
 }
 
 /// Whether a job that looks by itself, as one does that nobody has woken, was put back: what it waits for is still away, and
-/// its work until there may be hours of tests.
-pub async fn waits_on(ctx: &Arc<Context>, job: &Job) -> bool {
+/// its work until there may be hours of tests. `enough`: these have been waited for long enough.
+pub async fn waits_on(ctx: &Arc<Context>, job: &Job, enough: &[Scope]) -> bool {
     if ctx.outages.is_empty() {
         return false;
     }
     let id = job.id;
     let held = ctx.store.read(move |c| outages::held_for(c, id)).await.ok().flatten();
     let Some((scope, words)) = held.and_then(|name| {
-        let scope = Scope::named(&name)?;
+        let scope = Scope::named(&name).filter(|scope| !enough.contains(scope))?;
         ctx.outages.words_of(&scope).map(|words| (scope, words))
     }) else {
         return false;

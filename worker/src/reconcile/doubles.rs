@@ -15,6 +15,7 @@ use std::collections::HashSet;
 
 /// Looks at what may be there twice.
 pub(super) async fn remove(ctx: &Context) -> Result<(), StoreError> {
+    doubts::forget_old(ctx, now_ms()).await?;
     for doubt in doubts::due(ctx, now_ms()).await? {
         match settle(ctx, &doubt).await {
             // What it was on is gone, and the doubles with it.

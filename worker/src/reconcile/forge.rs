@@ -13,6 +13,7 @@ use crate::events::{Ends, GiteaChange, GiteaEvent, Observed, ReviewKind, Speaker
 use crate::outage::{Scope, blame};
 use orch_common::config::Project;
 use orch_common::domain::gate::Gate;
+use orch_common::domain::oddity::Oddity;
 use orch_common::domain::stage::{Stage, TaskState};
 use orch_common::store::in_the_way::{self, Kind};
 use orch_common::store::tasks::{self, Task};
@@ -75,7 +76,11 @@ impl Asking<'_> {
     async fn as_it_should_be(&self, pull: &Pull, task: &Task, findings: &mut Findings) -> Result<(), RoundError> {
         let id = task.id;
         let known = self.ctx.store.read(move |c| in_the_way::get(c, id, Kind::Pull)).await?;
-        let odd = oddity(self.project, task, pull).map(|odd| odd.key());
+        let odd = match oddity(self.project, task, pull) {
+            Oddity::SaidElsewhere => return Ok(()),
+            Oddity::None => None,
+            Oddity::Is(odd) => Some(odd.key()),
+        };
         if odd == known {
             return Ok(());
         }

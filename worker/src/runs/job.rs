@@ -30,7 +30,8 @@ pub async fn handle(ctx: Arc<Context>, job: Job) {
 }
 
 async fn run(ctx: &Arc<Context>, job: &Job) {
-    if !story::has_waited(ctx, job).await && waits_on(ctx, job).await {
+    let enough = if story::has_waited(ctx, job).await { ctx.plane_scopes_of(job) } else { Vec::new() };
+    if waits_on(ctx, job, &enough).await {
         return;
     }
     // It comes up while the run is prepared; without a run it ends.

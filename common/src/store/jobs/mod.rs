@@ -26,8 +26,8 @@ pub use recover::{is_held, orphans, owned_by, requeue_lost, take_over};
 pub use rows::Job;
 pub use turns::readiness;
 pub use views::{
-    EventHead, JobFilter, JobHead, StatusCounts, by_dedupe_key, counts, effects_of_task, get, newest, newest_events,
-    of_task, recent_agents, unfinished_of_task, waiting_behind,
+    EventHead, JobFilter, JobHead, StatusCounts, by_dedupe_key, counts, effects_of_task, get, newer_effects, newest,
+    newest_events, of_task, recent_agents, unfinished_of_task, waiting_behind,
 };
 
 #[cfg(test)]

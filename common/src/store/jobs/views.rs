@@ -193,6 +193,18 @@ pub fn effects_of_task(conn: &mut Conn, task: i64, name: &str) -> Result<Vec<Job
         .load(conn)?)
 }
 
+/// The payloads of a task's effects of this name that were wished after a job, and are not cancelled.
+pub fn newer_effects(conn: &mut Conn, task: i64, job: i64, name: &str) -> Result<Vec<String>, StoreError> {
+    Ok(jobs::table
+        .filter(jobs::task_id.eq(task))
+        .filter(jobs::kind.eq(JobKind::Effect))
+        .filter(jobs::payload.like(format!(r#"{{"effect":"{name}"%"#)))
+        .filter(jobs::id.gt(job))
+        .filter(jobs::status.ne(JobStatus::Cancelled))
+        .select(jobs::payload)
+        .load(conn)?)
+}
+
 /// The task's agent and advance jobs that are queued or running, oldest first.
 pub fn unfinished_of_task(conn: &mut Conn, task: i64) -> Result<Vec<Job>, StoreError> {
     Ok(jobs::table

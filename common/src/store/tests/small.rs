@@ -127,6 +127,8 @@ fn a_lease_has_one_holder_until_it_ends() {
     assert_eq!(named(&mut conn, 9), [row("doubt:2")]);
     assert_eq!(["doubt:2", "doubt:10"].map(|name| cursors::stored_at(&mut conn, name).unwrap()), [Some(5), None]);
     assert_eq!(cursors::get(&mut conn, "none").unwrap(), None);
+    let mut old = |before| cursors::forget_named(&mut conn, "doubt:", before).unwrap();
+    assert_eq!([old(5), old(6), old(100)], [0, 1, 0], "what was stored at that time stays, and so do other names");
 }
 
 #[test]
