@@ -200,8 +200,8 @@ pub fn remote_of(config: &Config, project: &Project) -> Result<Remote, GitError>
         let what = format!("an address for {}: set gitea.url, gitea.git_url or the project's remote", project.repo);
         return Err(GitError::NotFound { what });
     };
-    let auth = match (&config.gitea.token, is_at_the_forge(config, url.as_str())) {
-        (Some(token), true) => Some(AuthHeader::token(token.expose())?),
+    let auth = match (&config.gitea.token, &config.gitea.url) {
+        (Some(token), Some(forge)) => Some(AuthHeader::token(token.expose(), forge)?),
         _ => None,
     };
     // Git takes a bare path for a file of bundles too; a URL says what is meant.
@@ -212,7 +212,7 @@ pub fn remote_of(config: &Config, project: &Project) -> Result<Remote, GitError>
 
 /// Whether an address of a repository is one of the configured forge's.
 fn is_at_the_forge(config: &Config, url: &str) -> bool {
-    config.gitea.url.as_ref().is_some_and(|base| url.starts_with(base.as_str()))
+    config.gitea.url.as_ref().is_some_and(|base| base.covers(url))
 }
 
 /// Runs of tests at a time: they are the machine's work, while most else waits for others.

@@ -2,7 +2,7 @@
 
 use crate::clock::now_ms;
 use crate::context::Context;
-use crate::git::GitError;
+use crate::git::{GitError, delete};
 use crate::runs::leftovers::before_removal;
 use orch_common::store::retention::prune_step;
 use orch_common::store::tasks::{self, Task};
@@ -70,7 +70,7 @@ fn remove_old_runs(root: &Path, age: Duration) -> std::io::Result<usize> {
         let since = |name: &str| path.join(name).symlink_metadata().and_then(|about| about.modified());
         let Ok(ended) = since("exit.json").or_else(|_| since("fenced")) else { continue };
         if ended.elapsed().is_ok_and(|gone| gone > age) {
-            match std::fs::remove_dir_all(&path) {
+            match delete(&path) {
                 Ok(()) => removed += 1,
                 Err(error) => tracing::warn!(%error, run = %path.display(), "an old run's folder could not be removed"),
             }
@@ -122,6 +122,20 @@ async fn remove_folders(ctx: &Context, task: &Task) -> Result<(), GitError> {
 mod tests {
     use super::*;
     use std::time::SystemTime;
+
+    #[test]
+    fn a_run_s_folder_goes_however_deep_its_agent_dug() {
+        let root = tempfile::tempdir().unwrap();
+        let run = root.path().join("run");
+        std::fs::create_dir(&run).unwrap();
+        crate::git::dig(&run, 20_000);
+        let ended = std::fs::File::create(run.join("exit.json")).unwrap();
+        ended.set_modified(SystemTime::now() - Duration::from_secs(1000)).unwrap();
+        let small = std::thread::Builder::new().stack_size(256 << 10);
+        let (path, age) = (root.path().to_owned(), Duration::from_secs(500));
+        let removed = small.spawn(move || remove_old_runs(&path, age).unwrap()).unwrap().join().unwrap();
+        assert_eq!((removed, run.exists()), (1, false));
+    }
 
     #[test]
     fn folders_of_ended_and_of_lost_runs_go_and_those_of_others_stay() {

@@ -26,6 +26,14 @@ impl BaseUrl {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether an address is this one or below it: the same scheme, host and port, and each part of the path.
+    pub fn covers(&self, address: &str) -> bool {
+        let (Ok(base), Ok(url)) = (url::Url::parse(&self.0), url::Url::parse(address)) else { return false };
+        let path = base.path().trim_end_matches('/');
+        let below = url.path().strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        base.origin() == url.origin() && below
+    }
 }
 
 impl FromStr for BaseUrl {
@@ -168,6 +176,29 @@ mod tests {
             ("file:///srv/git", None),
         ] {
             assert_eq!(given.parse::<BaseUrl>().ok().as_ref().map(BaseUrl::as_str), kept, "{given}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_below_another_by_its_host_its_port_and_whole_parts_of_its_path() {
+        for (base, address, wanted) in [
+            ("http://git.acme:5200", "http://git.acme:5200/a/b.git", true),
+            ("http://git.acme:5200", "http://git.acme:52000/a/b.git", false),
+            ("http://git.acme:5200", "https://git.acme:5200/a/b.git", false),
+            ("http://git.acme", "http://git.acme:80/a/b.git", true),
+            ("http://git.acme", "http://GIT.acme/a/b.git", true),
+            ("http://git.acme", "http://git.acme.evil.net/a/b.git", false),
+            ("http://git.acme", "http://git.acme@evil.net/a/b.git", false),
+            ("http://git.acme", "http://git.acmes/a/b.git", false),
+            ("http://h/gitea", "http://h/gitea/a/b.git", true),
+            ("http://h/gitea", "http://h/gitea", true),
+            ("http://h/gitea", "http://h/gitea-evil/a/b.git", false),
+            ("http://h/gitea", "http://h/gitea/../evil/b.git", false),
+            ("http://h/gitea", "http://h/other/a/b.git", false),
+            ("http://h", "git@h:a/b.git", false),
+            ("http://h", "/srv/git/a", false),
+        ] {
+            assert_eq!(base.parse::<BaseUrl>().unwrap().covers(address), wanted, "{base} {address}");
         }
     }
 

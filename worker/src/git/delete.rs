@@ -14,6 +14,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+/// Names that are held at a time: a folder may have millions.
+const MOST_NAMES: usize = 4096;
 /// Begins the names of folders that were moved up.
 const RAISED: &str = ".orch-removing-";
 
@@ -26,7 +28,7 @@ pub(super) async fn delete_tree(path: &Path) -> Result<(), GitError> {
 }
 
 /// The same, on this thread.
-pub(super) fn delete(path: &Path) -> io::Result<()> {
+pub(crate) fn delete(path: &Path) -> io::Result<()> {
     if gone(CWD, path)? {
         return Ok(());
     }
@@ -54,12 +56,17 @@ fn clear(top: &OwnedFd, name: &CString, raised: &mut u64) -> io::Result<()> {
         return Ok(());
     }
     let folder = enter(top, name)?;
-    for inner in names_in(&folder)? {
-        if !gone(&folder, &inner)? && unlinkat(&folder, &inner, AtFlags::REMOVEDIR).is_err() {
-            raise(&folder, &inner, top, raised)?;
+    loop {
+        let names = names_in(&folder)?;
+        if names.is_empty() {
+            return Ok(unlinkat(top, name, AtFlags::REMOVEDIR)?);
+        }
+        for inner in names {
+            if !gone(&folder, &inner)? && unlinkat(&folder, &inner, AtFlags::REMOVEDIR).is_err() {
+                raise(&folder, &inner, top, raised)?;
+            }
         }
     }
-    Ok(unlinkat(top, name, AtFlags::REMOVEDIR)?)
 }
 
 /// Removes what is no folder; false = it is one.
@@ -101,21 +108,48 @@ fn enter(at: impl AsFd, name: impl Arg) -> io::Result<OwnedFd> {
     }
 }
 
+/// Some of the names, none only where the folder is empty.
 fn names_in(folder: &OwnedFd) -> io::Result<Vec<CString>> {
     let mut names = Vec::new();
     for entry in Dir::read_from(folder)? {
         let entry = entry?;
         if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
             names.push(entry.file_name().to_owned());
+            if names.len() == MOST_NAMES {
+                break;
+            }
         }
     }
     Ok(names)
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
+
+    /// Folders in each other.
+    pub(crate) fn dig(top: &Path, levels: usize) {
+        let mut at = openat(CWD, top, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        for _ in 0..levels {
+            rustix::fs::mkdirat(&at, "deep", Mode::RWXU).unwrap();
+            at = openat(&at, "deep", OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_folder_of_many_names_goes_in_parts() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path().join("top");
+        for folder in ["", "inner"] {
+            std::fs::create_dir(top.join(folder)).unwrap();
+            for n in 0..MOST_NAMES + 10 {
+                std::fs::write(top.join(folder).join(n.to_string()), "").unwrap();
+            }
+        }
+        delete_tree(&top).await.unwrap();
+        assert!(!top.exists());
+    }
 
     #[tokio::test]
     async fn files_folders_symlinks_and_nothing() {
@@ -156,11 +190,7 @@ mod tests {
         let top = dir.path().join("top");
         // Deeper than a path may be long, and than files may be open.
         std::fs::create_dir(&top).unwrap();
-        let mut at = openat(CWD, &top, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
-        for _ in 0..5_000 {
-            rustix::fs::mkdirat(&at, "deep", Mode::RWXU).unwrap();
-            at = openat(&at, "deep", OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
-        }
+        dig(&top, 5_000);
         for (name, file) in [("1", true), ("2", false)] {
             let left = top.join(format!("{RAISED}{name}"));
             if file { std::fs::write(left, "") } else { std::fs::create_dir_all(left.join("x/y")) }.unwrap();

@@ -1,5 +1,6 @@
 //! One file of objects that goes from the worker to the agents' user, or back.
 
+use super::delete::delete;
 use super::error::GitError;
 use super::workshop::{FOLDER, Tenant, set_mode};
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -13,7 +14,7 @@ const LARGEST: u64 = 4 << 30;
 /// A folder for one file that goes from one user to the other; removed when dropped.
 pub(super) struct Handover {
     file: PathBuf,
-    _folder: tempfile::TempDir,
+    folder: PathBuf,
     tenant: Tenant,
 }
 
@@ -24,13 +25,14 @@ impl Handover {
         let place = root.join(FOLDER);
         fs::create_dir_all(&place).map_err(io)?;
         set_mode(&place, 0o711)?;
-        let folder = tempfile::Builder::new().prefix("bundle-").tempdir_in(place).map_err(io)?;
+        let folder = tempfile::Builder::new().prefix("bundle-").tempdir_in(place).map_err(io)?.keep();
+        let handover = Handover { file: folder.join("commits.bundle"), folder, tenant: tenant.clone() };
         if from_tenant {
-            chown(folder.path(), Some(tenant.uid), Some(tenant.gid)).map_err(io)?;
+            chown(&handover.folder, Some(tenant.uid), Some(tenant.gid)).map_err(io)?;
         } else {
-            fs::set_permissions(folder.path(), Permissions::from_mode(0o711)).map_err(io)?;
+            fs::set_permissions(&handover.folder, Permissions::from_mode(0o711)).map_err(io)?;
         }
-        Ok(Handover { file: folder.path().join("commits.bundle"), _folder: folder, tenant: tenant.clone() })
+        Ok(handover)
     }
 
     pub(super) fn file(&self) -> &Path {
@@ -62,8 +64,36 @@ impl Handover {
     }
 }
 
+impl Drop for Handover {
+    /// The tenant may have put anything in there, as deep as it liked.
+    fn drop(&mut self) {
+        if let Err(error) = delete(&self.folder) {
+            tracing::warn!(%error, folder = %self.folder.display(), "a bundle's folder could not be removed");
+        }
+    }
+}
+
 fn copy_all(from: &File, to: &mut File) -> io::Result<()> {
     let copied = io::copy(&mut io::Read::take(from, LARGEST), to)?;
     tracing::trace!(bytes = copied, "a bundle was taken over");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::delete::tests::dig;
+    use super::*;
+    use nix::unistd::{getgid, getuid};
+
+    #[test]
+    fn its_folder_goes_whatever_the_tenant_put_there() {
+        let root = tempfile::tempdir().unwrap();
+        let (uid, gid, home) = (getuid().as_raw(), getgid().as_raw(), root.path().to_owned());
+        let tenant = Tenant { uid, gid, home };
+        let handover = Handover::new(root.path(), &tenant, true).unwrap();
+        let folder = handover.folder.clone();
+        dig(&folder, 20_000);
+        std::thread::Builder::new().stack_size(256 << 10).spawn(move || drop(handover)).unwrap().join().unwrap();
+        assert!(!folder.exists());
+    }
 }

@@ -62,12 +62,15 @@ mod worktree;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use delete::tests::dig;
 
 pub use account::Ended;
 pub use base::{Joins, Landed, Merge};
 pub use checkout::{Checkout, Judged};
 pub use command::GitSettings;
 pub use commit::Identity;
+pub(crate) use delete::delete;
 pub use drift::Span;
 pub use error::{GitError, LfsFault, SubmoduleFault};
 pub use history::{LogEntry, TreeFile};

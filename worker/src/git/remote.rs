@@ -2,26 +2,32 @@
 //! an argument or an error: it reaches git through the environment of the one call that needs it.
 
 use super::error::GitError;
+use orch_common::config::BaseUrl;
 use std::fmt;
 use url::Url;
 
-/// The value of an `Authorization` header, e.g. `token 0123`. Never shown.
+/// The value of an `Authorization` header, e.g. `token 0123`, and whom it is for. Never shown.
 #[derive(Clone, PartialEq, Eq)]
-pub struct AuthHeader(String);
+pub struct AuthHeader {
+    value: String,
+    /// It is sent to addresses below this one only.
+    of: BaseUrl,
+}
 
 impl AuthHeader {
     /// `value` is the header's whole value; control characters are refused (they would smuggle headers).
-    pub fn new(value: impl Into<String>) -> Result<AuthHeader, GitError> {
+    /// It is for what is below `of`.
+    pub fn new(value: impl Into<String>, of: &BaseUrl) -> Result<AuthHeader, GitError> {
         let value = value.into();
         if value.is_empty() || value.chars().any(char::is_control) {
             return Err(GitError::BadName { what: "authorization header", given: "(hidden)".into() });
         }
-        Ok(AuthHeader(value))
+        Ok(AuthHeader { value, of: of.clone() })
     }
 
     /// A forge's access token.
-    pub fn token(token: &str) -> Result<AuthHeader, GitError> {
-        AuthHeader::new(format!("token {token}"))
+    pub fn token(token: &str, of: &BaseUrl) -> Result<AuthHeader, GitError> {
+        AuthHeader::new(format!("token {token}"), of)
     }
 }
 
@@ -36,13 +42,12 @@ impl fmt::Debug for AuthHeader {
 pub struct Remote {
     url: String,
     scheme: String,
-    /// `http.<this>.extraHeader`: scheme, host and port only.
-    origin: String,
     auth: Option<AuthHeader>,
 }
 
 impl Remote {
-    /// `url` must be `http`, `https`, `ssh` or `file` and hold no password; `auth` is used with http(s) only.
+    /// `url` must be `http`, `https`, `ssh` or `file` and hold no password; `auth` is used below its
+    /// own address only.
     pub fn new(url: &str, auth: Option<AuthHeader>) -> Result<Remote, GitError> {
         let bad = || GitError::BadName { what: "repository URL", given: shown(url) };
         let parsed = Url::parse(url).map_err(|_| bad())?;
@@ -53,8 +58,8 @@ impl Remote {
         if !known || secret || host_like_an_option || url.chars().any(char::is_control) {
             return Err(bad());
         }
-        let origin = format!("{}/", parsed.origin().ascii_serialization());
-        Ok(Remote { url: url.to_owned(), scheme: parsed.scheme().to_owned(), origin, auth: auth.filter(|_| web) })
+        let auth = auth.filter(|auth| auth.of.covers(url));
+        Ok(Remote { url: url.to_owned(), scheme: parsed.scheme().to_owned(), auth })
     }
 
     /// The address, free of credentials.
@@ -62,7 +67,7 @@ impl Remote {
         &self.url
     }
 
-    /// The credential, for another remote of the same origin.
+    /// The credential, for another remote below the same address.
     pub(super) fn auth(&self) -> Option<AuthHeader> {
         self.auth.clone()
     }
@@ -72,13 +77,13 @@ impl Remote {
         &self.scheme
     }
 
-    /// Environment that makes git send the credential to this remote's host, and to no other.
+    /// Environment that makes git send the credential to what it is for, and to nobody else.
     pub(super) fn auth_env(&self) -> Vec<(String, String)> {
-        let Some(AuthHeader(value)) = &self.auth else { return Vec::new() };
+        let Some(AuthHeader { value, of }) = &self.auth else { return Vec::new() };
         let pair = |k: &str, v: String| (k.to_owned(), v);
         vec![
             pair("GIT_CONFIG_COUNT", "1".into()),
-            pair("GIT_CONFIG_KEY_0", format!("http.{}.extraHeader", self.origin)),
+            pair("GIT_CONFIG_KEY_0", format!("http.{of}/.extraHeader")),
             pair("GIT_CONFIG_VALUE_0", format!("Authorization: {value}")),
         ]
     }
@@ -119,14 +124,18 @@ mod tests {
 
     #[test]
     fn the_credential_is_for_one_host_and_never_shown() {
-        let remote =
-            Remote::new("http://forge.local:3000/a/b.git", Some(AuthHeader::token("s3cret").unwrap())).unwrap();
+        let token = || Some(AuthHeader::token("s3cret", &"http://forge.local:3000".parse().unwrap()).unwrap());
+        let remote = Remote::new("http://forge.local:3000/a/b.git", token()).unwrap();
         assert!(!format!("{remote:?}").contains("s3cret"));
         let env = remote.auth_env();
         assert_eq!(env[1].1, "http.http://forge.local:3000/.extraHeader");
         assert_eq!(env[2].1, "Authorization: token s3cret");
-        let file = Remote::new("file:///srv/x", Some(AuthHeader::token("s3cret").unwrap())).unwrap();
-        assert!(file.auth_env().is_empty());
-        assert!(AuthHeader::new("a\r\nX: y").is_err() && AuthHeader::new("").is_err());
+        for other in ["file:///srv/x", "http://forge.local:30001/a/b.git", "http://forge.local.evil.net:3000/a/b.git"] {
+            assert!(Remote::new(other, token()).unwrap().auth_env().is_empty(), "{other}");
+        }
+        let of = "http://h/gitea".parse().unwrap();
+        let below = Remote::new("http://h/gitea/a/b.git", Some(AuthHeader::token("s3cret", &of).unwrap())).unwrap();
+        assert_eq!(below.auth_env()[1].1, "http.http://h/gitea/.extraHeader");
+        assert!(AuthHeader::new("a\r\nX: y", &of).is_err() && AuthHeader::new("", &of).is_err());
     }
 }

@@ -17,7 +17,7 @@ pub struct SubmoduleRules<'a> {
 }
 
 impl SubmoduleRules<'_> {
-    /// The remote that `text` means in a repository which came from `parent`. Credentials go to the project's own origin
+    /// The remote that `text` means in a repository which came from `parent`. Credentials go to the project's own forge
     /// only.
     pub(super) fn resolve(&self, text: &str, parent: &str) -> Result<Remote, SubmoduleWhy> {
         let bad = SubmoduleWhy::Address;
@@ -43,8 +43,7 @@ impl SubmoduleRules<'_> {
             // A password in it is no reason to name the host's list.
             return Err(if url.password().is_some() { bad } else { SubmoduleWhy::Host });
         }
-        let auth = self.remote.auth().filter(|_| ours);
-        Remote::new(&address, auth).map_err(|_| bad)
+        Remote::new(&address, self.remote.auth()).map_err(|_| bad)
     }
 }
 
@@ -114,7 +113,8 @@ mod tests {
     use super::*;
 
     fn resolve(own: &str, hosts: &[&str], text: &str) -> Result<Remote, SubmoduleWhy> {
-        let remote = Remote::new(own, Some(AuthHeader::token("s3cret").unwrap())).unwrap();
+        let forge = "https://forge.example:3000".parse().unwrap();
+        let remote = Remote::new(own, Some(AuthHeader::token("s3cret", &forge).unwrap())).unwrap();
         let hosts: Vec<SubmoduleHost> = hosts.iter().map(|h| h.parse().unwrap()).collect();
         SubmoduleRules { remote: &remote, hosts: &hosts }.resolve(text, own)
     }

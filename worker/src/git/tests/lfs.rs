@@ -192,8 +192,9 @@ async fn the_branch_does_not_say_where_content_is_sent_to() {
     write(&tree.path, "a.bin", "abc");
     git(&tree.path, &["config", "lfs.url", &elsewhere]);
     let head = w.commit(&tree).await.unwrap();
-    let auth = Some(AuthHeader::token("s3cret").unwrap());
-    let remote = Remote::new(&format!("http://127.0.0.1:{}/team/app.git", ours.port), auth).unwrap();
+    let forge = format!("http://127.0.0.1:{}", ours.port);
+    let auth = Some(AuthHeader::token("s3cret", &forge.parse().unwrap()).unwrap());
+    let remote = Remote::new(&format!("{forge}/team/app.git"), auth).unwrap();
     w.repos.send_lfs(&w.mirror(), &head, &remote, &w.cancel).await.unwrap();
     let seen = ours.seen.lock().unwrap();
     assert_eq!(seen.objects.values().collect::<Vec<_>>(), [b"abc"]);

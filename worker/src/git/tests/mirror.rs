@@ -208,7 +208,8 @@ async fn the_credential_goes_to_the_forge_in_a_header_and_a_refusal_is_typed() {
         ("302 Found\r\nLocation: http://127.0.0.1:1/x/info/refs?service=git-upload-pack", |e| e.is_infra()),
     ] {
         let (url, request) = answer_once(status);
-        let remote = Remote::new(&url, Some(AuthHeader::token("s3cret").unwrap())).unwrap();
+        let forge = url.strip_suffix("/team/web.git").unwrap().parse().unwrap();
+        let remote = Remote::new(&url, Some(AuthHeader::token("s3cret", &forge).unwrap())).unwrap();
         let err = w.repos.ensure_mirror("team/web", &remote, &w.cancel).await.unwrap_err();
         assert!(is(&err), "{status}: {err:?}");
         assert!(!format!("{err:?} {err}").contains("s3cret"));
