@@ -1,6 +1,7 @@
 //! What ends: budgets, attempts, timeouts, patience - and what does not end because of it.
 
 use orch_common::domain::job::JobStatus;
+use orch_common::domain::run::RunOutcome;
 use orch_common::domain::stage::{Role, Stage, TaskState};
 use orch_tests::fakes::Fault;
 use orch_tests::stack::play::{after, develops};
@@ -52,7 +53,7 @@ fn an_agent_that_hangs_is_ended_by_its_timeout() {
     let item = stack.approved("Login");
     stack.wait("the second attempt", || stack.task(&item).is_some() && stack.agents_begun(&item, Role::Developer) == 2);
     let hung = stack.runs(&item).into_iter().find(|r| r.role == Role::Developer).unwrap();
-    assert_eq!((hung.exit_code, hung.outcome.as_deref(), hung.counts), (Some(-9), Some("permanent"), true));
+    assert_eq!((hung.exit_code, hung.outcome, hung.counts), (Some(-9), Some(RunOutcome::Permanent), true));
     stack.wait_task(&item, Stage::Done, TaskState::Done);
 }
 

@@ -5,6 +5,7 @@ use crate::clock::now_ms;
 use crate::context::Context;
 use anyhow::{Context as _, bail};
 use nix::fcntl::{Flock, FlockArg};
+use orch_common::domain::run::WorkerState;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::StoreError;
 use orch_common::store::workers::{self, Worker};
@@ -45,7 +46,7 @@ pub async fn register(ctx: &Context) -> anyhow::Result<Worker> {
         pid_start: i64::try_from(identity.start_ticks).unwrap_or(i64::MAX),
         boot_id: identity.boot_id,
         version: orch_common::VERSION.to_owned(),
-        state: "running".to_owned(),
+        state: WorkerState::Running,
         max_concurrency: i32::try_from(ctx.config.worker.max_concurrency).unwrap_or(i32::MAX),
         poll_interval: ctx.config.worker.poll_interval_s,
         preflight_ok: None,

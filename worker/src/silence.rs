@@ -44,6 +44,7 @@ fn is_gone(worker: &Worker) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use orch_common::domain::run::WorkerState;
 
     fn own_row(heartbeat_at: i64) -> Worker {
         let me = Identity::own().unwrap();
@@ -54,7 +55,7 @@ mod tests {
             pid_start: i64::try_from(me.start_ticks).unwrap(),
             boot_id: me.boot_id,
             version: String::new(),
-            state: "running".into(),
+            state: WorkerState::Running,
             max_concurrency: 1,
             poll_interval: 1.0,
             preflight_ok: None,

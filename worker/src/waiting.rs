@@ -10,6 +10,7 @@ use orch_common::domain::breaker::Gatekeep;
 use orch_common::domain::effect::{Destination, Effect};
 use orch_common::domain::job::{JobKind, JobStatus};
 use orch_common::domain::messages::{Message, Moment};
+use orch_common::domain::run::WorkerState;
 use orch_common::domain::stage::TaskState;
 use orch_common::store::tasks::{self, Task};
 use orch_common::store::waits::{self, Wait};
@@ -113,7 +114,7 @@ fn why_no_agent(conn: &mut Conn, now: i64) -> Result<Option<String>, StoreError>
         return Ok(Some("the agents' provider keeps failing; agents pause".to_owned()));
     }
     let known = workers::all(conn)?;
-    let starts: Vec<_> = known.iter().filter(|worker| worker.state == "running").collect();
+    let starts: Vec<_> = known.iter().filter(|worker| worker.state == WorkerState::Running).collect();
     if starts.is_empty() {
         return Ok(Some("no worker starts agents now: none runs, or all of them are draining".to_owned()));
     }

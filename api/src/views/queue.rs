@@ -3,6 +3,7 @@
 use super::{age_s, time};
 use orch_common::domain::breaker::{Breaker, Phase};
 use orch_common::domain::job::{JobKind, JobStatus};
+use orch_common::domain::run::WorkerState;
 use orch_common::domain::stage::Role;
 use orch_common::domain::usage::plain_usd;
 use orch_common::store::accounts::Account;
@@ -63,7 +64,7 @@ pub struct WorkerView {
     pub pid: i32,
     pub version: String,
     /// `running`, `draining`, `stopped`; with `alive: false` the last that was heard.
-    pub state: String,
+    pub state: WorkerState,
     pub alive: bool,
     pub heartbeat_age_s: f64,
     pub max_concurrency: i32,
@@ -141,6 +142,7 @@ impl Resilience {
 
 impl WorkerView {
     fn of(worker: Worker, now_ms: i64, dead_after: Duration) -> Self {
+        let alive = worker.is_alive(now_ms, i64::try_from(dead_after.as_millis()).unwrap_or(i64::MAX));
         let Worker {
             name,
             host,
@@ -158,7 +160,7 @@ impl WorkerView {
         } = worker;
         let heartbeat_age_s = age_s(heartbeat_at, now_ms);
         WorkerView {
-            alive: state != "stopped" && heartbeat_age_s <= dead_after.as_secs_f64(),
+            alive,
             name,
             host,
             pid,

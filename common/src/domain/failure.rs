@@ -13,22 +13,8 @@ pub use log::{LogParser, LogView, TAIL_BYTES};
 pub use meter::{Meter, Tally};
 pub use record::{Denial, RateLimit, ResultRecord, RunUsage, Summary, TRIMMED};
 
-use crate::named_enum;
+use super::run::StopReason;
 use serde::{Deserialize, Serialize};
-
-named_enum! {
-    /// On whose behalf a run was stopped.
-    pub enum StopCause ("stop cause") {
-        /// The task was cancelled.
-        Cancel = "cancel",
-        /// The task was paused.
-        Pause = "pause",
-        /// The operator stopped this one run.
-        Operator = "operator",
-        /// A budget was used up while it went on.
-        Budget = "budget",
-    }
-}
 
 /// How the process ended, by the supervisor's record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +31,7 @@ pub enum How {
     /// Killed because its log grew over the limit.
     LogLimit,
     /// Killed on request.
-    Stopped { cause: StopCause },
+    Stopped { cause: StopReason },
     /// It never ran.
     LaunchFailed { why: String },
 }
@@ -91,7 +77,7 @@ pub enum Outcome {
     /// Nothing can run until the operator repairs the installation: credentials, credit, model, flags, binary.
     Installation { why: String },
     /// Ended on request; no failure.
-    Stopped { cause: StopCause },
+    Stopped { cause: StopReason },
 }
 
 #[cfg(test)]

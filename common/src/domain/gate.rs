@@ -28,6 +28,16 @@ named_enum! {
     }
 }
 
+named_enum! {
+    /// The kind of an outcome, as it is recorded.
+    pub enum OutcomeKind ("outcome of a gate") {
+        Pass = "pass",
+        Fail = "fail",
+        Infra = "infra",
+        Waiting = "waiting",
+    }
+}
+
 /// The outcome of one evaluation of a gate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", content = "reason", rename_all = "snake_case")]

@@ -23,6 +23,7 @@ pub mod oddity;
 pub mod pipeline;
 pub mod price;
 pub mod refusal;
+pub mod run;
 pub mod stage;
 pub mod submodule;
 pub mod task;

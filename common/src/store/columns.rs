@@ -1,15 +1,16 @@
 //! How the domain's named enums stand in text columns.
 
 use crate::domain::effect::Destination;
-use crate::domain::gate::Gate;
+use crate::domain::gate::{Gate, OutcomeKind};
 use crate::domain::job::{JobKind, JobStatus};
 use crate::domain::leftover::LeftKind;
+use crate::domain::run::{RunOutcome, RunState, StopReason, WorkerState};
 use crate::domain::stage::{Role, Stage, TaskState};
 use diesel::backend::Backend;
 use diesel::deserialize::{FromSql, Queryable, Result as FromResult};
 use diesel::expression::AsExpression;
 use diesel::serialize::{IsNull, Output, Result as ToResult, ToSql};
-use diesel::sql_types::Text;
+use diesel::sql_types::{Nullable, Text};
 use diesel::sqlite::Sqlite;
 
 macro_rules! text_column {
@@ -37,6 +38,18 @@ macro_rules! text_column {
                 <&'static str as AsExpression<Text>>::as_expression(self.as_str())
             }
         }
+        impl AsExpression<Nullable<Text>> for $t {
+            type Expression = <&'static str as AsExpression<Nullable<Text>>>::Expression;
+            fn as_expression(self) -> Self::Expression {
+                <&'static str as AsExpression<Nullable<Text>>>::as_expression(self.as_str())
+            }
+        }
+        impl AsExpression<Nullable<Text>> for &$t {
+            type Expression = <&'static str as AsExpression<Nullable<Text>>>::Expression;
+            fn as_expression(self) -> Self::Expression {
+                <&'static str as AsExpression<Nullable<Text>>>::as_expression(self.as_str())
+            }
+        }
         impl AsExpression<Text> for &$t {
             type Expression = <&'static str as AsExpression<Text>>::Expression;
             fn as_expression(self) -> Self::Expression {
@@ -46,4 +59,18 @@ macro_rules! text_column {
     )+ };
 }
 
-text_column!(Stage, Role, TaskState, JobKind, JobStatus, Gate, Destination, LeftKind);
+text_column!(
+    Stage,
+    Role,
+    TaskState,
+    JobKind,
+    JobStatus,
+    Gate,
+    Destination,
+    LeftKind,
+    RunState,
+    RunOutcome,
+    StopReason,
+    WorkerState,
+    OutcomeKind
+);

@@ -3,7 +3,7 @@
 use super::connection::Conn;
 use super::error::StoreError;
 use super::schema::gate_results;
-use crate::domain::gate::Gate;
+use crate::domain::gate::{Gate, OutcomeKind};
 use diesel::prelude::*;
 
 /// One evaluation, bound to the commit it was made on.
@@ -14,7 +14,7 @@ pub struct GateResult {
     pub task_id: i64,
     pub job_id: Option<i64>,
     pub gate: Gate,
-    pub outcome: String,
+    pub outcome: OutcomeKind,
     pub reason: Option<String>,
     pub head: Option<String>,
     pub command: Option<String>,
@@ -38,8 +38,7 @@ pub struct NewGateResult {
     pub task_id: i64,
     pub job_id: Option<i64>,
     pub gate: Gate,
-    /// `pass`, `fail`, `infra` or `waiting`.
-    pub outcome: &'static str,
+    pub outcome: OutcomeKind,
     pub reason: Option<String>,
     /// The judged commit. There is no evaluation without one.
     pub head: String,
@@ -94,7 +93,12 @@ pub fn of_task(conn: &mut Conn, task: i64) -> Result<Vec<GateResult>, StoreError
 /// The newest evaluation of a gate that passed.
 pub fn last_pass(conn: &mut Conn, task: i64, gate: Gate) -> Result<Option<GateResult>, StoreError> {
     Ok(gate_results::table
-        .filter(gate_results::task_id.eq(task).and(gate_results::gate.eq(gate)).and(gate_results::outcome.eq("pass")))
+        .filter(
+            gate_results::task_id
+                .eq(task)
+                .and(gate_results::gate.eq(gate))
+                .and(gate_results::outcome.eq(OutcomeKind::Pass)),
+        )
         .order(gate_results::id.desc())
         .select(GateResult::as_select())
         .first(conn)

@@ -3,6 +3,7 @@
 use super::connection::Conn;
 use super::error::StoreError;
 use super::schema::runs;
+use crate::domain::run::{RunOutcome, RunState, StopReason};
 use crate::domain::stage::{Role, Stage};
 use diesel::dsl::count_star;
 use diesel::prelude::*;
@@ -20,7 +21,7 @@ pub struct Run {
     pub host: String,
     /// The run's folder, relative to the runs folder of its host.
     pub dir: String,
-    pub state: String,
+    pub state: RunState,
     pub session_id: Option<String>,
     pub resumed: bool,
     /// The branch's head that its agent began on.
@@ -29,7 +30,7 @@ pub struct Run {
     pub finished_at: Option<i64>,
     pub exit_code: Option<i32>,
     pub exit_signal: Option<i32>,
-    pub outcome: Option<String>,
+    pub outcome: Option<RunOutcome>,
     pub error: Option<String>,
     /// Counts for the role's cap: lost, cancelled, transient and infra runs do not.
     pub counts: bool,
@@ -43,7 +44,7 @@ pub struct Run {
     pub cli_version: Option<String>,
     pub denied_tools: Option<String>,
     /// Somebody wants it to end: why.
-    pub stop: Option<String>,
+    pub stop: Option<StopReason>,
     /// Tokens and cost are counted from its log; no result has told them.
     pub estimated: bool,
     /// Some of its tokens have no price.
@@ -64,7 +65,7 @@ pub struct NewRun {
     pub worker: String,
     pub host: String,
     pub dir: String,
-    pub state: &'static str,
+    pub state: RunState,
     pub session_id: Option<String>,
     pub resumed: bool,
     pub head_before: Option<String>,
@@ -75,11 +76,11 @@ pub struct NewRun {
 #[derive(Debug, Clone, PartialEq, AsChangeset)]
 #[diesel(table_name = runs, treat_none_as_null = true)]
 pub struct RunEnd {
-    pub state: &'static str,
+    pub state: RunState,
     pub finished_at: Option<i64>,
     pub exit_code: Option<i32>,
     pub exit_signal: Option<i32>,
-    pub outcome: Option<String>,
+    pub outcome: Option<RunOutcome>,
     pub error: Option<String>,
     pub counts: bool,
     pub session_id: Option<String>,
@@ -107,8 +108,8 @@ pub fn insert(conn: &mut Conn, new: &NewRun) -> Result<(), StoreError> {
 
 /// The process runs.
 pub fn mark_running(conn: &mut Conn, id: &str) -> Result<(), StoreError> {
-    diesel::update(runs::table.find(id).filter(runs::state.eq("starting")))
-        .set(runs::state.eq("running"))
+    diesel::update(runs::table.find(id).filter(runs::state.eq(RunState::Starting)))
+        .set(runs::state.eq(RunState::Running))
         .execute(conn)?;
     Ok(())
 }
@@ -121,32 +122,32 @@ pub fn set_worker(conn: &mut Conn, id: &str, worker: &str) -> Result<(), StoreEr
 
 /// Ends a run, once; `false` = it was ended already.
 pub fn finish(conn: &mut Conn, id: &str, end: &RunEnd) -> Result<bool, StoreError> {
-    let open = runs::table.find(id).filter(runs::state.eq_any(["starting", "running"]));
+    let open = runs::table.find(id).filter(runs::state.eq_any(RunState::OPEN));
     Ok(diesel::update(open).set(end).execute(conn)? == 1)
 }
 
 /// Asks for the end of the task's open runs; their owners see it and stop them. Returns how many there are.
-pub fn ask_to_stop(conn: &mut Conn, task: i64, why: &str) -> Result<usize, StoreError> {
-    let open = runs::table.filter(runs::task_id.eq(task)).filter(runs::state.eq_any(["starting", "running"]));
+pub fn ask_to_stop(conn: &mut Conn, task: i64, why: StopReason) -> Result<usize, StoreError> {
+    let open = runs::table.filter(runs::task_id.eq(task)).filter(runs::state.eq_any(RunState::OPEN));
     Ok(diesel::update(open).set(runs::stop.eq(why)).execute(conn)?)
 }
 
 /// Asks for the end of one run; `false` = it is not open.
-pub fn ask_one_to_stop(conn: &mut Conn, id: &str, why: &str) -> Result<bool, StoreError> {
-    let open = runs::table.find(id).filter(runs::state.eq_any(["starting", "running"]));
+pub fn ask_one_to_stop(conn: &mut Conn, id: &str, why: StopReason) -> Result<bool, StoreError> {
+    let open = runs::table.find(id).filter(runs::state.eq_any(RunState::OPEN));
     Ok(diesel::update(open).set(runs::stop.eq(why)).execute(conn)? == 1)
 }
 
 /// Why a run is to end, if it is.
-pub fn wanted_stop(conn: &mut Conn, id: &str) -> Result<Option<String>, StoreError> {
-    Ok(runs::table.find(id).select(runs::stop).first::<Option<String>>(conn).optional()?.flatten())
+pub fn wanted_stop(conn: &mut Conn, id: &str) -> Result<Option<StopReason>, StoreError> {
+    Ok(runs::table.find(id).select(runs::stop).first::<Option<StopReason>>(conn).optional()?.flatten())
 }
 
 /// Whether a run of the task is open.
 pub fn any_open(conn: &mut Conn, task: i64) -> Result<bool, StoreError> {
     let open: Option<String> = runs::table
         .filter(runs::task_id.eq(task))
-        .filter(runs::state.eq_any(["starting", "running"]))
+        .filter(runs::state.eq_any(RunState::OPEN))
         .select(runs::id)
         .first(conn)
         .optional()?;

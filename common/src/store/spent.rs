@@ -4,6 +4,7 @@ use super::connection::Conn;
 use super::error::StoreError;
 use super::runs::Run;
 use super::schema::runs;
+use crate::domain::run::{RunState, StopReason};
 use crate::domain::usage::plain_usd;
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -82,14 +83,14 @@ pub fn since(conn: &mut Conn, since: i64, project: Option<&str>) -> Result<Spent
 
 /// Writes what an open run has cost so far; `false` = it is not open any more.
 pub fn note(conn: &mut Conn, run: &str, figures: &Running) -> Result<bool, StoreError> {
-    let open = runs::table.find(run).filter(runs::state.eq_any(["starting", "running"]));
+    let open = runs::table.find(run).filter(runs::state.eq_any(RunState::OPEN));
     Ok(diesel::update(open).set(figures).execute(conn)? == 1)
 }
 
 /// Asks for the end of an open run because a budget (`stop`, JSON) is used up, unless somebody wants its end already.
 pub fn stop(conn: &mut Conn, run: &str, stop: &str) -> Result<bool, StoreError> {
-    let open = runs::table.find(run).filter(runs::state.eq_any(["starting", "running"])).filter(runs::stop.is_null());
-    Ok(diesel::update(open).set((runs::stop.eq("budget"), runs::budget_stop.eq(stop))).execute(conn)? == 1)
+    let open = runs::table.find(run).filter(runs::state.eq_any(RunState::OPEN)).filter(runs::stop.is_null());
+    Ok(diesel::update(open).set((runs::stop.eq(StopReason::Budget), runs::budget_stop.eq(stop))).execute(conn)? == 1)
 }
 
 /// The other runs of a session, the oldest first.

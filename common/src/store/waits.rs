@@ -101,6 +101,7 @@ pub fn idle_agents(conn: &mut Conn, before: i64) -> Result<Vec<Job>, StoreError>
 mod tests {
     use super::*;
     use crate::domain::job::{JobEnd, Spend};
+    use crate::domain::run::RunState;
     use crate::domain::stage::{Role, Stage};
     use crate::store::jobs::{self, NewJob};
     use crate::store::runs::{self, NewRun};
@@ -148,7 +149,7 @@ mod tests {
             worker: "w".into(),
             host: "h".into(),
             dir: "r1".into(),
-            state: "starting",
+            state: RunState::Starting,
             session_id: None,
             resumed: false,
             head_before: None,

@@ -3,6 +3,7 @@
 use super::connection::Conn;
 use super::error::StoreError;
 use super::schema::workers;
+use crate::domain::run::WorkerState;
 use diesel::prelude::*;
 
 /// One worker process.
@@ -16,8 +17,7 @@ pub struct Worker {
     pub pid_start: i64,
     pub boot_id: String,
     pub version: String,
-    /// `running`, `draining`, `stopped`.
-    pub state: String,
+    pub state: WorkerState,
     pub max_concurrency: i32,
     /// Seconds.
     pub poll_interval: f64,
@@ -25,6 +25,13 @@ pub struct Worker {
     pub preflight_reason: String,
     pub started_at: i64,
     pub heartbeat_at: i64,
+}
+
+impl Worker {
+    /// Whether it runs and has sent a heartbeat within `dead_after` (ms): what recovery goes by.
+    pub fn is_alive(&self, now: i64, dead_after: i64) -> bool {
+        self.state != WorkerState::Stopped && self.heartbeat_at >= now.saturating_sub(dead_after)
+    }
 }
 
 /// Makes this the row of its name (an earlier process of the name is gone: it holds a lock for its life).
@@ -56,22 +63,24 @@ pub fn note_preflight(conn: &mut Conn, name: &str, ok: bool, reason: &str) -> Re
 /// Wishes that a worker starts no more agents, or that it does again; the wish ends with its process. `false` = none of
 /// that name runs.
 pub fn set_draining(conn: &mut Conn, name: &str, draining: bool) -> Result<bool, StoreError> {
-    let running = workers::table.find(name).filter(workers::state.eq_any(["running", "draining"]));
-    let state = if draining { "draining" } else { "running" };
+    let running = workers::table
+        .find(name)
+        .filter(workers::state.eq_any([WorkerState::Running.as_str(), WorkerState::Draining.as_str()]));
+    let state = if draining { WorkerState::Draining } else { WorkerState::Running };
     Ok(diesel::update(running).set(workers::state.eq(state)).execute(conn)? == 1)
 }
 
 /// Whether somebody wished so.
 pub fn is_draining(conn: &mut Conn, name: &str) -> Result<bool, StoreError> {
-    let state: Option<String> = workers::table.find(name).select(workers::state).first(conn).optional()?;
-    Ok(state.as_deref() == Some("draining"))
+    let state: Option<WorkerState> = workers::table.find(name).select(workers::state).first(conn).optional()?;
+    Ok(state == Some(WorkerState::Draining))
 }
 
 /// The process ends on purpose.
 pub fn mark_stopped(conn: &mut Conn, me: &Worker, now: i64) -> Result<(), StoreError> {
     let mine =
         workers::table.find(&me.name).filter(workers::pid.eq(me.pid)).filter(workers::pid_start.eq(me.pid_start));
-    diesel::update(mine).set((workers::state.eq("stopped"), workers::heartbeat_at.eq(now))).execute(conn)?;
+    diesel::update(mine).set((workers::state.eq(WorkerState::Stopped), workers::heartbeat_at.eq(now))).execute(conn)?;
     Ok(())
 }
 
@@ -82,7 +91,8 @@ pub fn all(conn: &mut Conn) -> Result<Vec<Worker>, StoreError> {
 
 /// How many workers run and have given a sign of life since `since` (ms).
 pub fn living(conn: &mut Conn, since: i64) -> Result<i64, StoreError> {
-    let running = workers::table.filter(workers::state.ne("stopped")).filter(workers::heartbeat_at.ge(since));
+    let running =
+        workers::table.filter(workers::state.ne(WorkerState::Stopped)).filter(workers::heartbeat_at.ge(since));
     Ok(running.count().get_result(conn)?)
 }
 

@@ -3,6 +3,7 @@
 use super::round::Round;
 use nix::unistd::Pid;
 use orch_common::domain::job::JobStatus;
+use orch_common::domain::run::RunOutcome;
 use orch_common::domain::stage::{Role, Stage};
 use orch_common::store::{audit, standing, tasks};
 use orch_tests::stack::{REPO, Stack, git, run_folders};
@@ -83,9 +84,9 @@ fn seen_once(stack: &Stack, item: &str, (told_again, in_order): (usize, bool)) {
 fn one_good_run_each(stack: &Stack, item: &str, starts: usize) {
     for role in [Role::Analyst, Role::Developer] {
         let runs: Vec<_> = stack.runs(item).into_iter().filter(|r| r.role == role).collect();
-        let good = runs.iter().filter(|r| r.outcome.as_deref() == Some("success")).count();
+        let good = runs.iter().filter(|r| r.outcome == Some(RunOutcome::Success)).count();
         assert_eq!(good, 1, "{runs:?}");
-        assert!(runs.iter().all(|r| r.state == "ended" || r.state == "lost"), "{runs:?}");
+        assert!(runs.iter().all(|r| !r.state.is_open()), "{runs:?}");
         let begun = stack.agents_begun(item, role);
         assert!((1..=starts).contains(&begun), "the {role} was started {begun} times");
     }

@@ -1,5 +1,6 @@
 //! Several workers on one database.
 
+use orch_common::domain::run::RunOutcome;
 use orch_common::domain::stage::{Role, Stage, TaskState};
 use orch_common::store::workers;
 use orch_tests::stack::play::{after, develops};
@@ -30,7 +31,7 @@ fn a_living_workers_run_is_left_alone_and_a_dead_ones_is_adopted() {
     stack.settle();
     assert_eq!(stack.agents_begun(&item, Role::Developer), 1);
     let run = stack.runs(&item).into_iter().find(|r| r.id == run.id).unwrap();
-    assert_eq!((run.worker.as_str(), run.outcome.as_deref()), ("second", Some("success")));
+    assert_eq!((run.worker.as_str(), run.outcome), ("second", Some(RunOutcome::Success)));
     let job = stack.jobs(&item).into_iter().find(|j| j.id == run.job_id).unwrap();
     assert_eq!((job.attempts, job.recoveries), (1, 0));
 }

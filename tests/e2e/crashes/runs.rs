@@ -2,6 +2,7 @@
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use orch_common::domain::run::RunOutcome;
 use orch_common::domain::stage::{Role, Stage, TaskState};
 use orch_common::store::runs::Run;
 use orch_tests::stack::play::{after, develops};
@@ -30,7 +31,7 @@ fn developer_ran_once(stack: &Stack, item: &str, run: &Run) {
     assert_eq!(stack.agents_begun(item, Role::Developer), 1);
     let developers: Vec<_> = stack.runs(item).into_iter().filter(|r| r.role == Role::Developer).collect();
     let [only] = developers.as_slice() else { panic!("{developers:?}") };
-    assert_eq!((only.id.as_str(), only.outcome.as_deref(), only.counts), (run.id.as_str(), Some("success"), true));
+    assert_eq!((only.id.as_str(), only.outcome, only.counts), (run.id.as_str(), Some(RunOutcome::Success), true));
     assert!(only.input_tokens > 0, "its tokens are counted");
     let job = stack.jobs(item).into_iter().find(|j| j.id == run.job_id).unwrap();
     assert_eq!((job.attempts, job.recoveries, job.transient_attempts), (1, 0, 0));
@@ -87,8 +88,8 @@ fn a_run_whose_supervisor_is_killed_is_lost_and_run_again_at_no_charge() {
     stack.wait_task(&item, Stage::Done, TaskState::Done);
     stack.settle();
     let developers: Vec<_> = stack.runs(&item).into_iter().filter(|r| r.role == Role::Developer).collect();
-    let ends: Vec<_> = developers.iter().map(|r| (r.outcome.as_deref(), r.counts)).collect();
-    assert_eq!(ends, [(Some("lost"), false), (Some("success"), true)]);
+    let ends: Vec<_> = developers.iter().map(|r| (r.outcome, r.counts)).collect();
+    assert_eq!(ends, [(Some(RunOutcome::Lost), false), (Some(RunOutcome::Success), true)]);
     let job = stack.jobs(&item).into_iter().find(|j| j.id == run.job_id).unwrap();
     assert_eq!((job.attempts, job.recoveries), (1, 1));
 }

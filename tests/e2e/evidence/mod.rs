@@ -32,8 +32,8 @@ fn tests_say_what_the_commit_says(stack: &Stack, item: &str, line: &str) -> (usi
     for row in &rows {
         let commit = row.head.as_deref().expect("a commit");
         let wanted = if green_in_a_clean_clone(stack, commit, line) { "pass" } else { "fail" };
-        assert_eq!(row.outcome, wanted, "at {commit}: {rows:?}");
+        assert_eq!(row.outcome.as_str(), wanted, "at {commit}: {rows:?}");
     }
-    let of = |outcome: &str| rows.iter().filter(|row| row.outcome == outcome).count();
+    let of = |outcome: &str| rows.iter().filter(|row| row.outcome.as_str() == outcome).count();
     (of("pass"), of("fail"))
 }

@@ -84,7 +84,7 @@ fn a_project_with_its_own_names_walks_by_them_and_by_no_other() {
 
     assert!(stack.said(&item, "changes wanted").contains("no tests at all"));
     assert!(stack.said(&item, "tests failed").contains("the button is grey"));
-    let of = |gate| evaluations(&stack, &item, gate).into_iter().map(|row| row.outcome).collect::<Vec<_>>();
+    let of = |gate| evaluations(&stack, &item, gate).into_iter().map(|row| row.outcome.as_str()).collect::<Vec<_>>();
     assert_eq!(of("reviewer_verdict"), ["fail", "pass", "pass"]);
     assert_eq!(of("tests_passed"), ["fail", "pass"]);
     assert_eq!(of("architecture_done"), ["fail", "pass"]);

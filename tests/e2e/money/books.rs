@@ -3,6 +3,8 @@
 use super::{estimated, runs_of};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use orch_common::domain::run::RunOutcome;
+use orch_common::domain::run::RunState;
 use orch_common::domain::stage::{Role, Stage, TaskState};
 use orch_common::store::runs::Run;
 use orch_tests::stack::play::{answers, develops, first};
@@ -57,10 +59,10 @@ fn a_cancelled_run_costs_what_it_took_and_the_views_say_so() {
     }
 
     stack.plane().comment(&item, "<p>:cancel:</p>");
-    stack.wait("its end", || runs_of(&stack, &item, Role::Developer).iter().all(|run| run.state == "ended"));
+    stack.wait("its end", || runs_of(&stack, &item, Role::Developer).iter().all(|run| run.state == RunState::Ended));
     stack.settle();
     let [ended] = &runs_of(&stack, &item, Role::Developer)[..] else { panic!("one run") };
-    assert_eq!((ended.outcome.as_deref(), ended.input_tokens), (Some("stopped"), 200_000));
+    assert_eq!((ended.outcome, ended.input_tokens), (Some(RunOutcome::Stopped), 200_000));
     estimated(ended);
     assert!(stack.ctl(&["runs", "--json"]).contains("\"cost_estimated\": true"));
 }
@@ -72,7 +74,7 @@ fn a_run_that_was_killed_by_an_operator_costs_what_it_took() {
     stack.ctl(&["runs", "kill", &run.id]);
     stack.settle();
     let [ended] = &runs_of(&stack, &item, Role::Developer)[..] else { panic!("one run") };
-    assert_eq!(ended.outcome.as_deref(), Some("stopped"));
+    assert_eq!(ended.outcome, Some(RunOutcome::Stopped));
     estimated(ended);
 }
 
@@ -85,7 +87,7 @@ fn a_lost_run_costs_what_it_took() {
     stack.wait_task(&item, Stage::Done, TaskState::Done);
     stack.settle();
     let runs = runs_of(&stack, &item, Role::Developer);
-    assert_eq!((runs[0].outcome.as_deref(), runs[0].input_tokens), (Some("lost"), 200_000));
+    assert_eq!((runs[0].outcome, runs[0].input_tokens), (Some(RunOutcome::Lost), 200_000));
     estimated(&runs[0]);
     assert!(!runs[1].estimated, "its result told: {:?}", runs[1]);
 }

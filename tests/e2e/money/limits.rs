@@ -1,6 +1,7 @@
 //! A budget ends a run while it goes on, and blocks the task with the figure.
 
 use super::{PER_MILLION, blocked, estimated, runs_of};
+use orch_common::domain::run::{RunOutcome, StopReason};
 use orch_common::domain::stage::{Role, TaskState};
 use orch_tests::stack::play::{answers, develops, first};
 use orch_tests::stack::{Builder, Play, Stack, WORKER};
@@ -26,8 +27,8 @@ fn runs_that_loop_until_their_time_limit_are_on_the_books_and_the_task_stops() {
     assert_eq!(runs.len(), 2, "{runs:?}");
     runs.iter().for_each(estimated);
     assert_eq!(runs[0].input_tokens, 1_900_000);
-    assert_eq!((runs[0].exit_code, runs[0].outcome.as_deref()), (Some(-9), Some("permanent")), "its time limit");
-    assert_eq!(runs[1].outcome.as_deref(), Some("stopped"), "the second reached the budget");
+    assert_eq!((runs[0].exit_code, runs[0].outcome), (Some(-9), Some(RunOutcome::Permanent)), "its time limit");
+    assert_eq!(runs[1].outcome, Some(RunOutcome::Stopped), "the second reached the budget");
     assert!(reason.contains("cost of the task") && reason.contains("of $10.00"), "{reason}");
     assert!(stack.said(&item, "blocked").contains("task_usd"));
 }
@@ -41,7 +42,7 @@ fn a_run_that_reaches_its_budget_is_ended_within_an_answer() {
     estimated(run);
     // Five answers are $2.00. On a loaded machine the signal takes its time: a second one may have come meanwhile.
     assert!(run.cost_usd >= 2.0 && run.cost_usd <= 2.0 + 3.0 * 0.1 * PER_MILLION, "{run:?}");
-    assert_eq!((run.outcome.as_deref(), run.stop.as_deref(), run.counts), (Some("stopped"), Some("budget"), false));
+    assert_eq!((run.outcome, run.stop, run.counts), (Some(RunOutcome::Stopped), Some(StopReason::Budget), false));
     assert!(run.budget_stop.as_deref().is_some_and(|stop| stop.contains("run_usd")), "{run:?}");
     assert!(reason.contains("cost of one run") && reason.contains("of $2.00"), "{reason}");
     assert_eq!(stack.told().last().map(String::as_str), Some("blocked"));
@@ -67,7 +68,7 @@ fn budgets_in_tokens_and_of_the_project_and_the_day_end_a_run_as_well() {
         let reason = blocked(&stack, &item);
         assert!(reason.contains(which), "{which}: {reason}");
         let runs = runs_of(&stack, &item, Role::Developer);
-        assert_eq!(runs.last().and_then(|run| run.stop.as_deref()), Some("budget"), "{which}: {runs:?}");
+        assert_eq!(runs.last().and_then(|run| run.stop), Some(StopReason::Budget), "{which}: {runs:?}");
         assert!(runs[0].input_tokens <= 700_000, "{which}: {runs:?}");
     }
 }
@@ -89,7 +90,7 @@ fn a_run_that_was_adopted_is_counted_from_the_beginning_of_its_log() {
     let [run] = &runs_of(&stack, &item, Role::Developer)[..] else { panic!("one run") };
     assert_eq!(run.input_tokens, 600_000, "{run:?}");
     assert!(reason.contains("cost of one run"), "{reason}");
-    assert_eq!(run.stop.as_deref(), Some("budget"));
+    assert_eq!(run.stop, Some(StopReason::Budget));
 }
 
 #[test]
@@ -100,5 +101,5 @@ fn a_run_within_its_budgets_is_let_alone() {
     stack.wait_task(&item, orch_common::domain::stage::Stage::Done, TaskState::Done);
     stack.settle();
     let [run] = &runs_of(&stack, &item, Role::Developer)[..] else { panic!("one run") };
-    assert_eq!((run.outcome.as_deref(), run.estimated, run.input_tokens), (Some("success"), false, 300_000));
+    assert_eq!((run.outcome, run.estimated, run.input_tokens), (Some(RunOutcome::Success), false, 300_000));
 }

@@ -4,6 +4,7 @@
 use super::rig::{REPO, Rig};
 use orch_common::domain::checks::Unfinished;
 use orch_common::domain::decide::Trigger;
+use orch_common::domain::gate::OutcomeKind;
 use orch_common::domain::gate::{CiEvidence, Gate};
 use orch_common::domain::job::JobKind;
 use orch_common::domain::stage::{CommitId, Stage, TaskState};
@@ -139,7 +140,7 @@ async fn silence_and_late_checks_are_overdue_and_a_project_may_go_on_without_any
             task_id: rig.task().await.unwrap().id,
             job_id: None,
             gate: Gate::CiGreen,
-            outcome: "waiting",
+            outcome: OutcomeKind::Waiting,
             reason: None,
             head: head.to_string(),
             tree: "c".repeat(40),

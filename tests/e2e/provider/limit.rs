@@ -1,5 +1,6 @@
 //! A usage limit with a known end.
 
+use orch_common::domain::run::RunOutcome;
 use orch_common::domain::stage::{Role, Stage, TaskState};
 use orch_tests::stack::play::develops;
 use orch_tests::stack::{Play, Stack};
@@ -24,7 +25,7 @@ fn at_a_usage_limit_all_agents_wait_for_its_end_and_nobody_is_charged() {
     stack.wait_task(&other, Stage::Analysis, TaskState::WaitingApproval);
     stack.settle();
 
-    let limited = stack.runs(&item).into_iter().find(|r| r.outcome.as_deref() == Some("usage_limit")).unwrap();
+    let limited = stack.runs(&item).into_iter().find(|r| r.outcome == Some(RunOutcome::UsageLimit)).unwrap();
     assert!(!limited.counts);
     let later = stack.runs(&item).into_iter().chain(stack.runs(&other)).filter(|r| r.started_at > limited.started_at);
     let early: Vec<_> = later.filter(|r| r.started_at < reset_s * 1000).collect();

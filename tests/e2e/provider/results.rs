@@ -1,5 +1,6 @@
 //! What a run's last records say, however the process behaved.
 
+use orch_common::domain::run::RunOutcome;
 use orch_common::domain::stage::{Role, Stage, TaskState};
 use orch_tests::stack::play::{decides, develops, first};
 use orch_tests::stack::{Play, Stack};
@@ -31,7 +32,7 @@ fn a_success_with_half_a_character_and_a_spurious_result_is_paid_once() {
     stack.wait_task(&item, Stage::Done, TaskState::Done);
     let runs: Vec<_> = stack.runs(&item).into_iter().filter(|r| r.role == Role::Developer).collect();
     assert_eq!(runs.len(), 1, "{runs:?}");
-    assert_eq!((runs[0].outcome.as_deref(), runs[0].turns, runs[0].input_tokens), (Some("success"), 4, 700));
+    assert_eq!((runs[0].outcome, runs[0].turns, runs[0].input_tokens), (Some(RunOutcome::Success), 4, 700));
     assert!((runs[0].cost_usd - 0.5).abs() < 1e-9, "{:?}", runs[0]);
 }
 
@@ -51,7 +52,7 @@ fn a_result_whose_process_stays_counts_once_at_its_price() {
     stack.wait_task(&item, Stage::Done, TaskState::Done);
     let runs: Vec<_> = stack.runs(&item).into_iter().filter(|r| r.role == Role::Developer).collect();
     assert_eq!(runs.len(), 1, "{runs:?}");
-    assert_eq!(runs[0].outcome.as_deref(), Some("success"));
+    assert_eq!(runs[0].outcome, Some(RunOutcome::Success));
     assert!((runs[0].cost_usd - 0.5).abs() < 1e-9);
 }
 
@@ -68,7 +69,7 @@ fn a_refusal_is_told_with_what_helps_and_not_tried_again() {
         stack.wait_task(&item, Stage::Development, TaskState::Blocked);
         stack.settle();
         let runs: Vec<_> = stack.runs(&item).into_iter().filter(|r| r.role == Role::Developer).collect();
-        assert_eq!((runs.len(), runs[0].outcome.as_deref()), (1, Some("refused")), "{runs:?}");
+        assert_eq!((runs.len(), runs[0].outcome), (1, Some(RunOutcome::Refused)), "{runs:?}");
         let told = stack.plane().comments_of(&item).join("\n");
         assert!(
             told.contains("the model refused") && told.contains("Change the description") && told.contains(":retry:"),

@@ -2,6 +2,7 @@
 
 use super::{Setting, analysis, analyst, install};
 use nix::unistd::{User, geteuid};
+use orch_common::domain::run::RunOutcome;
 use orch_tests::model_api::ModelApi;
 use orch_tests::stack::git;
 use std::os::unix::fs::PermissionsExt;
@@ -24,7 +25,7 @@ fn the_real_cli_works_as_nobody() {
     });
     let runs = case.wait_analysed();
     let run = analyst(&runs);
-    assert_eq!((run.outcome.as_deref(), run.turns), (Some("success"), 3), "{:?}", run.error);
+    assert_eq!((run.outcome, run.turns), (Some(RunOutcome::Success), 3), "{:?}", run.error);
     let branch = case.stack.task(&case.item).unwrap().branch;
     let log = git(&case.stack.scene.forge, &["log", "--format=%an|%s", &format!("main..{branch}")]);
     assert_eq!(log, "orch analyst|ET-001: the analysis, by the agent itself");

@@ -11,6 +11,7 @@ mod sessions;
 mod work;
 
 use orch_common::domain::breaker::{Breaker, BreakerState};
+use orch_common::domain::run::RunOutcome;
 use orch_common::domain::stage::{Role, Stage, TaskState};
 use orch_common::store::runs::Run;
 use orch_tests::model_api::{Answer, Call, Message, ModelApi};
@@ -124,7 +125,7 @@ impl Case {
 
 /// The outcomes of runs, in order.
 fn outcomes(runs: &[Run]) -> Vec<&str> {
-    runs.iter().map(|r| r.outcome.as_deref().unwrap_or("open")).collect()
+    runs.iter().map(|r| r.outcome.map_or("open", RunOutcome::as_str)).collect()
 }
 
 fn is_open(breaker: &Breaker) -> bool {

@@ -2,6 +2,7 @@
 
 use super::{Case, FOLDER, Setting, analysis, analyst, install, outcomes};
 use orch_common::domain::job::JobStatus;
+use orch_common::domain::run::RunOutcome;
 use orch_tests::model_api::{Answer, ModelApi};
 use orch_tests::stack::git;
 use serde_json::json;
@@ -14,7 +15,7 @@ fn works(cli: &Path) -> Case {
     let (stack, item) = (&case.stack, &case.item);
 
     let job = stack.agent_job(item);
-    assert_eq!((run.outcome.as_deref(), job.status), (Some("success"), JobStatus::Done), "{job:?}");
+    assert_eq!((run.outcome, job.status), (Some(RunOutcome::Success), JobStatus::Done), "{job:?}");
     assert_eq!((job.attempts, job.transient_attempts, job.recoveries), (1, 0, 0));
     assert_eq!((run.exit_code, run.turns, run.resumed), (Some(0), 3, false));
     assert_eq!((run.input_tokens, run.output_tokens, run.cache_tokens), (3000, 300, 0));

@@ -61,7 +61,7 @@ fn ended_with(log: &str, code: u8) -> (String, Stack) {
     let account = stack.account();
     assert_eq!((account.limit_until, account.fault, account.breaker.consecutive_transient), (None, None, 0));
     assert_eq!(stack.agent_job(&item).transient_attempts, 0);
-    (run.outcome.unwrap_or_default(), stack)
+    (run.outcome.map(|o| o.to_string()).unwrap_or_default(), stack)
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Agents as a Unix user of their own, through the real worker and supervisor.
 
 use nix::unistd::{User, geteuid};
+use orch_common::domain::run::RunOutcome;
 use orch_common::domain::stage::{Role, Stage, TaskState};
 use orch_tests::stack::{Stack, git};
 use std::io::Write;
@@ -81,5 +82,5 @@ fn an_agent_with_a_user_of_its_own_reads_nothing_of_ours_and_its_work_comes_back
     assert_eq!(show("feature.txt"), "code");
     let gates = stack.gates(&item);
     assert!(gates.contains(&("tests_local".into(), "pass".into())), "{gates:?}");
-    assert!(stack.runs(&item).iter().all(|r| r.role != Role::Developer || r.outcome.as_deref() == Some("success")));
+    assert!(stack.runs(&item).iter().all(|r| r.role != Role::Developer || r.outcome == Some(RunOutcome::Success)));
 }

@@ -3,6 +3,7 @@
 use super::{REPO, Stack};
 use crate::fakes::{FakePlane, PullRow};
 use orch_common::domain::job::{JobKind, JobStatus};
+use orch_common::domain::run::RunState;
 use orch_common::domain::stage::{Role, Stage, TaskState};
 use orch_common::store::accounts::{Account, DEFAULT_ACCOUNT};
 use orch_common::store::jobs::Job;
@@ -131,7 +132,7 @@ impl Stack {
 
     /// The roles that ran, in order, with what each run came to.
     pub fn run_trail(&self, item: &str) -> Vec<(Role, String)> {
-        self.runs(item).into_iter().map(|r| (r.role, r.outcome.unwrap_or_default())).collect()
+        self.runs(item).into_iter().map(|r| (r.role, r.outcome.map(|o| o.to_string()).unwrap_or_default())).collect()
     }
 
     /// Waits for a run of this role whose scripted agent has begun: one that is ended from now on was seen by `agents_begun`.
@@ -148,7 +149,7 @@ impl Stack {
     pub fn wait_running(&self, item: &str, role: Role) -> Run {
         self.wait_for(&format!("the {role} to be at work"), || {
             self.task(item)?;
-            self.runs(item).into_iter().find(|r| r.role == role && r.state == "running")
+            self.runs(item).into_iter().find(|r| r.role == role && r.state == RunState::Running)
         })
     }
 
@@ -185,7 +186,7 @@ impl Stack {
     pub fn gates(&self, item: &str) -> Vec<(String, String)> {
         let id = self.task_id(item);
         let rows = self.read(move |c| gates::of_task(c, id));
-        rows.into_iter().map(|g| (g.gate.to_string(), g.outcome)).collect()
+        rows.into_iter().map(|g| (g.gate.to_string(), g.outcome.to_string())).collect()
     }
 
     pub fn account(&self) -> Account {

@@ -2,9 +2,10 @@
 //! the run's lock while there is no exit record knows that no supervisor lives, and makes sure that none will.
 
 use super::identity::{Delivery, Identity, signal};
-use super::record::{ExitRecord, StopReason, StopRequest};
+use super::record::{ExitRecord, StopRequest};
 use super::run_dir::{RunDir, RunDirError, RunLock};
 use super::sweep::{Quarry, sweep};
+use orch_common::domain::run::StopReason;
 use rustix::process::Signal;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -24,5 +24,6 @@ pub mod sweep;
 pub use adopt::{Found, RunEnd, StopSent, examine, request_stop, wait_end};
 pub use identity::Identity;
 pub use launch::{LaunchError, Launched, Starter, launch};
-pub use record::{ExitReason, ExitRecord, RunSpec, StopReason};
+pub use orch_common::domain::run::StopReason;
+pub use record::{ExitReason, ExitRecord, RunSpec};
 pub use run_dir::RunDir;

@@ -1,7 +1,7 @@
 //! The shapes that a run's folder holds: what to start, why to stop, how it ended. They are read by other
 //! versions of the program (a run outlives an upgrade), so fields are added with a default and never reused.
 
-use orch_common::named_enum;
+use orch_common::domain::run::StopReason;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -68,22 +68,6 @@ impl RunSpec {
             return Err(BadSpec::Program(self.program.clone()));
         }
         Ok(())
-    }
-}
-
-named_enum! {
-    /// Who wanted a run to stop.
-    pub enum StopReason ("stop reason") {
-        /// The task was cancelled.
-        Cancel = "cancel",
-        /// A person, outside of a task's life.
-        Operator = "operator",
-        /// Nobody left a wish, yet the supervisor was told to end: the machine goes down. Interrupted, not unwanted.
-        System = "system",
-        /// The task was paused.
-        Pause = "pause",
-        /// A budget is used up.
-        Budget = "budget",
     }
 }
 

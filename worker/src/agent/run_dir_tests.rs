@@ -1,6 +1,7 @@
+use super::super::record::ExitReason;
 use super::super::record::tests::spec;
-use super::super::record::{ExitReason, StopReason};
 use super::*;
+use orch_common::domain::run::StopReason;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 fn dir() -> (tempfile::TempDir, RunDir) {

@@ -7,11 +7,12 @@ use super::error::Done;
 use super::moment::{ago, shown};
 use super::screen::Screen;
 use super::table::Table;
-use super::views::{AccountView, WorkerView, is_alive};
+use super::views::{AccountView, WorkerView};
 use crate::context::ACCOUNT;
 use clap::{Args, Subcommand};
 use orch_common::config::Config;
 use orch_common::domain::breaker::Phase;
+use orch_common::domain::run::WorkerState;
 use orch_common::store::accounts::{self, Account};
 use orch_common::store::workers::{self, Worker};
 use orch_common::store::{Conn, StoreError};
@@ -120,10 +121,10 @@ fn breaker_words(account: &Account, now: i64) -> String {
 pub fn workers(workers: &[Worker], now: i64, dead_after: i64) -> Table {
     let mut table = Table::new(&["WORKER", "STATE", "HEARTBEAT", "AGENTS", "VERSION", "HOST", "PID", "PREFLIGHT"]);
     for worker in workers {
-        let silent = worker.state != "stopped" && !is_alive(worker, now, dead_after);
+        let silent = worker.state != WorkerState::Stopped && !worker.is_alive(now, dead_after);
         table.row([
             worker.name.clone(),
-            if silent { "dead".to_owned() } else { worker.state.clone() },
+            if silent { "dead".to_owned() } else { worker.state.to_string() },
             ago(worker.heartbeat_at, now),
             worker.max_concurrency.to_string(),
             worker.version.clone(),

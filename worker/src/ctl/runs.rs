@@ -11,6 +11,7 @@ use super::stopping;
 use super::table::Table;
 use super::views::RunView;
 use clap::{Args, Subcommand};
+use orch_common::domain::run::RunOutcome;
 use orch_common::domain::usage::cost_text;
 use orch_common::store::runs::{self, Run};
 use orch_common::store::{Conn, StoreError, tasks};
@@ -87,7 +88,7 @@ pub fn table(runs: &[Run], keys: &Keys, now: i64) -> Table {
     let mut table =
         Table::new(&["RUN", "TASK", "ROLE", "STAGE", "OUTCOME", "TOKENS", "COST", "TOOK", "STARTED", "WHAT"]);
     for run in runs {
-        let outcome = run.outcome.clone().unwrap_or_else(|| run.state.clone());
+        let outcome = run.outcome.map_or(run.state.as_str(), RunOutcome::as_str).to_owned();
         let denied = run.denied_tools.as_ref().map(|tools| format!("denied: {tools}"));
         table.row([
             run.id.clone(),

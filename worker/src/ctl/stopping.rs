@@ -4,7 +4,6 @@
 use super::agents::dead_after_ms;
 use super::desk::Open;
 use super::error::CtlError;
-use super::views::is_alive;
 use crate::agent::{RunDir, StopReason, StopSent, request_stop};
 use orch_common::store::runs::{self, Run};
 use orch_common::store::workers;
@@ -12,13 +11,13 @@ use orch_common::store::workers;
 /// Asks for the end of `run`; says what will happen.
 pub fn ask(open: &Open, run: &Run, now: i64) -> Result<String, CtlError> {
     let id = run.id.clone();
-    let asked = open.store.write_now(|conn| runs::ask_one_to_stop(conn, &id, StopReason::Operator.as_str()))?;
+    let asked = open.store.write_now(|conn| runs::ask_one_to_stop(conn, &id, StopReason::Operator))?;
     if !asked {
         return Err(CtlError::Failed(format!("run {id} has ended already ({})", run.state)));
     }
     let dead_after = dead_after_ms(&open.config);
     let known = open.read(workers::all)?;
-    if known.iter().any(|worker| worker.name == run.worker && is_alive(worker, now, dead_after)) {
+    if known.iter().any(|worker| worker.name == run.worker && worker.is_alive(now, dead_after)) {
         return Ok(format!("run {id} is asked to end; worker {} ends it", run.worker));
     }
     let dir = RunDir::at(open.config.worker.runs_dir.join(&id));

@@ -21,7 +21,7 @@ use crate::outage::{self, Trouble, blame, troubled};
 use orch_common::config::Project;
 use orch_common::domain::clash::Clash;
 use orch_common::domain::decide::{Decision, Policy, Trigger, decide, needs_finding};
-use orch_common::domain::gate::{Gate, GateOutcome, Waiting};
+use orch_common::domain::gate::{Gate, GateOutcome, OutcomeKind, Waiting};
 use orch_common::domain::job::{JobEnd, Spend};
 use orch_common::domain::messages::Message;
 use orch_common::domain::stage::{Stage, TaskState};
@@ -286,9 +286,12 @@ fn without_ci(
 ) -> Option<NewGateResult> {
     let Decision::Apply(change) = decision else { return None };
     let says_so = matches!(trigger, Trigger::Command { command: Command::Approve, .. }) && change.stage > stage;
-    let row = looked.result.as_ref().filter(|row| says_so && row.gate == Gate::CiGreen && row.outcome == "waiting")?;
+    let row = looked
+        .result
+        .as_ref()
+        .filter(|row| says_so && row.gate == Gate::CiGreen && row.outcome == OutcomeKind::Waiting)?;
     let reason = Some("a person went on without CI".to_owned());
-    Some(NewGateResult { outcome: "pass", reason, at: now, ..row.clone() })
+    Some(NewGateResult { outcome: OutcomeKind::Pass, reason, at: now, ..row.clone() })
 }
 
 /// The transaction that ends the job.

@@ -9,6 +9,7 @@ use orch_common::config::Project;
 use orch_common::domain::decide::{Change, Decision, Trigger};
 use orch_common::domain::effect::{Destination, Effect};
 use orch_common::domain::job::{JobKind, JobStatus};
+use orch_common::domain::run::StopReason;
 use orch_common::domain::stage::{Role, Stage, TaskState};
 use orch_common::store::audit::{self, NewTransition};
 use orch_common::store::jobs::{self, NewJob};
@@ -68,7 +69,7 @@ fn apply_change(
         drop_queued(conn, seen.id, change, asked.now)?;
     }
     if change.stop_agent {
-        runs::ask_to_stop(conn, seen.id, "cancel")?;
+        runs::ask_to_stop(conn, seen.id, StopReason::Cancel)?;
     }
     // What is counted by version is the same however often the same decision is applied.
     let stem = if moves {

@@ -8,6 +8,7 @@ use orch_common::domain::decide::Policy;
 use orch_common::domain::evidence::{Drift, Gone, bound_stages, first_gone};
 use orch_common::domain::gate::{Evidence, Gate, GateOutcome};
 use orch_common::domain::pipeline::Pipeline;
+use orch_common::domain::run::RunOutcome;
 use orch_common::domain::stage::{CommitId, Role, Stage};
 use orch_common::store::gates::{self, GateResult};
 use orch_common::store::tasks::Task;
@@ -128,7 +129,7 @@ async fn began_on(ctx: &Context, task: &Task, policy: &Policy) -> Result<Option<
 fn first_sight(conn: &mut Conn, task: i64, stage: Stage, role: Role) -> Result<Option<String>, StoreError> {
     let all = runs::of_task(conn, task)?.into_iter().filter(|run| run.role == role && run.stage == stage);
     let sights = all.map(|run| {
-        let (asked, well) = (was_asked(conn, &run)?, run.outcome.as_deref() == Some("success"));
+        let (asked, well) = (was_asked(conn, &run)?, run.outcome == Some(RunOutcome::Success));
         Ok(Sight { session: run.session_id, well, asked, began: run.head_before })
     });
     Ok(judged_on(&sights.collect::<Result<Vec<_>, StoreError>>()?))

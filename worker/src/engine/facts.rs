@@ -3,6 +3,7 @@
 use super::payload::{AdvancePayload, AgentPayload};
 use orch_common::domain::decide::{Policy, Trigger};
 use orch_common::domain::failure::Denial;
+use orch_common::domain::gate::OutcomeKind;
 use orch_common::domain::job::JobKind;
 use orch_common::domain::names::BadName;
 use orch_common::domain::task::{Brief, EndedRun, History, TaskFacts};
@@ -51,7 +52,7 @@ pub fn history(conn: &mut Conn, task: &Task, policy: &Policy, own_job: i64) -> R
 /// What the gate of the task's stage said last, where it did not pass.
 fn last_failure(conn: &mut Conn, task: &Task, policy: &Policy) -> Result<Option<String>, StoreError> {
     let Some(gate) = policy.pipeline.gate(task.stage) else { return Ok(None) };
-    let last = gates::newest(conn, task.id, gate)?.filter(|last| last.outcome == "fail");
+    let last = gates::newest(conn, task.id, gate)?.filter(|last| last.outcome == OutcomeKind::Fail);
     let words = |last: GateResult| {
         let (commit, text) = (last.head.unwrap_or_default(), last.detail.or(last.reason).unwrap_or_default());
         format!("{gate}, of {}: {text}", commit.get(..10).unwrap_or(&commit))

@@ -30,7 +30,7 @@ pub(super) fn row(
         task_id,
         job_id: Some(job_id),
         gate,
-        outcome: outcome.name(),
+        outcome: outcome.kind(),
         reason,
         head: commits.head.to_string(),
         tree: commits.tree.to_string(),

@@ -8,6 +8,7 @@ use crate::engine::submit::submit;
 use crate::give_up::see_attended;
 use orch_common::domain::decide::{MergePolicy, Trigger};
 use orch_common::domain::gate::Gate;
+use orch_common::domain::gate::OutcomeKind;
 use orch_common::domain::stage::TaskState;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::tasks::{self, Task};
@@ -101,5 +102,5 @@ const fn depends_on_the_forge(gate: Gate) -> bool {
 fn judged_already(conn: &mut Conn, task: &Task, gate: Gate, (silence_ms, now): (i64, i64)) -> Result<bool, StoreError> {
     let newest = gates::newest(conn, task.id, gate)?;
     let holds = |at: i64| !depends_on_the_forge(gate) || at > now - look_again_ms(gate, silence_ms);
-    Ok(newest.is_some_and(|r| r.head == task.head && r.outcome != "infra" && holds(r.at)))
+    Ok(newest.is_some_and(|r| r.head == task.head && r.outcome != OutcomeKind::Infra && holds(r.at)))
 }

@@ -67,7 +67,7 @@ async fn by_evidence(ctx: &Arc<Context>, job: &Job) -> Result<(), NotNow> {
 }
 
 fn is_open(run: &Run) -> bool {
-    matches!(run.state.as_str(), "starting" | "running")
+    run.state.is_open()
 }
 
 async fn never_begun(ctx: &Arc<Context>, job: &Job) -> Result<(), NotNow> {

@@ -2,6 +2,7 @@
 
 use orch_common::domain::failure::{LogView, Tally};
 use orch_common::domain::price::PriceTable;
+use orch_common::domain::run::RunOutcome;
 use orch_common::domain::usage::{Earlier, Shares, plain_usd, share};
 use orch_common::store::runs::Run;
 use orch_common::store::spent::Running;
@@ -83,6 +84,6 @@ fn earlier(row: &Run, others: &[Run]) -> Vec<Earlier> {
 
 /// Its processes were killed: by somebody, or by the sweep that follows a supervisor's death.
 fn forgotten(run: &Run) -> bool {
-    let swept = run.outcome.as_deref() == Some("lost") && run.exit_code.is_none() && run.exit_signal.is_none();
+    let swept = run.outcome == Some(RunOutcome::Lost) && run.exit_code.is_none() && run.exit_signal.is_none();
     swept || run.exit_signal == Some(SIGKILL)
 }

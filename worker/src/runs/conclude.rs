@@ -3,7 +3,7 @@
 
 use super::books::{Entry, closing};
 use super::count::others;
-use super::ending::{end_name, how, outcome_name, outcome_words};
+use super::ending::{end_name, how, outcome_kind, outcome_words};
 use super::exhausted::over_budget;
 use super::leftovers::{self, Accounted, Next};
 use super::news::{self, Account};
@@ -21,6 +21,7 @@ use orch_common::domain::failure::{LogParser, LogView, Outcome, RunEnd, Summary,
 use orch_common::domain::follow::{Counters, Following, QueueLimits, after_run};
 use orch_common::domain::job::JobEnd;
 use orch_common::domain::messages::Message;
+use orch_common::domain::run::{RunOutcome, RunState};
 use orch_common::failpoint::{self, Point};
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::runs::{self, Run};
@@ -65,7 +66,7 @@ pub(super) async fn conclude(
         .await
         .map_err(|e| StoreError::Corrupt(format!("the run's log could not be read: {e}")))?;
     let following = after_run(&known.outcome, counters(job), queue_limits(ctx), now_ms());
-    let note = format!("{}: {}", outcome_name(&known.outcome), end_name(&following.end));
+    let note = format!("{}: {}", outcome_kind(&known.outcome), end_name(&following.end));
     let (inner, job, run) = (Arc::clone(ctx), job.clone(), run.to_owned());
     failpoint::here(Point::AgentKnown);
     let left = leftovers::of_job(ctx, &job, &run, following.advance).await;
@@ -132,9 +133,9 @@ fn run_end_lost(
     let records = log.map(|l| &l.records);
     let session = records.and_then(|r| r.session_id.clone()).or_else(|| row.session_id.clone());
     Ok(runs::RunEnd {
-        state: "lost",
+        state: RunState::Lost,
         finished_at: Some(now_ms()),
-        outcome: Some("lost".into()),
+        outcome: Some(RunOutcome::Lost),
         error: Some(why.to_owned()),
         turns: records.map_or(0, turns_of),
         model: records.and_then(|r| r.model.clone()),
@@ -177,7 +178,7 @@ fn turns_of(records: &Summary) -> i32 {
 
 fn empty_end() -> runs::RunEnd {
     runs::RunEnd {
-        state: "ended",
+        state: RunState::Ended,
         finished_at: None,
         exit_code: None,
         exit_signal: None,
@@ -258,7 +259,7 @@ pub(super) fn close_unstarted(
     let Some(row) = runs::get(conn, run)? else { return Ok(()) };
     let end = runs::RunEnd {
         finished_at: Some(now),
-        outcome: Some("permanent".to_owned()),
+        outcome: Some(RunOutcome::Permanent),
         error: Some(why.to_owned()),
         ..booked(conn, ctx, &row, None, row.session_id.clone())?
     };
@@ -351,7 +352,7 @@ fn run_end(
         finished_at: Some(known.record.finished_at_ms),
         exit_code: known.record.exit_code,
         exit_signal: known.record.signal,
-        outcome: Some(outcome_name(&known.outcome).to_owned()),
+        outcome: Some(outcome_kind(&known.outcome)),
         error: outcome_words(&known.outcome),
         // Asking for a verdict costs money, but is no work of the role for its cap.
         counts: following.counts && !was_asked(conn, row)?,

@@ -1,8 +1,9 @@
 //! Names and words for how a run and its job ended.
 
-use crate::agent::{ExitReason, ExitRecord, StopReason};
-use orch_common::domain::failure::{How, Outcome, StopCause};
+use crate::agent::{ExitReason, ExitRecord};
+use orch_common::domain::failure::{How, Outcome};
 use orch_common::domain::job::JobEnd;
+use orch_common::domain::run::RunOutcome;
 
 pub(super) fn how(record: &ExitRecord) -> How {
     match &record.reason {
@@ -11,28 +12,21 @@ pub(super) fn how(record: &ExitRecord) -> How {
         ExitReason::TimedOut => How::TimedOut,
         ExitReason::Stalled => How::Stalled,
         ExitReason::LogLimit => How::LogLimit,
-        ExitReason::Stopped { why } => How::Stopped {
-            cause: match why {
-                StopReason::Cancel => StopCause::Cancel,
-                StopReason::Pause => StopCause::Pause,
-                StopReason::Budget => StopCause::Budget,
-                StopReason::Operator | StopReason::System => StopCause::Operator,
-            },
-        },
+        ExitReason::Stopped { why } => How::Stopped { cause: *why },
         ExitReason::SpawnFailed { error } => How::LaunchFailed { why: error.clone() },
     }
 }
 
-pub(super) fn outcome_name(outcome: &Outcome) -> &'static str {
+pub(super) const fn outcome_kind(outcome: &Outcome) -> RunOutcome {
     match outcome {
-        Outcome::Success { .. } => "success",
-        Outcome::Transient { .. } => "transient",
-        Outcome::UsageLimit { .. } => "usage_limit",
-        Outcome::Permanent { .. } => "permanent",
-        Outcome::Unrepeatable { .. } => "unrepeatable",
-        Outcome::Refused { .. } => "refused",
-        Outcome::Installation { .. } => "installation",
-        Outcome::Stopped { .. } => "stopped",
+        Outcome::Success { .. } => RunOutcome::Success,
+        Outcome::Transient { .. } => RunOutcome::Transient,
+        Outcome::UsageLimit { .. } => RunOutcome::UsageLimit,
+        Outcome::Permanent { .. } => RunOutcome::Permanent,
+        Outcome::Unrepeatable { .. } => RunOutcome::Unrepeatable,
+        Outcome::Refused { .. } => RunOutcome::Refused,
+        Outcome::Installation { .. } => RunOutcome::Installation,
+        Outcome::Stopped { .. } => RunOutcome::Stopped,
     }
 }
 

@@ -6,8 +6,9 @@ use crate::context::Context;
 use crate::engine::budget::spending;
 use orch_common::config::Project;
 use orch_common::domain::budget::{self, BudgetStop, Limit, Spending};
-use orch_common::domain::failure::{Outcome, StopCause};
+use orch_common::domain::failure::Outcome;
 use orch_common::domain::messages::Message;
+use orch_common::domain::run::StopReason;
 use orch_common::store::runs::{self, Run};
 use orch_common::store::tasks::{self, Task};
 use orch_common::store::{Conn, StoreError};
@@ -19,7 +20,7 @@ pub(super) fn over_budget(
     row: &Run,
     known: &Known,
 ) -> Result<Option<Message>, StoreError> {
-    let stopped = matches!(known.outcome, Outcome::Stopped { cause: StopCause::Budget });
+    let stopped = matches!(known.outcome, Outcome::Stopped { cause: StopReason::Budget });
     let unrepeatable = matches!(known.outcome, Outcome::Unrepeatable { .. });
     let result = known.log.as_ref().and_then(|log| log.records.result.as_ref()).filter(|_| unrepeatable);
     let by_cli = result.map(|result| result.subtype.as_str());

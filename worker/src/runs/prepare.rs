@@ -18,6 +18,7 @@ use crate::git::{GitError, SubmoduleRules, Worktree};
 use orch_common::config::Project;
 use orch_common::domain::clash::Clash;
 use orch_common::domain::fault::Fault;
+use orch_common::domain::run::{RunOutcome, RunState};
 use orch_common::domain::stage::{CommitId, Role, Stage};
 use orch_common::domain::task::Brief;
 use orch_common::failpoint::{self, Point};
@@ -160,7 +161,7 @@ async fn load(ctx: &Arc<Context>, job: &Job) -> Result<Work, Refused> {
                 return Ok(Err(Refused::Block { message }));
             }
             let mut earlier = runs::of_task(c, task.id)?;
-            let ended_well = |r: &&Run| r.role == payload.role && r.outcome.as_deref() == Some("success");
+            let ended_well = |r: &&Run| r.role == payload.role && r.outcome == Some(RunOutcome::Success);
             let judged = earlier.iter().rfind(ended_well).cloned();
             let not_its_own = earlier.last().is_some_and(|last| left_unfinished(last, payload.role));
             let left = leftovers::for_prompt(&store_leftovers::of_task(c, task.id)?);
@@ -180,7 +181,7 @@ fn since(at: i64) -> Duration {
 
 /// Whether what a run left uncommitted is another role's.
 fn left_unfinished(last: &Run, role: Role) -> bool {
-    last.role != role && last.outcome.as_deref() != Some("success")
+    last.role != role && last.outcome != Some(RunOutcome::Success)
 }
 
 /// Where an agent begins.
@@ -333,7 +334,7 @@ async fn insert(
         worker: ctx.name.clone(),
         host: ctx.host.clone(),
         dir: run.to_owned(),
-        state: "starting",
+        state: RunState::Starting,
         session_id: Some(session_id),
         resumed,
         head_before: Some(begins_on.to_string()),

@@ -3,6 +3,7 @@
 
 use crate::agent::command::Session;
 use crate::agent::record::KILLED;
+use orch_common::domain::run::RunOutcome;
 use orch_common::store::runs::Run;
 use std::path::Path;
 use uuid::Uuid;
@@ -40,10 +41,16 @@ fn session_of(run: &Run) -> Option<Uuid> {
 
 /// The provider, the network, a limit, or a signal from outside ended it; not its own fault, nor a limit of ours.
 fn was_interrupted(run: &Run) -> bool {
-    match run.outcome.as_deref() {
-        None | Some("transient" | "usage_limit" | "lost") => true,
-        Some("permanent") => run.exit_code != Some(KILLED) && was_signalled(run),
-        Some(_) => false,
+    match run.outcome {
+        None | Some(RunOutcome::Transient | RunOutcome::UsageLimit | RunOutcome::Lost) => true,
+        Some(RunOutcome::Permanent) => run.exit_code != Some(KILLED) && was_signalled(run),
+        Some(
+            RunOutcome::Success
+            | RunOutcome::Unrepeatable
+            | RunOutcome::Refused
+            | RunOutcome::Installation
+            | RunOutcome::Stopped,
+        ) => false,
     }
 }
 
@@ -68,6 +75,7 @@ pub fn is_kept(home: &Path, session: &Uuid) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use orch_common::domain::run::RunState;
     use orch_common::domain::stage::{Role, Stage};
 
     fn run(session: &Uuid, outcome: &str, turns: i32) -> Run {
@@ -80,12 +88,12 @@ mod tests {
             worker: "w".into(),
             host: "h".into(),
             dir: "r".into(),
-            state: "ended".into(),
+            state: RunState::Ended,
             session_id: Some(session.to_string()),
             resumed: false,
             started_at: 0,
             finished_at: Some(1),
-            outcome: Some(outcome.into()),
+            outcome: Some(outcome.parse().unwrap()),
             exit_code: Some(1),
             exit_signal: None,
             error: None,

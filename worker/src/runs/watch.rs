@@ -94,7 +94,7 @@ async fn look(ctx: &Context, job: &Job, run: &str) -> Look {
     let found = ctx.store.read(move |c| Ok((jobs::is_held(c, &job)?, runs::wanted_stop(c, &run)?))).await;
     match found {
         Ok((false, _)) => Look::NotOurs,
-        Ok((true, Some(why))) => Look::Stop(why.parse().unwrap_or(StopReason::Operator)),
+        Ok((true, Some(why))) => Look::Stop(why),
         Ok((true, None)) => Look::Nothing,
         Err(error) => {
             tracing::debug!(%error, "the run's row could not be read");

@@ -2,6 +2,7 @@
 
 use super::support::{World, agent_payload, eventually, now};
 use orch_common::domain::job::{JobEnd, JobKind};
+use orch_common::domain::run::WorkerState;
 use orch_common::domain::stage::{Stage, TaskState};
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::workers;
@@ -19,7 +20,7 @@ fn busy() -> (World, Job) {
     (world, job)
 }
 
-fn state(world: &World) -> String {
+fn state(world: &World) -> WorkerState {
     world.write(|conn| Ok(workers::all(conn)?.remove(0).state))
 }
 
@@ -27,12 +28,12 @@ fn state(world: &World) -> String {
 fn a_worker_is_told_and_told_otherwise() {
     let (world, _) = busy();
     assert_eq!(world.ctl(&["drain", "w1"]).ok(), "w1 starts no more agents; at work: 1\n");
-    assert_eq!(state(&world), "draining");
+    assert_eq!(state(&world), WorkerState::Draining);
     assert!(world.ctl(&["status"]).ok().contains("draining"));
     // A second time says the same and changes nothing.
     assert_eq!(world.ctl(&["drain", "w1"]).ok(), "w1 starts no more agents; at work: 1\n");
     assert_eq!(world.ctl(&["drain", "w1", "--undo"]).ok(), "w1 starts agents again\n");
-    assert_eq!(state(&world), "running");
+    assert_eq!(state(&world), WorkerState::Running);
 }
 
 #[test]
@@ -77,9 +78,9 @@ fn strangers_the_stopped_and_contradictions_are_refused() {
     assert!(world.ctl(&["drain", "w1", "--wait", "--undo"]).fails(2).contains("--undo"));
     world.write(|conn| {
         let mut worker = workers::all(conn)?.remove(0);
-        worker.state = "stopped".into();
+        worker.state = WorkerState::Stopped;
         workers::register(conn, &worker)
     });
     assert!(world.ctl(&["drain", "w1"]).fails(3).contains("orchctl status"));
-    assert_eq!(state(&world), "stopped");
+    assert_eq!(state(&world), WorkerState::Stopped);
 }

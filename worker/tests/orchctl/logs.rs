@@ -2,6 +2,7 @@
 
 use super::support::{World, agent_payload, eventually};
 use orch_common::domain::job::JobKind;
+use orch_common::domain::run::RunState;
 use orch_common::domain::stage::{Stage, TaskState};
 use orch_common::store::runs;
 use orch_worker::agent::{ExitReason, RunDir, RunSpec, Starter, StopReason, launch};
@@ -138,7 +139,7 @@ fn where_the_worker_is_dead_the_supervisor_is_told() {
     assert!(world.ctl(&["runs", "log", &id]).ok().contains("the agent was stopped (operator)"));
     world.write(|conn| {
         let end = runs::RunEnd {
-            state: "ended",
+            state: RunState::Ended,
             finished_at: Some(1),
             exit_code: None,
             exit_signal: None,

@@ -1,6 +1,7 @@
 //! A configuration, a database and ways to fill and ask it.
 
 use orch_common::domain::job::{JobEnd, JobKind};
+use orch_common::domain::run::{RunState, WorkerState};
 use orch_common::domain::stage::{Role, Stage, TaskState};
 use orch_common::store::jobs::{self, Job, NewJob};
 use orch_common::store::runs::{self, NewRun};
@@ -192,7 +193,7 @@ impl World {
             worker: "w1".into(),
             host: "h".into(),
             dir: id.into(),
-            state: "running",
+            state: RunState::Running,
             session_id: None,
             resumed: false,
             head_before: None,
@@ -210,7 +211,7 @@ impl World {
             pid_start: 1,
             boot_id: "b".into(),
             version: "0.1.0".into(),
-            state: "running".into(),
+            state: WorkerState::Running,
             max_concurrency: 2,
             poll_interval: 2.0,
             preflight_ok: Some(true),

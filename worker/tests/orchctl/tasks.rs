@@ -2,7 +2,9 @@
 
 use super::support::{PLANE_PROJECT, World, agent_payload, now};
 use orch_common::domain::gate::Gate;
+use orch_common::domain::gate::OutcomeKind;
 use orch_common::domain::job::{JobKind, JobStatus};
+use orch_common::domain::run::{RunOutcome, RunState};
 use orch_common::domain::stage::{Stage, TaskState};
 use orch_common::store::gates::{self, NewGateResult};
 use orch_common::store::runs::{self, RunEnd};
@@ -12,11 +14,11 @@ const RUN: &str = "7b0c2a3e-1111-4222-8333-444455556666";
 
 fn ended(world: &World) {
     let end = RunEnd {
-        state: "ended",
+        state: RunState::Ended,
         finished_at: Some(now()),
         exit_code: Some(0),
         exit_signal: None,
-        outcome: Some("success".into()),
+        outcome: Some(RunOutcome::Success),
         error: None,
         counts: true,
         session_id: None,
@@ -60,7 +62,7 @@ fn show_tells_the_whole_story() {
         task_id: task.id,
         job_id: Some(job),
         gate: Gate::TestsLocal,
-        outcome: "fail",
+        outcome: OutcomeKind::Fail,
         reason: Some("3 tests\nare red".into()),
         head: "0123456789abcdef0123456789abcdef01234567".into(),
         tree: "abcdefabcd0123456789abcdef0123456789abcd".into(),

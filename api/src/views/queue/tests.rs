@@ -2,6 +2,7 @@
 
 use super::*;
 use orch_common::domain::breaker::BreakerState;
+use orch_common::domain::run::WorkerState;
 use serde_json::json;
 
 const NOW: i64 = 1_800_000_000_000;
@@ -24,7 +25,7 @@ fn worker(name: &str, heartbeat_ago_ms: i64, preflight_ok: Option<bool>) -> Work
         pid_start: 1,
         boot_id: "boot".into(),
         version: "1.2.3".into(),
-        state: "running".into(),
+        state: WorkerState::Running,
         max_concurrency: 2,
         poll_interval: 2.0,
         preflight_ok,
@@ -70,7 +71,7 @@ fn counts_are_those_of_agent_jobs() {
 #[test]
 fn the_living_workers_count_and_a_failing_preflight_is_the_one_shown() {
     let mut stopped = worker("stopped", 0, Some(false));
-    stopped.state = "stopped".into();
+    stopped.state = WorkerState::Stopped;
     let workers = vec![
         worker("a", 1_000, Some(true)),
         worker("b", 29_900, Some(false)),

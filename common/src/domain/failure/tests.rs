@@ -176,8 +176,8 @@ fn the_end_of_the_process_counts_too() {
         (How::Stalled, "429", "permanent"),
         (How::LogLimit, "429", "permanent"),
         (How::LaunchFailed { why: "connection refused".into() }, "", "permanent"),
-        (How::Stopped { cause: StopCause::Cancel }, &good, "stopped"),
-        (How::Stopped { cause: StopCause::Operator }, "429", "stopped"),
+        (How::Stopped { cause: StopReason::Cancel }, &good, "stopped"),
+        (How::Stopped { cause: StopReason::Operator }, "429", "stopped"),
     ];
     for (how, text, want) in rows {
         let outcome = judge(how.clone(), text, "");
@@ -261,7 +261,7 @@ fn what_an_agent_says_is_no_fact() {
 fn launches_and_stops_say_nothing_about_the_provider() {
     assert!(exited(1).concerns_the_provider() && How::TimedOut.concerns_the_provider());
     assert!(!How::LaunchFailed { why: "git".into() }.concerns_the_provider());
-    assert!(!How::Stopped { cause: StopCause::Pause }.concerns_the_provider());
+    assert!(!How::Stopped { cause: StopReason::Pause }.concerns_the_provider());
 }
 
 proptest! {

@@ -1,7 +1,8 @@
 //! The numbers of the queue: who goes back, when, at what cost, and what is told to whom.
 
 use super::*;
-use crate::domain::failure::{Denial, StopCause};
+use crate::domain::failure::Denial;
+use crate::domain::run::StopReason;
 
 const NOW: i64 = 1_800_000_000_000;
 const LIMITS: QueueLimits = QueueLimits { transient_max_attempts: 5, backoff_base_s: 10, backoff_max_s: 600 };
@@ -71,7 +72,7 @@ fn every_outcome_has_its_consequence() {
     for (outcome, counters, want) in rows {
         assert_eq!(run(&outcome, counters), want, "{outcome:?} {counters:?}");
     }
-    for cause in [StopCause::Cancel, StopCause::Pause, StopCause::Operator] {
+    for cause in [StopReason::Cancel, StopReason::Pause, StopReason::Operator] {
         let following = run(&stopped(cause), job(2, 5));
         assert!(matches!(&following.end, JobEnd::Cancelled { why } if why.contains(cause.as_str())), "{following:?}");
         assert_eq!(following, only(following.end.clone(), false, BreakerNews::Nothing), "no failure");

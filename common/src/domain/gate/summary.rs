@@ -1,5 +1,6 @@
 //! Gate outcomes as one line for the audit trail, and as the key under which an outcome is said only once.
 
+use super::OutcomeKind;
 use super::{FailReason, FailedCheck, GateOutcome, Waiting};
 use std::fmt;
 
@@ -15,12 +16,12 @@ impl GateOutcome {
     }
 
     /// The kind of outcome, as it is recorded.
-    pub const fn name(&self) -> &'static str {
+    pub const fn kind(&self) -> OutcomeKind {
         match self {
-            GateOutcome::Pass => "pass",
-            GateOutcome::Fail(_) => "fail",
-            GateOutcome::Infra(_) => "infra",
-            GateOutcome::Waiting(_) => "waiting",
+            GateOutcome::Pass => OutcomeKind::Pass,
+            GateOutcome::Fail(_) => OutcomeKind::Fail,
+            GateOutcome::Infra(_) => OutcomeKind::Infra,
+            GateOutcome::Waiting(_) => OutcomeKind::Waiting,
         }
     }
 

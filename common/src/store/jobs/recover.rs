@@ -4,6 +4,7 @@ use super::finish::finish;
 use super::rows::Job;
 use super::turns;
 use crate::domain::job::{JobEnd, JobKind, JobStatus, Spend};
+use crate::domain::run::WorkerState;
 use crate::store::connection::Conn;
 use crate::store::error::StoreError;
 use crate::store::schema::jobs;
@@ -33,8 +34,11 @@ pub fn owned_by(conn: &mut Conn, worker: &str) -> Result<Vec<Job>, StoreError> {
 /// excepted. Rows of a living worker are never among them. Oldest first.
 pub fn orphans(conn: &mut Conn, me: &str, host: &str, dead: impl Fn(&Worker) -> bool) -> Result<Vec<Job>, StoreError> {
     let all = workers::all(conn)?;
-    let spared: Vec<String> =
-        all.into_iter().filter(|w| w.host != host || (w.state != "stopped" && !dead(w))).map(|w| w.name).collect();
+    let spared: Vec<String> = all
+        .into_iter()
+        .filter(|w| w.host != host || (w.state != WorkerState::Stopped && !dead(w)))
+        .map(|w| w.name)
+        .collect();
     running(conn, |job| job.worker.as_ref().is_some_and(|owner| owner != me && !spared.contains(owner)))
 }
 

@@ -2,12 +2,13 @@
 
 use super::*;
 use crate::domain::gate::Gate;
+use crate::domain::gate::OutcomeKind;
 use crate::domain::stage::{Stage, TaskState};
 use crate::store::gates::{self, NewGateResult};
 use crate::store::published;
 use crate::store::tasks::{self as rows, Move};
 
-fn passed(task_id: i64, gate: Gate, outcome: &'static str, head: &str) -> NewGateResult {
+fn passed(task_id: i64, gate: Gate, outcome: OutcomeKind, head: &str) -> NewGateResult {
     NewGateResult {
         task_id,
         job_id: None,
@@ -32,11 +33,11 @@ fn what_evidence_rests_on_is_remembered() {
     let mut conn = scratch.store.connection().unwrap();
     let (task, other) = (add_task(&mut conn, 1).id, add_task(&mut conn, 2).id);
     for (id, gate, outcome, head) in [
-        (task, Gate::TestsLocal, "pass", "h1"),
-        (task, Gate::TestsLocal, "pass", "h2"),
-        (task, Gate::TestsLocal, "fail", "h3"),
-        (task, Gate::TestsPassed, "pass", "h4"),
-        (other, Gate::TestsLocal, "pass", "h5"),
+        (task, Gate::TestsLocal, OutcomeKind::Pass, "h1"),
+        (task, Gate::TestsLocal, OutcomeKind::Pass, "h2"),
+        (task, Gate::TestsLocal, OutcomeKind::Fail, "h3"),
+        (task, Gate::TestsPassed, OutcomeKind::Pass, "h4"),
+        (other, Gate::TestsLocal, OutcomeKind::Pass, "h5"),
     ] {
         gates::record(&mut conn, &passed(id, gate, outcome, head)).unwrap();
     }

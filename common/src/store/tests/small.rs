@@ -3,7 +3,9 @@
 use super::*;
 use crate::domain::breaker::Breaker;
 use crate::domain::gate::Gate;
+use crate::domain::gate::OutcomeKind;
 use crate::domain::leftover::{LeftKind, Leftover};
+use crate::domain::run::{RunOutcome, RunState, StopReason, WorkerState};
 use crate::domain::stage::{Role, Stage, TaskState};
 use crate::store::accounts::{self, Account, DEFAULT_ACCOUNT};
 use crate::store::audit::{self, NewTransition};
@@ -24,7 +26,7 @@ pub(super) fn worker(name: &str, host: &str, heartbeat_at: i64) -> Worker {
         pid_start: 70,
         boot_id: "b".into(),
         version: "1".into(),
-        state: "running".into(),
+        state: WorkerState::Running,
         max_concurrency: 1,
         poll_interval: 2.0,
         preflight_ok: None,
@@ -44,7 +46,7 @@ fn run(id: &str, job_id: i64, task_id: i64, started_at: i64) -> NewRun {
         worker: "w".into(),
         host: "h".into(),
         dir: id.into(),
-        state: "starting",
+        state: RunState::Starting,
         session_id: Some("s".into()),
         resumed: false,
         head_before: None,
@@ -54,11 +56,11 @@ fn run(id: &str, job_id: i64, task_id: i64, started_at: i64) -> NewRun {
 
 fn run_end(counts: bool, cost_usd: f64, cost_cumulative: f64) -> RunEnd {
     RunEnd {
-        state: "ended",
+        state: RunState::Ended,
         finished_at: Some(NOW + 60_000),
         exit_code: Some(0),
         exit_signal: None,
-        outcome: Some("success".into()),
+        outcome: Some(RunOutcome::Success),
         error: None,
         counts,
         session_id: Some("s".into()),
@@ -164,7 +166,7 @@ fn gate_results_are_kept_in_order() {
     let scratch = Scratch::new();
     let mut conn = scratch.store.connection().unwrap();
     let task_id = add_task(&mut conn, 1).id;
-    for outcome in ["fail", "infra", "waiting", "pass"] {
+    for outcome in OutcomeKind::ALL.iter().copied() {
         let new = NewGateResult {
             task_id,
             job_id: Some(3),
@@ -184,7 +186,7 @@ fn gate_results_are_kept_in_order() {
         gates::record(&mut conn, &new).unwrap();
     }
     let found = gates::of_task(&mut conn, task_id).unwrap();
-    assert_eq!(found.iter().map(|g| g.outcome.as_str()).collect::<Vec<_>>(), ["fail", "infra", "waiting", "pass"]);
+    assert_eq!(found.iter().map(|g| g.outcome).collect::<Vec<_>>(), OutcomeKind::ALL);
     assert_eq!((found[0].gate, found[0].exit_code, found[0].duration_ms), (Gate::TestsLocal, Some(2), Some(1_500)));
     let bound_to = (found[0].head.clone(), found[0].tree.clone(), found[0].output_sha256.clone());
     assert_eq!(bound_to, (Some("a".repeat(40)), Some("b".repeat(40)), Some("c".repeat(64))));
@@ -297,8 +299,8 @@ fn a_run_that_goes_on_is_on_the_books_until_its_session_settles_it() {
     assert!(spent::stop(&mut conn, "a", stop).unwrap());
     assert!(!spent::stop(&mut conn, "a", "{}").unwrap(), "the first reason stands");
     let row = runs::get(&mut conn, "a").unwrap().unwrap();
-    assert_eq!((row.stop.as_deref(), row.budget_stop.as_deref()), (Some("budget"), Some(stop)));
-    assert!(runs::ask_one_to_stop(&mut conn, "b", "cancel").unwrap());
+    assert_eq!((row.stop, row.budget_stop.as_deref()), (Some(StopReason::Budget), Some(stop)));
+    assert!(runs::ask_one_to_stop(&mut conn, "b", StopReason::Cancel).unwrap());
     assert!(!spent::stop(&mut conn, "b", stop).unwrap(), "a person's word stands");
 
     let end = RunEnd { estimated: true, ..run_end(true, 0.7, 0.0) };
@@ -326,11 +328,11 @@ fn only_open_runs_are_asked_to_stop() {
         runs::insert(&mut conn, &run(id, 1, task, NOW)).unwrap();
     }
     runs::finish(&mut conn, "ended", &run_end(true, 0.0, 0.0)).unwrap();
-    assert_eq!(runs::ask_to_stop(&mut conn, task, "cancel").unwrap(), 1);
-    assert_eq!(runs::wanted_stop(&mut conn, "open").unwrap().as_deref(), Some("cancel"));
+    assert_eq!(runs::ask_to_stop(&mut conn, task, StopReason::Cancel).unwrap(), 1);
+    assert_eq!(runs::wanted_stop(&mut conn, "open").unwrap(), Some(StopReason::Cancel));
     assert_eq!(runs::wanted_stop(&mut conn, "ended").unwrap(), None);
-    assert!(!runs::ask_one_to_stop(&mut conn, "ended", "operator").unwrap());
-    assert!(runs::ask_one_to_stop(&mut conn, "open", "operator").unwrap());
+    assert!(!runs::ask_one_to_stop(&mut conn, "ended", StopReason::Operator).unwrap());
+    assert!(runs::ask_one_to_stop(&mut conn, "open", StopReason::Operator).unwrap());
 }
 
 #[test]
@@ -345,14 +347,14 @@ fn a_heartbeat_is_only_ones_own() {
     assert!(!workers::beat(&mut conn, &old, NOW + 20).unwrap(), "the row is another process's");
     workers::mark_stopped(&mut conn, &old, NOW + 20).unwrap();
     let row = workers::all(&mut conn).unwrap().remove(0);
-    assert_eq!((row.state.as_str(), row.heartbeat_at, row.pid), ("running", NOW + 10, 8));
+    assert_eq!((row.state, row.heartbeat_at, row.pid), (WorkerState::Running, NOW + 10, 8));
     workers::note_preflight(&mut conn, "w", false, "no such file").unwrap();
     assert_eq!(workers::living(&mut conn, NOW).unwrap(), 1);
     assert_eq!(workers::living(&mut conn, NOW + 11).unwrap(), 0, "no sign of life since");
     workers::mark_stopped(&mut conn, &new, NOW + 30).unwrap();
     assert_eq!(workers::living(&mut conn, NOW).unwrap(), 0);
     let row = workers::all(&mut conn).unwrap().remove(0);
-    assert_eq!((row.state.as_str(), row.preflight_ok), ("stopped", Some(false)));
+    assert_eq!((row.state, row.preflight_ok), (WorkerState::Stopped, Some(false)));
     assert_eq!(workers::newest_heartbeat(&mut conn).unwrap(), Some(NOW + 30));
 }
 

@@ -6,8 +6,9 @@ use super::result::ResultTail;
 use super::signals::Signals;
 use super::stop;
 use crate::agent::procfs;
-use crate::agent::record::{ExitReason, RunSpec, StopReason};
+use crate::agent::record::{ExitReason, RunSpec};
 use crate::agent::run_dir::RunDir;
+use orch_common::domain::run::StopReason;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, waitid, waitpid};
 use std::time::{Duration, Instant};
 

@@ -6,6 +6,7 @@ use super::scene::{Scene, git};
 use crate::ctl::status::spent_text;
 use orch_common::domain::effect::Effect;
 use orch_common::domain::job::{JobKind, JobStatus};
+use orch_common::domain::run::RunOutcome;
 use orch_common::store::audit::{self, Transition};
 use orch_common::store::runs::{self, Run};
 use orch_common::store::spent::Spent;
@@ -81,7 +82,7 @@ impl Narrator {
             let id: String = r.id.chars().take(8).collect();
             news.push((r.started_at, format!("s{}", r.id), format!("  run {id}  the {} works", r.role)));
             if let Some(at) = r.finished_at {
-                let outcome = r.outcome.as_deref().unwrap_or("ended");
+                let outcome = r.outcome.map_or("ended", RunOutcome::as_str);
                 let why = r.error.as_deref().map(|e| format!(": {e}")).unwrap_or_default();
                 let text = format!("  run {id}  {outcome}{why} after {:.1} s", seconds(at - r.started_at));
                 news.push((at, format!("e{}", r.id), text));

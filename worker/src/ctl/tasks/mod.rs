@@ -8,7 +8,7 @@ use super::error::{CtlError, Done};
 use super::operator;
 use super::screen::Screen;
 use super::status::{task_table, with_cost};
-use super::views::{TaskView, is_alive};
+use super::views::TaskView;
 use crate::rules::Rules;
 use clap::{Args, Subcommand};
 use orch_common::domain::words::{Command, REASON_MAX};
@@ -104,7 +104,7 @@ fn tell(desk: &Desk, screen: &mut Screen<'_>, open: Open, key: &str, command: &C
     let task = &heard.task;
     screen.line(format!("{}: {}; it is {} at {}", task.key, heard.note, task.state, task.stage))?;
     let known = workers::all(&mut *store.connection()?)?;
-    if !known.iter().any(|worker| is_alive(worker, desk.now, dead_after)) {
+    if !known.iter().any(|worker| worker.is_alive(desk.now, dead_after)) {
         super::complain("no worker is alive: what follows from this happens when one runs");
     }
     Ok(())

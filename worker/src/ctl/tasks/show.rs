@@ -145,7 +145,7 @@ fn gate_table(gates: &[GateResult], now: i64) -> Table {
     for gate in gates {
         table.row([
             gate.gate.to_string(),
-            gate.outcome.clone(),
+            gate.outcome.to_string(),
             short(&gate.head),
             short(&gate.tree),
             short(&gate.evidence),

@@ -9,4 +9,4 @@ mod worker;
 pub use job::{EventView, JobView, WholeJob};
 pub use run::RunView;
 pub use task::{GateView, LeftView, TaskView, TransitionView};
-pub use worker::{AccountView, WorkerView, is_alive};
+pub use worker::{AccountView, WorkerView};

@@ -1,6 +1,7 @@
 //! Runs and what they cost.
 
 use crate::ctl::moment::iso;
+use orch_common::domain::run::{RunOutcome, RunState, StopReason};
 use orch_common::domain::stage::{Role, Stage};
 use orch_common::domain::usage::plain_usd;
 use orch_common::store::runs::Run;
@@ -16,8 +17,8 @@ pub struct RunView {
     pub stage: Stage,
     pub worker: String,
     pub host: String,
-    pub state: String,
-    pub outcome: Option<String>,
+    pub state: RunState,
+    pub outcome: Option<RunOutcome>,
     pub error: Option<String>,
     pub exit_code: Option<i32>,
     pub exit_signal: Option<i32>,
@@ -40,7 +41,7 @@ pub struct RunView {
     /// The budget that ended it: which, limit, spent.
     pub budget_stop: Option<serde_json::Value>,
     pub denied_tools: Option<String>,
-    pub stop: Option<String>,
+    pub stop: Option<StopReason>,
     pub started_at: String,
     pub finished_at: Option<String>,
 }

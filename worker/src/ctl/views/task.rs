@@ -2,6 +2,7 @@
 
 use crate::ctl::moment::iso;
 use orch_common::domain::gate::Gate;
+use orch_common::domain::gate::OutcomeKind;
 use orch_common::domain::leftover::LeftKind;
 use orch_common::domain::stage::{Stage, TaskState};
 use orch_common::domain::usage::plain_usd;
@@ -104,7 +105,7 @@ impl TaskView {
 #[derive(Debug, Serialize)]
 pub struct GateView {
     pub gate: Gate,
-    pub outcome: String,
+    pub outcome: OutcomeKind,
     pub reason: Option<String>,
     pub head: Option<String>,
     pub command: Option<String>,

@@ -2,6 +2,7 @@
 
 use crate::ctl::moment::iso;
 use orch_common::domain::breaker::Phase;
+use orch_common::domain::run::WorkerState;
 use orch_common::store::accounts::Account;
 use orch_common::store::workers::Worker;
 use serde::Serialize;
@@ -14,7 +15,7 @@ pub struct WorkerView {
     pub pid: i32,
     pub version: String,
     /// The last that was heard.
-    pub state: String,
+    pub state: WorkerState,
     pub alive: bool,
     pub heartbeat_age_s: i64,
     pub max_concurrency: i32,
@@ -26,7 +27,7 @@ pub struct WorkerView {
 impl WorkerView {
     /// `alive` by the rule of recovery: a fresh heartbeat, and not stopped on purpose.
     pub fn of(worker: Worker, now: i64, dead_after_ms: i64) -> WorkerView {
-        let alive = is_alive(&worker, now, dead_after_ms);
+        let alive = worker.is_alive(now, dead_after_ms);
         let Worker {
             name,
             host,
@@ -56,11 +57,6 @@ impl WorkerView {
             started_at: iso(started_at),
         }
     }
-}
-
-/// The rule of recovery.
-pub fn is_alive(worker: &Worker, now: i64, dead_after_ms: i64) -> bool {
-    worker.state != "stopped" && worker.heartbeat_at >= now.saturating_sub(dead_after_ms)
 }
 
 /// Whether agents may start, as far as the account is concerned.

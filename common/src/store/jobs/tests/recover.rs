@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::job::{JobEnd, JobKind, JobStatus};
+use crate::domain::run::WorkerState;
 use crate::store::Conn;
 use crate::store::jobs::{Job, claim, orphans, owned_by, requeue_lost, take_over};
 use crate::store::workers::{Worker, mark_stopped, register};
@@ -16,7 +17,7 @@ fn worker(name: &str, host: &str, heartbeat_at: i64) -> Worker {
         pid_start: 70,
         boot_id: "b".into(),
         version: "1".into(),
-        state: "running".into(),
+        state: WorkerState::Running,
         max_concurrency: 1,
         poll_interval: 2.0,
         preflight_ok: None,
@@ -43,7 +44,7 @@ fn only_rows_of_the_dead_on_this_host_are_orphans() {
     let owners = [
         ("me", Some(worker("me", "here", 0)), false),
         ("living", Some(worker("living", "here", DEAD_BEFORE)), false),
-        ("draining", Some(Worker { state: "draining".into(), ..worker("draining", "here", NOW) }), false),
+        ("draining", Some(Worker { state: WorkerState::Draining, ..worker("draining", "here", NOW) }), false),
         ("silent", Some(worker("silent", "here", DEAD_BEFORE - 1)), true),
         ("stopped", Some(worker("stopped", "here", NOW)), true),
         ("silent-elsewhere", Some(worker("silent-elsewhere", "there", 0)), false),
