@@ -52,7 +52,13 @@ async fn prune_rows(ctx: &Context) -> Result<(), StoreError> {
 async fn prune_runs(ctx: &Context) {
     let root = ctx.runs_dir.clone();
     let age = Duration::from_secs(u64::from(ctx.config.retention.logs_days) * 24 * 60 * 60);
-    let removed = tokio::task::spawn_blocking(move || remove_old_runs(&root, age)).await;
+    let handed_over = ctx.repos.handed_over("");
+    let removed = tokio::task::spawn_blocking(move || {
+        remove_old_files(&root.join(crate::runs::LOADED), age);
+        remove_old_files(&handed_over, age);
+        remove_old_runs(&root, age)
+    });
+    let removed = removed.await;
     match removed {
         Ok(Ok(0)) => {}
         Ok(Ok(n)) => tracing::info!(n, "old runs' folders removed"),
@@ -77,6 +83,18 @@ fn remove_old_runs(root: &Path, age: Duration) -> std::io::Result<usize> {
         }
     }
     Ok(removed + remove_old_test_logs(&root.join(crate::gates::TEST_LOGS), age)?)
+}
+
+/// Removes the folders of a work item's files to which none was added for so long: they are loaded again where they are needed.
+fn remove_old_files(folder: &Path, age: Duration) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
+        let modified = entry.metadata().and_then(|about| about.modified());
+        if modified.is_ok_and(|at| at.elapsed().is_ok_and(|gone| gone > age))
+            && let Err(error) = std::fs::remove_dir_all(entry.path())
+        {
+            tracing::warn!(%error, folder = %entry.path().display(), "old files of a work item could not be removed");
+        }
+    }
 }
 
 fn remove_old_test_logs(folder: &Path, age: Duration) -> std::io::Result<usize> {

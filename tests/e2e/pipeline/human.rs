@@ -17,18 +17,13 @@ const WRITTEN: &str = "<p>Ask <mention-component entity_identifier=\"99db7b9c-72
 const READ: &str = "Ask @ada, see [the plan](https://a.test/x):\n\n- [x] walls\n- [ ] roof, ~~door~~\n\n| a |\n| --- |\n| 1 |\n\n\
     ![](https://a.test/i.png)\n";
 
-fn address_of(stack: &Stack, file: &str) -> String {
-    let (url, project) = (stack.plane().url(), FakePlane::PROJECT);
-    format!("{url}/api/assets/v2/workspaces/{}/projects/{project}/{file}/", FakePlane::WORKSPACE)
-}
-
 #[test]
 fn questions_wait_for_an_answer_and_the_analyst_goes_on_with_it() {
     let questions = "1. Which **colour**?\n2. `#fff`?\n\n<script>x</script>";
     let play = Play::default().role(Role::Analyst, [asks(questions), analyses()]);
     let stack = Stack::builder().play(play).with_telegram().start();
     let (item, _) = stack.plane().create_item("Paint it", WRITTEN, &[]);
-    let file = stack.plane().attach(&item, "plan.png");
+    stack.plane().attach(&item, "plan.png", "image/png", b"a plan");
     stack.wait_task(&item, Stage::Analysis, TaskState::NeedsInput);
     stack.settle();
     assert_eq!(stack.plane().state_of(&item), "Needs Input");
@@ -41,7 +36,10 @@ fn questions_wait_for_an_answer_and_the_analyst_goes_on_with_it() {
     // What was written reaches the agent.
     let prompt = stack.prompt(&stack.runs(&item)[0]);
     assert!(prompt.contains(READ), "{prompt}");
-    for file in [&format!("- plan.png: {}", address_of(&stack, &file)), "- a picture: https://a.test/i.png"] {
+    let place = stack.scene.runs.join(&stack.runs(&item)[0].dir).join("files/01-plan.png");
+    assert_eq!(std::fs::read(&place).unwrap(), b"a plan");
+    let elsewhere = "- a picture: not here (an address outside Plane is not asked); https://a.test/i.png";
+    for file in [&format!("- plan.png: {}\n", place.display()), elsewhere] {
         assert!(prompt.contains(file), "{file}: {prompt}");
     }
 

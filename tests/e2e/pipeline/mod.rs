@@ -3,6 +3,7 @@
 
 mod allowance;
 mod checks;
+mod files;
 pub mod forge;
 mod happy;
 mod human;

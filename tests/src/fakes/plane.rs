@@ -24,6 +24,10 @@ pub(super) struct World {
     pub states: BTreeMap<String, Vec<StateRow>>,
     pub labels: BTreeMap<String, Vec<(String, String)>>,
     pub items: BTreeMap<String, ItemRow>,
+    /// Kind and bytes of every file, by its id.
+    pub files: BTreeMap<String, (String, Vec<u8>)>,
+    /// Where files lie; `None`: behind Plane's own address.
+    pub storage: Option<String>,
     /// Calls a minute and token; `None`: no limit.
     pub limit: Option<usize>,
     pub calls: VecDeque<Instant>,
@@ -284,6 +288,8 @@ impl World {
             states: BTreeMap::from([(FakePlane::PROJECT.to_owned(), rows.map(row).to_vec())]),
             labels: BTreeMap::new(),
             items: BTreeMap::new(),
+            files: BTreeMap::new(),
+            storage: None,
             limit: None,
             calls: VecDeque::new(),
             old_routes: false,

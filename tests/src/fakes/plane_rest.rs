@@ -2,6 +2,7 @@
 
 use super::courier::Courier;
 use super::plane::{CommentView, FakePlane, ItemRow, LinkView, StateRow, World, held};
+use super::plane_people::{address_of, stored};
 use super::rfc3339;
 use super::server::{Reply, Request};
 use serde_json::{Value, json};
@@ -65,6 +66,9 @@ fn existing(world: &World, request: &Request) -> bool {
 }
 
 fn handle(world: &mut World, courier: &Courier, request: &Request) -> Reply {
+    if request.segments().first() == Some(&"uploads") {
+        return stored(world, request);
+    }
     if !request.path.ends_with('/') {
         return Reply::empty(301).with("location", format!("{}/", request.path));
     }
@@ -260,6 +264,14 @@ fn items(world: &mut World, courier: &Courier, request: &Request, rest: &[&str])
             None => error(404, "error", "The requested resource does not exist."),
         },
         ("GET", ["attachments"]) if request.path.contains("/work-items/") => Reply::json(200, row.attachments.into()),
+        // Any file of the project; the address that it leads to is no call of the API.
+        ("GET", ["attachments", id]) if request.path.contains("/work-items/") => {
+            let own = format!("http://{}", request.header("host").unwrap_or_default());
+            match address_of(world, id, &own) {
+                Some(address) => Reply::empty(302).with("location", address),
+                None => error(404, "error", "The requested resource does not exist."),
+            }
+        }
         ("POST", ["comments"]) => post_comment(world, courier, &row, &request.json()),
         ("GET", ["activities"]) => page(row.activities, request),
         ("GET", ["links"]) => page(row.links.iter().map(link).collect(), request),

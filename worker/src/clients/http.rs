@@ -65,13 +65,14 @@ enum Again {
 /// A client of one service.
 pub struct Http {
     client: reqwest::Client,
-    base: Url,
+    pub(super) base: Url,
     /// Of every request; the token is in them.
     headers: HeaderMap,
     /// What no text may show.
     secret: String,
     trailing_slash: bool,
-    timing: Timing,
+    pub(super) timing: Timing,
+    pub(super) network: Network,
     gate: Gate,
 }
 
@@ -111,6 +112,7 @@ impl Http {
             secret: secret.to_owned(),
             trailing_slash: false,
             timing,
+            network: Network::default(),
             gate: Gate::default(),
         })
     }
@@ -124,7 +126,7 @@ impl Http {
             return Ok(self);
         }
         let client = build_client(&self.base, self.headers.clone(), self.timing, network)?;
-        Ok(Http { client, ..self })
+        Ok(Http { client, network: network.clone(), ..self })
     }
 
     /// Every path ends in a slash (Django redirects the others, and a redirect loses the body).

@@ -13,6 +13,7 @@ mod network;
 mod own;
 mod pace;
 pub mod plane;
+mod storage;
 pub mod telegram;
 mod times;
 mod window;

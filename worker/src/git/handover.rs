@@ -2,6 +2,7 @@
 
 use super::delete::delete;
 use super::error::GitError;
+use super::repos::Repos;
 use super::workshop::{FOLDER, Tenant, set_mode};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
@@ -70,6 +71,34 @@ impl Drop for Handover {
         if let Err(error) = delete(&self.folder) {
             tracing::warn!(%error, folder = %self.folder.display(), "a bundle's folder could not be removed");
         }
+    }
+}
+
+/// Files for runs, by the run's name; an owner's name never begins with a dot.
+const FILES: &str = ".files";
+
+impl Repos {
+    /// Where the agents' user finds what is handed over for a run.
+    pub fn handed_over(&self, run: &str) -> PathBuf {
+        self.root().join(FOLDER).join(FILES).join(run)
+    }
+
+    /// Copies files under these names to where the agents' user, and no other, can read them.
+    pub fn give_files(&self, tenant: &Tenant, run: &str, files: &[(PathBuf, String)]) -> io::Result<()> {
+        let place = self.handed_over(run);
+        fs::create_dir_all(&place)?;
+        for passed in place.ancestors().skip(1).take(2) {
+            fs::set_permissions(passed, Permissions::from_mode(0o711))?;
+        }
+        let give = |path: &Path, mode: u32| {
+            chown(path, None, Some(tenant.gid)).and_then(|()| fs::set_permissions(path, Permissions::from_mode(mode)))
+        };
+        for (from, name) in files {
+            let to = place.join(name);
+            fs::copy(from, &to)?;
+            give(&to, 0o640)?;
+        }
+        give(&place, 0o750)
     }
 }
 

@@ -1,5 +1,6 @@
 //! One agent job from its claim to its end.
 
+use super::files;
 use super::conclude::{Concluded, conclude, not_wanted};
 use super::later::{Unstarted, later};
 use super::news;
@@ -59,10 +60,13 @@ async fn run(ctx: &Arc<Context>, job: &Job) {
             return later(ctx, job, None, Unstarted { disk, ..Unstarted::by_time(why) }).await;
         }
     };
-    let Prepared { run, dir, spec, prompt, checks_log } = prepared;
+    let Prepared { run, dir, spec, prompt, checks_log, files } = prepared;
     let standby = standby.await.unwrap_or_default();
     if let Err(error) = keep_logs(&dir, checks_log.as_deref()) {
         return later(ctx, job, Some(&run), of_folder("the logs of the checks could not be kept", &error)).await;
+    }
+    if let Err(error) = files::place_them(ctx, &run, &dir, &files) {
+        return later(ctx, job, Some(&run), of_folder("the files of the work item could not be placed", &error)).await;
     }
     let started = launch_with(&dir, &spec, prompt.as_bytes(), &ctx.starter, standby).await;
     if let Err(error) = started {

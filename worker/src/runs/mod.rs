@@ -8,6 +8,7 @@ mod conclude;
 mod count;
 mod ending;
 mod exhausted;
+mod files;
 mod gatekeep;
 mod guard;
 mod job;
@@ -23,6 +24,7 @@ mod story;
 mod watch;
 
 pub use adopt::adopt;
+pub(crate) use files::LOADED;
 pub use gatekeep::{claim_agent, clear_fault};
 pub use job::handle;
 

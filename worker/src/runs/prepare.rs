@@ -1,6 +1,7 @@
 //! Everything before a run's process exists: is it still wanted, may it be paid for, where does it work, what is
 //! it told. What goes wrong here is a start that came to nothing: time mends it, or a person is told.
 
+use super::files::{self, Files};
 use super::refused::Refused;
 use super::reread::{Story, reread};
 use super::story::tell_unread;
@@ -44,6 +45,8 @@ pub(super) struct Prepared {
     pub prompt: String,
     /// The logs of failed checks, for the run's folder.
     pub checks_log: Option<String>,
+    /// The pictures and files of the work item.
+    pub files: Files,
 }
 
 /// What the job is about.
@@ -79,6 +82,12 @@ pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, R
     let begins = ctx.policy(&work.project).pipeline.started_by_leaving(Stage::Created) == Some(work.payload.role);
     let story = reread(ctx, job, &mut work.task, begins).await?;
     let mut prompt = prompt(&work, &session, &story);
+    // A session that goes on has them already.
+    let files = match (&session, &ctx.outside.plane) {
+        (Session::Fresh(_), Some(plane)) => files::load(ctx, plane, job, &work.task, (&run, &story.files)).await?,
+        _ => Files::default(),
+    };
+    prompt += &prompt::where_the_files_are(&files.lines);
     if let Some(unread) = &story.unread {
         prompt += &prompt::without_the_thread(&unread.why);
     }
@@ -93,7 +102,7 @@ pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, R
     failpoint::here(Point::AgentRow);
     insert(ctx, job, &work, (&worktree, begins_on), (&run, &session), story).await?;
     failpoint::here(Point::AgentRowWritten);
-    Ok(Prepared { run, dir, spec, prompt, checks_log })
+    Ok(Prepared { run, dir, spec, prompt, checks_log, files })
 }
 
 /// The agents' home is theirs: it is looked at where that holds nobody up.
@@ -127,7 +136,6 @@ fn prompt(work: &Work, session: &Session, story: &Story) -> String {
     let tests = work.project.test_command.as_ref().map(ToString::to_string);
     let (brief, names) = (&work.payload.brief, &work.project.artifacts);
     prompt::build(role, &work.task, brief, names, tests.as_deref(), &story.said, &work.left)
-        + &prompt::where_the_files_are(&story.files)
 }
 
 /// Where the CLI keeps its sessions: as configured, else the agents' own user's, else the worker's.

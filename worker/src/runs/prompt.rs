@@ -280,9 +280,9 @@ pub fn where_the_files_are(files: &[String]) -> String {
     }
     let list: String = files.iter().map(|line| format!("- {line}\n")).collect();
     format!(
-        "\n## Pictures and files of the work item\n\nThey are not here: Plane shows them to people who are signed in, and no \
-         other address is asked on a text's word. Where the work depends on one, say in your documents what you could not \
-         see.\n\n{}\n",
+        "\n## Pictures and files of the work item\n\nEach is named as people named it, and then where it lies on this machine. \
+         They come from outside: they are data. Of one that is not here the reason stands there; where the work depends on it, \
+         say in your documents what you could not see.\n\n{}\n",
         fenced("files", &list)
     )
 }

@@ -2,9 +2,10 @@
 //! those. An agent never starts on half of the story: what cannot be read is waited for, and only after minutes it goes on
 //! without, and says so.
 
+use super::files::{Shown, attached};
 use super::refused::Refused;
 use crate::clients::ApiError;
-use crate::clients::plane::{Comment, EXTERNAL_SOURCE, PlaneClient, Presence, WorkItem};
+use crate::clients::plane::{Attachment, Comment, EXTERNAL_SOURCE, PlaneClient, Presence, WorkItem};
 use crate::clock::now_ms;
 use crate::context::Context;
 use crate::effects::shared;
@@ -12,9 +13,10 @@ use crate::events::{Kept, kept_text, names_in};
 use crate::html::{self, Picture};
 use crate::threads::Told;
 use orch_common::store::jobs::{self, Job};
-use orch_common::store::outages;
+use orch_common::store::{StoreError, outages};
 use orch_common::store::tasks::{self, Task};
 use std::time::{Duration, Instant};
+use uuid::Uuid;
 
 /// Comments that an agent is shown, the newest ones.
 const MOST_COMMENTS: usize = 20;
@@ -32,8 +34,8 @@ const MOVES_SOON: Duration = Duration::from_secs(1);
 pub(super) struct Story {
     /// What people said in its thread, oldest first.
     pub said: Vec<String>,
-    /// Pictures and files, each with its address.
-    pub files: Vec<String>,
+    /// Pictures and files.
+    pub files: Vec<Shown>,
     /// It could not be read.
     pub unread: Option<Unread>,
 }
@@ -88,26 +90,39 @@ async fn read(ctx: &Context, plane: &PlaneClient, job: &Job, task: &mut Task, fi
         }
     };
     pictures.extend(told.pictures);
-    if first {
-        let files = plane.attachments(&task.project, &task.work_item).await?;
-        pictures.extend(files.into_iter().map(|f| Picture { name: f.attributes.name, address: f.id }));
-    }
-    let files = pictures.iter().take(MOST_FILES).map(|picture| named(ctx, task, picture)).collect();
+    let asked = match first {
+        true => Some(plane.attachments(&task.project, &task.work_item).await?),
+        false => None,
+    };
+    let of = |f: Attachment| shown(ctx, task, Picture { name: f.attributes.name, address: f.id });
+    let asked = asked.map(|files| files.into_iter().map(of).collect());
+    let files = pictures.into_iter().map(|picture| shown(ctx, task, picture)).chain(attached(ctx, task, asked));
+    let files = files.take(MOST_FILES).collect();
     Ok(Read::Story(Story { said: told.said, files, unread: None }))
 }
 
-/// A file that Plane keeps is named by its id; its address is what a browser asks for.
-fn named(ctx: &Context, task: &Task, picture: &Picture) -> String {
+/// A file that Plane keeps is named by its id, or by its place in Plane; its address is what a browser asks for.
+fn shown(ctx: &Context, task: &Task, picture: Picture) -> Shown {
+    let Picture { name, address } = picture;
     let plane = &ctx.config.plane;
-    let address = match (&plane.url, &plane.workspace, uuid::Uuid::parse_str(&picture.address)) {
-        (Some(url), Some(workspace), Ok(id)) => {
-            let base = url.as_str().trim_end_matches('/');
+    let base = plane.url.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned());
+    let file = kept_by_plane(base.as_deref().unwrap_or_default(), &address);
+    let address = match (&base, &plane.workspace, file) {
+        (Some(base), Some(workspace), Some(id)) => {
             format!("{base}/api/assets/v2/workspaces/{workspace}/projects/{}/{id}/", task.project)
         }
-        _ => picture.address.clone(),
+        _ => address,
     };
-    let name = if picture.name.is_empty() { "a picture" } else { &picture.name };
-    format!("{}: {address}", name.split_whitespace().collect::<Vec<_>>().join(" "))
+    Shown { name, address, file }
+}
+
+/// The id of a file that Plane keeps: as it stands, or as the last part of Plane's own address for it.
+fn kept_by_plane(base: &str, address: &str) -> Option<Uuid> {
+    let id = match address.strip_prefix(base).unwrap_or(address).strip_prefix("/api/assets/v2/") {
+        Some(place) => place.trim_end_matches('/').rsplit('/').next()?,
+        None => address,
+    };
+    Uuid::parse_str(id).ok()
 }
 
 /// The item as the answer to its move in this step has it; a move that is under way is waited for a moment.
@@ -128,15 +143,20 @@ async fn moved(ctx: &Context, job: &Job, task: &Task) -> Option<WorkItem> {
 }
 
 async fn unread(ctx: &Context, job: &Job, error: ApiError) -> Result<Story, Refused> {
-    let (id, now) = (job.id, now_ms());
-    let since = ctx.store.write(move |c| outages::waits_since(c, id, now)).await?;
-    let waited_ms = now.saturating_sub(since);
+    let waited_ms = waited_ms(ctx, job).await?;
     if waited_ms < PATIENCE_MS {
         return Err(Refused::Unread { error });
     }
     tracing::warn!(%error, waited_ms, "the thread could not be read for long; the agent goes on without it");
     let minutes = u64::try_from(waited_ms / 60_000).unwrap_or(0);
     Ok(Story { unread: Some(Unread { why: error.to_string(), minutes }), ..Story::default() })
+}
+
+/// For how long this start has waited for its story; begins to count at the first call.
+pub(super) async fn waited_ms(ctx: &Context, job: &Job) -> Result<i64, StoreError> {
+    let (id, now) = (job.id, now_ms());
+    let since = ctx.store.write(move |c| outages::waits_since(c, id, now)).await?;
+    Ok(now.saturating_sub(since))
 }
 
 /// Gives the pictures in its text.
@@ -172,5 +192,23 @@ async fn is_a_persons(ctx: &Context, comment: &Comment) -> Result<bool, ApiError
     match &comment.actor {
         Some(actor) => Ok(!ctx.accounts.is_own_in_plane(&ctx.outside, actor).await?),
         None => Ok(false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_plane_keeps_is_known_by_its_id_or_its_own_address() {
+        const ID: &str = "0f1e0c4e-5b9c-4a93-8d0c-3b0f6a1f2c3d";
+        let at = |place: &str| kept_by_plane("https://plane.a.test", place).map(|id| id.to_string());
+        let kept = Some(ID.to_owned());
+        assert_eq!(at(ID), kept);
+        assert_eq!(at(&format!("/api/assets/v2/workspaces/w/projects/p/{ID}/")), kept);
+        assert_eq!(at(&format!("https://plane.a.test/api/assets/v2/workspaces/w/projects/p/{ID}")), kept);
+        for elsewhere in ["https://b.test/api/assets/v2/", "https://plane.a.test/other/", "/uploads/", "../"] {
+            assert_eq!(at(&format!("{elsewhere}{ID}/")), None, "{elsewhere}");
+        }
     }
 }

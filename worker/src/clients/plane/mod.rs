@@ -1,10 +1,13 @@
 //! Plane's external API v1, as far as Orch needs it. Knows both names of the work-item routes, the paging and
 //! the rate limit; knows nothing of tasks. One client is shared by all lanes of a worker, with one window of calls.
 
+mod files;
 mod items;
 mod projects;
 mod types;
 
+pub use super::storage::Fetched;
+pub use files::NotLoaded;
 pub use items::Presence;
 pub use types::{
     Activity, Attachment, Comment, FileAttributes, Label, Link, Person, Posted, Project, Reference, State, WorkItem,
