@@ -54,6 +54,11 @@ pub enum RunError {
     /// The writer's thread is gone; nothing would be accepted any more.
     #[error("the intake's thread ended unexpectedly")]
     WriterGone,
+    /// It ended because the files beside the database are gone.
+    #[error(
+        "the database's files were taken away; it can be opened again once every program that has it open has ended"
+    )]
+    FilesLost,
 }
 
 /// Serves on `listener` until `shutdown` is cancelled; then accepts no further connection, answers what it has and
@@ -69,6 +74,7 @@ pub async fn run(settings: Settings, listener: TcpListener, shutdown: Cancellati
     }
     let (intake, writer) = Intake::start(writer_options(&settings)).map_err(RunError::Start)?;
     opened(&intake, &shutdown).await;
+    let seen = intake.clone();
     let app = web::Data::new(App {
         reads: Reads::new(settings.database.clone()),
         intake,
@@ -88,7 +94,11 @@ pub async fn run(settings: Settings, listener: TcpListener, shutdown: Cancellati
         served = server => served,
         () = service_manager::keep_watchdog_quiet() => Ok(()),
     };
+    let lost = writer.gone().is_cancelled() && matches!(seen.standing().phase(), Phase::Unusable(_));
     finish(writer).await?;
+    if lost {
+        return Err(RunError::FilesLost);
+    }
     served.map_err(RunError::Serve)
 }
 

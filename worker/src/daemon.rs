@@ -3,7 +3,9 @@
 use crate::bells::{self, Bells, Wanted};
 use crate::context::Context;
 use crate::lanes::{Lane, OnStop};
-use crate::{advance_lane, effects, events, heartbeat, housekeeping, outage, reconcile, recovery, runs, waiting};
+use crate::{
+    advance_lane, database_files, effects, events, heartbeat, housekeeping, outage, reconcile, recovery, runs, waiting,
+};
 use anyhow::Context as _;
 use orch_common::config::Config;
 use orch_common::domain::effect::Destination;
@@ -28,6 +30,8 @@ pub async fn run(config: Config, stopping: CancellationToken) -> anyhow::Result<
     let bells = Arc::new(Bells::default());
     let mut background = JoinSet::new();
     background.spawn(heartbeat::beat(Arc::clone(&ctx), me.clone()));
+    // Not in the background, which ends before the worker has signed off.
+    tokio::spawn(database_files::watch(Arc::clone(&ctx)));
     background.spawn(bells::keep_looking(Arc::clone(&ctx), Arc::clone(&bells)));
     background.spawn(outage::keep(Arc::clone(&ctx)));
     background.spawn(waiting::keep_telling(Arc::clone(&ctx)));
@@ -40,6 +44,9 @@ pub async fn run(config: Config, stopping: CancellationToken) -> anyhow::Result<
     run_lanes(&ctx, &bells, adopted).await;
     crate::notify::stopping();
     background.shutdown().await;
+    if let Some(why) = database_files::trouble(&ctx) {
+        anyhow::bail!(why);
+    }
     heartbeat::deregister(&ctx, &me).await.context("the worker could not sign off")?;
     tracing::info!(worker = %ctx.name, "stopped; agents at work go on");
     Ok(())

@@ -2,14 +2,14 @@
 //! that an operator's command decides by the very code of the worker and cannot reach further.
 
 use crate::context::pipeline_of;
+use crate::templates::{self, TemplateError};
 use orch_common::config::{Config, Project};
 use orch_common::domain::budget::Limits;
 use orch_common::domain::decide::Policy;
 use orch_common::domain::gate::Gate;
-use orch_common::domain::messages::{BadTemplate, Catalogue, Locale, Message};
+use orch_common::domain::messages::{Catalogue, Message};
 use orch_common::domain::stage::Stage;
 use orch_common::store::tasks::Task;
-use std::collections::BTreeMap;
 
 /// Configuration and texts.
 pub struct Rules {
@@ -18,13 +18,13 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Reads nothing and opens nothing.
-    pub fn new(config: Config) -> Result<Rules, BadTemplate> {
-        let locale = match config.worker.locale {
-            orch_common::config::Locale::En => Locale::En,
-            orch_common::config::Locale::Ru => Locale::Ru,
-        };
-        let catalogue = Catalogue::new(locale, BTreeMap::new())?;
+    /// Reads the operator's templates, where there are any, and nothing else.
+    ///
+    /// # Errors
+    /// A template that cannot be read or used.
+    pub fn new(config: Config) -> Result<Rules, TemplateError> {
+        let templates = config.worker.templates_dir.as_deref().map(templates::read).transpose()?.unwrap_or_default();
+        let catalogue = Catalogue::new(templates::locale(&config), templates)?;
         Ok(Rules { config, catalogue })
     }
 

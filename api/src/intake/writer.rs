@@ -13,7 +13,7 @@ use super::{IntakeError, Item, Outcome};
 use crate::clock::now_ms;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::deliveries::{Intake as Committed, Recent, any_bundled, unbundle_oldest};
-use orch_common::store::{Store, StoreError, StoreOptions, refusals};
+use orch_common::store::{Files, Store, StoreError, StoreOptions, refusals};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -48,10 +48,13 @@ const QUIET: Duration = Duration::from_millis(5);
 /// Runs until told to stop.
 pub(super) fn work(outlet: &Outlet, options: &StoreOptions, standing: &Standing, refusals: &Refusals) {
     while let Some(mut database) = become_ready(outlet, options, standing) {
-        if serve(outlet, &mut database, standing, refusals).is_stop() {
-            return;
+        match serve(outlet, &mut database, standing, refusals) {
+            End::Stop => return,
+            End::Reopen => {
+                standing.enter(Phase::Opening);
+            }
+            End::Lost => return rescue(&database, standing),
         }
-        standing.enter(Phase::Opening);
     }
 }
 
@@ -119,12 +122,8 @@ enum End {
     Stop,
     /// The database is no longer what it was when it was opened.
     Reopen,
-}
-
-impl End {
-    fn is_stop(self) -> bool {
-        self == End::Stop
-    }
+    /// Its log was taken away: every program that has it open has to end.
+    Lost,
 }
 
 /// Opens the database as soon as it can be and its schema is current; `None` = told to stop before.
@@ -169,11 +168,12 @@ fn serve(outlet: &Outlet, database: &mut Database, standing: &Standing, refusals
             database.note(refusals);
             continue;
         }
-        match outlet.wait(1, database.left.into_iter().chain(due).min()) {
+        match outlet.wait(1, database.left.into_iter().chain(due).chain([LOOK_AGAIN]).min()) {
             Found::End => {
                 database.note(refusals);
                 return End::Stop;
             }
+            Found::Nothing if database.store.files() == Files::Lost => return End::Lost,
             Found::Nothing if database.left.is_none() => {}
             Found::Nothing => database.tidy(),
             Found::Some => {
@@ -194,6 +194,8 @@ fn serve(outlet: &Outlet, database: &mut Database, standing: &Standing, refusals
 fn commit(database: &mut Database, batch: Vec<Item>, standing: &Standing) -> Option<End> {
     match patiently(standing, || insert(database, &batch)) {
         Ok(_) if database.is_replaced() => Some(disown(batch)),
+        Ok(_) if database.store.files() == Files::Lost => Some(lose(batch)),
+        Err(StoreError::FilesLost(_)) => Some(lose(batch)),
         Ok(committed) => {
             say_all(batch.into_iter().zip(committed.into_iter().map(Ok)));
             None
@@ -210,6 +212,8 @@ fn commit(database: &mut Database, batch: Vec<Item>, standing: &Standing) -> Opt
 fn commit_alone(database: &mut Database, item: Item, standing: &Standing) -> Option<End> {
     match patiently(standing, || insert(database, std::slice::from_ref(&item))) {
         Ok(_) if database.is_replaced() => Some(disown(vec![item])),
+        Ok(_) if database.store.files() == Files::Lost => Some(lose(vec![item])),
+        Err(StoreError::FilesLost(_)) => Some(lose(vec![item])),
         Ok(committed) => {
             let outcome = committed.into_iter().next().ok_or(IntakeError::Rejected);
             item.say(outcome);
@@ -265,6 +269,28 @@ fn disown(batch: Vec<Item>) -> End {
     say_all(batch.into_iter().map(|item| (item, outcome)));
     End::Reopen
 }
+
+/// Acknowledges nothing of what went into a log that has no name any more.
+fn lose(batch: Vec<Item>) -> End {
+    let outcome = Err(IntakeError::Unavailable("the database's log was taken away"));
+    say_all(batch.into_iter().map(|item| (item, outcome)));
+    End::Lost
+}
+
+/// Brings what was acknowledged into the database before the process ends.
+fn rescue(database: &Database, standing: &Standing) {
+    standing.enter(Phase::Unusable("its log was taken away while it was open".into()));
+    match database.store.rescue() {
+        Ok(()) => tracing::error!("{LOST}; what was acknowledged is in the database"),
+        Err(error) => {
+            tracing::error!(%error, "{LOST}; not all of what was acknowledged lately could be brought into the database")
+        }
+    }
+}
+
+/// What is said of it; whoever reads it has to do nothing where a service manager starts both again.
+const LOST: &str = "the database's -wal or -shm was taken away while it was open: this process ends, and the worker has to end too, \
+                    before the database is opened again";
 
 /// Tells a batch's senders to come back.
 fn fail(standing: &Standing, batch: Vec<Item>, error: &StoreError) -> Option<End> {

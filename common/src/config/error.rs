@@ -68,7 +68,7 @@ fn suggest(suggestion: &Option<String>) -> String {
 }
 
 /// The candidate that is most like `given`, if it is like enough to be a slip of the pen.
-pub(super) fn nearest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (given.chars().count() / 3).max(2);
     candidates
         .into_iter()

@@ -1,5 +1,6 @@
 //! From a file and an environment to a [`Config`], or to the list of everything that is wrong with them.
 
+use super::credentials::Stores;
 use super::declare::{Section, SettingDoc};
 use super::error::{ConfigError, Origin, Problem};
 use super::prices;
@@ -39,8 +40,6 @@ pub const OTHER_VARIABLES: &[(&str, &str)] = &[
 const DEFAULT_FILES: [&str; 2] = ["orch.toml", PACKAGED_FILE];
 /// The file that the packaged units name.
 const PACKAGED_FILE: &str = "/etc/orch/orch.toml";
-/// Where systemd finds the credentials that the packaged units name.
-const CREDENTIAL_STORES: [&str; 3] = ["/etc/credstore", "/run/credstore", "/usr/lib/credstore"];
 
 /// Every setting of every section.
 pub fn settings() -> impl Iterator<Item = &'static SettingDoc> {
@@ -81,14 +80,14 @@ impl Config {
     /// Reads `file` (else what `ORCH_CONFIG` names, else the first default file that exists) and lets `env`
     /// win over it. Nothing but these, the files that `*_FILE` variables name and systemd's credentials is read.
     pub fn load(file: Option<&Path>, env: &BTreeMap<String, String>) -> Result<Loaded, ConfigError> {
-        Config::load_with(file.map(Path::to_owned).or_else(|| default_file(env)), env, &[])
+        Config::load_with(file.map(Path::to_owned).or_else(|| default_file(env)), env, &Stores::default())
     }
 
     /// As [`Config::load`] of the chosen file, with the folders in which the services' credentials lie.
     pub(super) fn load_with(
         chosen: Option<PathBuf>,
         env: &BTreeMap<String, String>,
-        stores: &[PathBuf],
+        stores: &Stores,
     ) -> Result<Loaded, ConfigError> {
         let parsed = chosen.as_deref().map(read_file).transpose();
         let table = parsed.map_err(|problem| ConfigError { problems: vec![problem] })?;
@@ -116,7 +115,7 @@ impl Config {
         let env = own_environment();
         let chosen = file.map(Path::to_owned).or_else(|| default_file(&env));
         let packaged = chosen.as_deref() == Some(Path::new(PACKAGED_FILE));
-        let stores: Vec<PathBuf> = CREDENTIAL_STORES.iter().filter(|_| packaged).map(PathBuf::from).collect();
+        let stores = if packaged { Stores::of_systemd() } else { Stores::default() };
         Config::load_with(chosen, &env, &stores)
     }
 

@@ -5,6 +5,7 @@
 //! Nothing in here opens a socket or a database, and no secret is ever part of an error, a log or a view.
 
 mod address;
+mod credentials;
 mod declare;
 pub mod docs;
 mod effective;
@@ -24,7 +25,7 @@ mod value;
 pub use address::{BadAddress, BaseUrl, GitRemote, SubmoduleHost};
 pub use declare::{Section, SettingDoc};
 pub use effective::RunLimits;
-pub use error::{ConfigError, Origin, Problem};
+pub use error::{ConfigError, Origin, Problem, nearest};
 pub use load::{Config, Loaded, OTHER_VARIABLES, SECTIONS, settings};
 pub use projects::{
     AnswersFrom, CommandLine, Limits, Project, ProjectBudget, StartRule, StateCommand, StateNames, WithoutChecks,

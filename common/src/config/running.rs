@@ -64,6 +64,9 @@ settings! {
         wait_alert_s: u64 = 600, "ORCH_WAIT_ALERT_SECONDS", (1 to 86400);
         /// The language of comments and messages.
         locale: Locale = "en", "ORCH_LOCALE", ("en, ru");
+        /// A folder of templates in place of built-in texts: one file `<message>.txt` each, in the language of the catalogue
+        /// (minijinja). `orchctl config texts` shows every message with its variables and its built-in template.
+        templates_dir: Option<PathBuf> = "none", "ORCH_TEMPLATES_DIR", ("a folder");
         /// The address under which people reach the API, for links in messages.
         public_url: Option<BaseUrl> = "none", "ORCH_PUBLIC_URL", (BaseUrl::ALLOWED);
     }

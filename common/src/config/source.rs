@@ -1,6 +1,7 @@
 //! Where values are looked for, in this order: the variable, its `*_FILE`, a systemd credential (for an operator: where
 //! systemd takes it from), the file, the default. What is wrong is collected, never returned early.
 
+use super::credentials::{self, Stores};
 use super::declare::{Section, SettingDoc};
 use super::error::{Origin, Problem, nearest};
 use super::value::Setting;
@@ -14,7 +15,7 @@ pub(super) struct Source<'a> {
     env: &'a BTreeMap<String, String>,
     file: Option<(&'a Path, &'a toml::Table)>,
     /// Folders in which the services' credentials lie, where an operator's program looks for them.
-    stores: &'a [PathBuf],
+    stores: &'a Stores,
     secret_in_file: bool,
     /// Reasons not to start.
     pub problems: Vec<Problem>,
@@ -28,7 +29,7 @@ impl<'a> Source<'a> {
     pub fn new(
         env: &'a BTreeMap<String, String>,
         file: Option<(&'a Path, &'a toml::Table)>,
-        stores: &'a [PathBuf],
+        stores: &'a Stores,
     ) -> Self {
         let (problems, warnings) = (Vec::new(), Vec::new());
         Source { env, file, stores, secret_in_file: false, problems, warnings, hidden: None }
@@ -88,20 +89,50 @@ impl<'a> Source<'a> {
                 if let Some(path) = own.filter(|path| path.exists()) {
                     return self.secret_file("CREDENTIALS_DIRECTORY".to_owned(), path);
                 }
-                let path = self.stored(&name)?;
-                self.secret_file("LoadCredential".to_owned(), path)
+                match self.stored(&name) {
+                    Some(path) => self.secret_file("LoadCredential".to_owned(), path),
+                    None => self.encrypted(&name),
+                }
             }
         }
     }
 
     /// The file from which systemd would give the services a credential.
     fn stored(&mut self, name: &str) -> Option<PathBuf> {
-        for store in self.stores {
+        for store in &self.stores.plain {
             let path = store.join(format!("orch.{name}"));
             match std::fs::File::open(&path) {
                 Ok(_) => return Some(path),
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => self.hidden = Some(store.clone()),
                 Err(_) => {}
+            }
+        }
+        None
+    }
+
+    /// A credential that lies encrypted (`LoadCredentialEncrypted=`): its key is the machine's, and systemd's own tool has it. One
+    /// that cannot be decrypted does not keep an operator from looking; it is said.
+    fn encrypted(&mut self, name: &str) -> Option<(String, Origin)> {
+        for store in &self.stores.encrypted {
+            let path = store.join(format!("orch.{name}"));
+            match std::fs::File::open(&path) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    self.hidden = Some(store.clone());
+                    continue;
+                }
+                Err(_) => continue,
+            }
+            match credentials::decrypt(&self.stores.decrypts, name, &path) {
+                Ok(text) => {
+                    let origin = Origin::SecretFile { variable: "LoadCredentialEncrypted".to_owned(), path };
+                    return Some((text.trim().to_owned(), origin));
+                }
+                Err(why) => {
+                    let path = path.display();
+                    self.warnings
+                        .push(format!("{path} cannot be decrypted, and its secret counts as not set here: {why}"));
+                }
             }
         }
         None

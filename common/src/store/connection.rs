@@ -2,6 +2,7 @@
 //! that writes, since SQLite lets one write at a time anyway.
 
 use super::error::StoreError;
+use super::files::{Files, Kept};
 use super::migrate;
 use super::turn::{Turn, Turnstile};
 use crate::failpoint::{self, Point};
@@ -27,6 +28,8 @@ const WRITERS_TIMEOUT_MS: u32 = 0;
 
 /// How long opening waits for others.
 const OPENING: Duration = Duration::from_secs(10);
+/// How long the last transaction of ours may take.
+const RESCUE: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// Pages in memory of the connection that writes, in KiB. A batch of deliveries must fit, or its pages are written twice.
@@ -91,6 +94,7 @@ pub struct Store {
     path: PathBuf,
     turnstile: Arc<Turnstile>,
     patience: Duration,
+    kept: Arc<Kept>,
 }
 
 type Connections = Pool<ConnectionManager<SqliteConnection>>;
@@ -101,10 +105,15 @@ struct Pragmas {
     timeout_ms: u32,
     cache_kib: u32,
     checkpoint_pages: u32,
+    kept: Arc<Kept>,
 }
 
 impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for Pragmas {
     fn on_acquire(&self, conn: &mut SqliteConnection) -> Result<(), diesel::r2d2::Error> {
+        // A connection that comes later would make the files anew.
+        self.kept
+            .check()
+            .map_err(|e| diesel::r2d2::Error::QueryError(diesel::result::Error::QueryBuilderError(e.into())))?;
         // The order matters: without the timeout, switching to WAL fails while somebody else writes.
         let pragmas = format!(
             "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = {}; PRAGMA foreign_keys = ON; \
@@ -139,12 +148,12 @@ impl Store {
         }
         let url = options.path.to_str().ok_or_else(|| open("the path is not UTF-8".into()))?;
         // The pool tries a bad path again and again; this says at once what is wrong with it.
-        SqliteConnection::establish(url).map_err(|e| open(e.to_string()))?;
+        let kept = Arc::new(Kept::of(&options.path, url)?);
         // Opens what was closed; seldom has anything to do.
         let spare = Arc::new(ScheduledThreadPool::builder().num_threads(1).thread_name_pattern("store").build());
         let StoreOptions { durability, checkpoint_pages, .. } = *options;
         let connections = |size: u32, open_ahead: u32, timeout_ms, cache_kib| {
-            let pragmas = Pragmas { durability, timeout_ms, cache_kib, checkpoint_pages };
+            let pragmas = Pragmas { durability, timeout_ms, cache_kib, checkpoint_pages, kept: Arc::clone(&kept) };
             Pool::builder()
                 .max_size(size)
                 .min_idle(Some(open_ahead))
@@ -159,7 +168,7 @@ impl Store {
         // One that is open and not asked for is 0.1 MB and more.
         let readers = connections(options.pool_size.max(1), 0, READERS_TIMEOUT_MS, READERS_CACHE_KIB)?;
         let turnstile = Arc::new(Turnstile::of(&options.path));
-        let store = Store { readers, writer, path: options.path.clone(), turnstile, patience: options.patience };
+        let store = Store { readers, writer, path: options.path.clone(), turnstile, patience: options.patience, kept };
         store.verify(options.durability)?;
         Ok(store)
     }
@@ -197,6 +206,7 @@ impl Store {
         pool: &Connections,
         patience: Duration,
     ) -> Result<PooledConnection<ConnectionManager<SqliteConnection>>, StoreError> {
+        self.kept.check()?;
         pool.get_timeout(patience).map_err(|e| {
             // r2d2 adds the reason where a connection could not be opened; without one, all are taken.
             let why = e.to_string();
@@ -245,6 +255,22 @@ impl Store {
         conn.batch_execute("PRAGMA wal_checkpoint(PASSIVE)")?;
         let _first_in_line = self.turnstile.wait(Instant::now() + self.patience);
         Ok(conn.batch_execute("PRAGMA wal_checkpoint(RESTART)")?)
+    }
+
+    /// Whether the database's files are still those that were opened.
+    pub fn files(&self) -> Files {
+        self.kept.look()
+    }
+
+    /// Where they are not: brings what was committed into the database, as far as it still has a name, and keeps this process
+    /// from committing anything more.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] where readers or a writer of ours do not come to an end.
+    pub fn rescue(&self) -> Result<(), StoreError> {
+        // For good: what would be committed after this is in no file that anybody opens again.
+        std::mem::forget(self.writer.get_timeout(RESCUE).map_err(|_| StoreError::Busy)?);
+        self.kept.rescue()
     }
 
     fn verify(&self, durability: Durability) -> Result<(), StoreError> {

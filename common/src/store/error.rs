@@ -20,6 +20,12 @@ pub enum StoreError {
     /// The file cannot be opened at all.
     #[error("cannot open the database {path}: {why}")]
     Open { path: String, why: String },
+    /// The log beside the database, or its index, was taken away under the programs that have it open. They bring what they
+    /// have into the database and end; once all have ended it can be opened anew.
+    #[error(
+        "{0} of the database was taken away while programs have it open: all of them have to end before it is opened again"
+    )]
+    FilesLost(String),
     /// SQLite does not give the durability that was asked for.
     #[error("the database does not keep its promise: {0}")]
     Durability(String),

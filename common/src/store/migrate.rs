@@ -72,6 +72,7 @@ fn applied(conn: &mut Conn) -> Result<BTreeSet<String>, StoreError> {
             | StoreError::NotWritable(_)
             | StoreError::Open { .. }
             | StoreError::Durability(_)
+            | StoreError::FilesLost(_)
             | StoreError::Corrupt(_)
             | StoreError::LostOwnership
             | StoreError::Sql(_)) => Err(other),

@@ -10,6 +10,7 @@ mod connection;
 pub mod cursors;
 pub mod deliveries;
 mod error;
+mod files;
 pub mod gates;
 pub mod heard;
 pub mod in_the_way;
@@ -37,3 +38,4 @@ mod tests;
 
 pub use connection::{Conn, Durability, Store, StoreOptions};
 pub use error::StoreError;
+pub use files::Files;

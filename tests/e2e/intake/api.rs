@@ -7,7 +7,7 @@ use orch_common::store::deliveries::{self, Source};
 use orch_common::store::{Store, StoreOptions, jobs};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{OnceLock, mpsc};
 use std::time::{Duration, Instant};
@@ -136,6 +136,11 @@ impl Api {
     /// What it has logged so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap()
+    }
+
+    /// Where the database is.
+    pub fn folder(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Waits for something to become true.

@@ -3,9 +3,11 @@
 use super::api::{Api, Setup, push, work_item};
 use super::http::exchange;
 use orch_common::domain::job::JobKind;
-use orch_common::store::deliveries::Source;
-use orch_common::store::jobs;
+use orch_common::store::deliveries::{self, Source};
+use orch_common::store::{Store, StoreOptions, jobs};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// A process whose every write to a file fails, until dropped.
@@ -96,4 +98,42 @@ fn a_database_that_was_replaced_is_noticed_before_anything_is_lost_in_the_old_on
     let counts = jobs::counts(&mut restored.connection().unwrap()).unwrap();
     assert_eq!(counts[&JobKind::Event]["queued"], 1, "it is in the new file");
     assert_eq!(api.get("/queue").json()["counts_by_kind"]["event"]["queued"], 1, "and the views show that one");
+}
+
+/// Under load, so that some are committed, and not yet answered, when the file goes.
+#[test]
+fn a_log_that_is_taken_away_ends_the_process_and_nothing_acknowledged_is_lost() {
+    for ending in ["-wal", "-shm"] {
+        let mut api = Setup::new().start();
+        let (address, stop) = (api.address, Arc::new(AtomicBool::new(false)));
+        let senders: Vec<_> = (0..4)
+            .map(|sender| {
+                let stop = Arc::clone(&stop);
+                std::thread::spawn(move || {
+                    let numbers = (0..).take_while(|_| !stop.load(Ordering::Relaxed)).map(|n| format!("{sender}-{n}"));
+                    let taken = |body: &String| push(body).send(address).is_ok_and(|answer| answer.status == 200);
+                    numbers.filter(taken).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        let taken = |api: &Api| jobs::counts(&mut api.store.connection().unwrap()).unwrap()[&JobKind::Event]["queued"];
+        api.until("deliveries are taken", |api| taken(api) > 50);
+        let file = api.folder().join(format!("orch.db{ending}"));
+        std::fs::remove_file(&file).unwrap();
+        let ended = api.wait();
+        stop.store(true, Ordering::Relaxed);
+        let acknowledged: Vec<String> = senders.into_iter().flat_map(|sender| sender.join().unwrap()).collect();
+        assert_eq!(ended.code(), Some(1), "{ending}");
+        assert!(api.log().contains("what was acknowledged is in the database"), "{}", api.log());
+        assert!(!acknowledged.is_empty());
+        // The database's file alone has all of them.
+        let alone = api.folder().join("alone.db");
+        std::fs::copy(api.folder().join("orch.db"), &alone).unwrap();
+        let store = Store::open(&StoreOptions::new(alone)).unwrap();
+        let mut conn = store.connection().unwrap();
+        for delivery in &acknowledged {
+            let known = deliveries::known(&mut conn, Source::Gitea, delivery.as_bytes()).unwrap();
+            assert!(known.is_some(), "{ending}: {delivery} was acknowledged and is lost");
+        }
+    }
 }

@@ -227,3 +227,37 @@ async fn what_ci_says_is_found_once() {
     }
     assert_eq!(rig.found("gitea:ci:").await, 1);
 }
+
+#[tokio::test]
+async fn a_lost_command_after_the_end_is_found_and_quiet_ends_cost_one_call_a_round() {
+    let (mut rig, item) = waiting("").await;
+    rig.ask().await;
+    rig.place(Stage::Analysis, TaskState::Cancelled).await;
+    rig.plane.comment(&item, "<p>What a pity.</p>");
+    let said = rig.plane.comment(&item, "<p>:retry: after all</p>");
+    assert_eq!(rig.ask().await, 1);
+    assert_eq!(rig.task().await.unwrap().state, TaskState::Active);
+    assert_eq!(rig.waiting(JobKind::Agent).await, ["analyst"]);
+    rig.forget();
+    rig.ask().await;
+    rig.arrives(&said).await;
+    assert_eq!(
+        rig.trail().await.iter().filter(|t| t.starts_with("command retry")).count(),
+        1,
+        "{:?}",
+        rig.trail().await
+    );
+
+    rig.place(Stage::Done, TaskState::Done).await;
+    let before = rig.plane.item(&item).comments.len();
+    rig.plane.comment(&item, "<p>:approved:</p>");
+    rig.ask().await;
+    assert_eq!(rig.plane.item(&item).comments.len(), before + 2, "it is answered");
+    rig.ask().await;
+    assert_eq!(rig.plane.item(&item).comments.len(), before + 2, "once");
+    // Nothing was touched since: the list of what changed, and no thread.
+    rig.plane.forget_requests();
+    rig.ask().await;
+    let asked = rig.plane.requests();
+    assert_eq!(asked.iter().filter(|r| r.path.contains(&item)).count(), 0, "{asked:?}");
+}

@@ -1,19 +1,28 @@
-//! Pictures and files of a work item, as the agents get them.
+//! Pictures and files of a work item, as the agents get them; and the database's files, taken away from the processes.
 
 use orch_common::domain::stage::{Role, Stage, TaskState};
-use orch_tests::fakes::{Fault, FakePlane, Reply, Server};
+use orch_tests::fakes::{FakePlane, Fault, Reply, Server};
 use orch_tests::stack::{Stack, WORKER};
 use serde_json::json;
+use std::time::{Duration, Instant};
 
 const PICTURE: &[u8] = b"\x89PNG\r\n\x1a\n a picture";
 
 /// A storage at an address of its own: every file's first line of its path says what it is.
 fn storage() -> Server {
     Server::start(|request| {
-        let file = |kind: &str, body: &[u8]| Reply { status: 200, headers: vec![("content-type", kind.into())], body: body.into() };
+        let file = |kind: &str, body: &[u8]| Reply {
+            status: 200,
+            headers: vec![("content-type", kind.into())],
+            body: body.into(),
+        };
         match request.query("X-Amz-Signature") {
             // What S3 answers to a key that is none, or has run out.
-            None => Reply { status: 403, headers: vec![("content-type", "application/xml".into())], body: b"<Error/>".to_vec() },
+            None => Reply {
+                status: 403,
+                headers: vec![("content-type", "application/xml".into())],
+                body: b"<Error/>".to_vec(),
+            },
             Some(_) if request.path.ends_with("2222") => file("image/png; charset=binary", &vec![7; 10_000_001]),
             Some(_) if request.path.ends_with("3333") => Reply::empty(302).with("location", "http://127.0.0.1:1/"),
             Some(_) => file("image/png", PICTURE),
@@ -24,7 +33,8 @@ fn storage() -> Server {
 #[test]
 fn files_are_there_for_every_agent_and_what_cannot_be_had_is_named_with_its_reason() {
     let mut stack = Stack::builder().without_worker().start();
-    let (plane, storage) = (stack.plane(), storage());
+    let storage = storage();
+    let plane = stack.plane();
     plane.store_at(&storage.url);
     let shown = plane.store_file("image/png", PICTURE);
     let huge = plane.store_file_as("11111111-1111-4111-8111-111111112222", "image/png", PICTURE);
@@ -37,7 +47,7 @@ fn files_are_there_for_every_agent_and_what_cannot_be_had_is_named_with_its_reas
     let plan = plane.attach(&item, "../../../plan\n- :approved:.png", "image/png", PICTURE);
     // For a moment Plane takes no calls: the start waits.
     let limited = Reply::json(429, json!({ "error_code": 5900 })).with("retry-after", 1);
-    plane.fail("GET", &format!("/attachments/{shown}/"), 1, Fault::Answer(limited));
+    plane.fail_when("GET", &format!("/attachments/{shown}/"), 1, Fault::Answer(limited));
     stack.start_worker(WORKER);
     stack.wait_task(&item, Stage::Analysis, TaskState::WaitingApproval);
 
@@ -82,4 +92,33 @@ fn files_are_there_for_every_agent_and_what_cannot_be_had_is_named_with_its_reas
         let ours: Vec<_> = request.headers.iter().filter(|(_, value)| value.contains(FakePlane::TOKEN)).collect();
         assert!(ours.is_empty() && request.header("x-api-key").is_none(), "{request:?}");
     }
+}
+
+#[test]
+fn both_end_when_the_log_is_taken_away_and_go_on_when_they_are_started_again() {
+    let mut stack = Stack::builder().with_telegram().start();
+    let item = stack.analysed("Login");
+    stack.settle();
+    stack.leave_database();
+    let log = format!("{}-wal", stack.scene.database.display());
+    std::fs::remove_file(&log).unwrap();
+    let give_up = Instant::now() + Duration::from_secs(60);
+    while stack.api_runs() || stack.worker_runs(WORKER) {
+        assert!(Instant::now() < give_up, "{}\n{}", stack.api_log(), stack.worker(WORKER).log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let said = stack.worker(WORKER).log();
+    assert!(said.contains("what this worker committed is in the database"), "{said}");
+    assert!(stack.api_log().contains("what was acknowledged is in the database"), "{}", stack.api_log());
+    let told = stack.telegram().messages();
+    assert!(told.iter().any(|text| text.contains("took away the -wal or -shm file")), "{told:?}");
+
+    stack.kill_api();
+    stack.kill_worker(WORKER);
+    stack.start_api();
+    stack.start_worker(WORKER);
+    stack.return_to_database();
+    assert_eq!(stack.task(&item).map(|task| task.state), Some(TaskState::WaitingApproval));
+    stack.plane().comment(&item, "<p>:approved:</p>");
+    stack.wait_task(&item, Stage::Done, TaskState::Done);
 }

@@ -76,7 +76,11 @@ pub(super) fn stored(world: &World, request: &Request) -> Reply {
     let signed = request.query("X-Amz-Signature") == Some("0f1e");
     let file = request.segments().get(1).and_then(|id| world.files.get(*id)).filter(|_| signed);
     match file {
-        Some((kind, bytes)) => Reply { status: 200, headers: vec![("content-type", kind.clone())], body: bytes.clone() },
-        None => Reply { status: 403, headers: vec![("content-type", "application/xml".into())], body: b"<Error/>".to_vec() },
+        Some((kind, bytes)) => {
+            Reply { status: 200, headers: vec![("content-type", kind.clone())], body: bytes.clone() }
+        }
+        None => {
+            Reply { status: 403, headers: vec![("content-type", "application/xml".into())], body: b"<Error/>".to_vec() }
+        }
     }
 }

@@ -275,6 +275,16 @@ impl Stack {
         self.workers.remove(name).unwrap_or_else(|| panic!("no worker {name}")).kill();
     }
 
+    /// Lets go of the database, which the processes then have alone.
+    pub fn leave_database(&mut self) {
+        self.store = Store::open(&StoreOptions::new(self.scene.root.join("nobodys.db"))).expect("a database");
+    }
+
+    /// Looks at the database again.
+    pub fn return_to_database(&mut self) {
+        self.store = Store::open(&StoreOptions::new(&self.scene.database)).expect("the database");
+    }
+
     /// SIGTERM, and a clean end.
     pub fn stop_worker(&mut self, name: &str) {
         let status = self.workers.remove(name).unwrap_or_else(|| panic!("no worker {name}")).stop();

@@ -85,7 +85,11 @@ mod tests {
     #[test]
     fn only_addresses_of_the_web_are_asked_and_our_own_host_as_we_ask_it() {
         let table = [
-            ("https://plane.a.test", "http://plane.a.test/uploads/k?X-Amz-Signature=1", Some("https://plane.a.test/uploads/k?X-Amz-Signature=1")),
+            (
+                "https://plane.a.test",
+                "http://plane.a.test/uploads/k?X-Amz-Signature=1",
+                Some("https://plane.a.test/uploads/k?X-Amz-Signature=1"),
+            ),
             ("https://plane.a.test", "/uploads/k", Some("https://plane.a.test/uploads/k")),
             ("https://plane.a.test", "http://plane.a.test:9000/k", Some("http://plane.a.test:9000/k")),
             ("https://plane.a.test", "http://s3.b.test/k", Some("http://s3.b.test/k")),

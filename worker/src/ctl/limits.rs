@@ -89,8 +89,7 @@ pub fn table(all: &[LimitView], now: i64) -> Table {
     let mut table = Table::new(&["WHAT", "SINCE", "UNTIL", "LAST ANSWER"]);
     for limit in all {
         let shown = |is: bool| if is { ago(limit.at, now) } else { "-".to_owned() };
-        let why = super::text::cut(&limit.why, 120);
-        table.row([limit.what.clone(), shown(limit.since.is_some()), shown(limit.until.is_some()), why]);
+        table.row([limit.what.clone(), shown(limit.since.is_some()), shown(limit.until.is_some()), limit.why.clone()]);
     }
     table
 }

@@ -5,6 +5,8 @@ use super::text;
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 
+/// Columns of a terminal that does not say how many it has.
+const USUAL: usize = 80;
 const BOLD: &str = "\u{1b}[1m";
 const PLAIN: &str = "\u{1b}[0m";
 
@@ -13,6 +15,8 @@ pub struct Screen<'a> {
     out: Box<dyn Write + 'a>,
     terminal: bool,
     colour: bool,
+    /// Columns of the terminal.
+    room: Option<usize>,
 }
 
 impl<'a> Screen<'a> {
@@ -20,13 +24,16 @@ impl<'a> Screen<'a> {
     pub fn stdout() -> Screen<'static> {
         let terminal = io::stdout().is_terminal();
         let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Screen { out: Box::new(io::stdout()), terminal, colour }
+        let size = terminal.then(|| rustix::termios::tcgetwinsize(io::stdout()).ok()).flatten();
+        // One that does not know is taken for one of the usual width.
+        let room = terminal.then(|| size.map(|size| usize::from(size.ws_col)).filter(|n| *n > 0).unwrap_or(USUAL));
+        Screen { out: Box::new(io::stdout()), terminal, colour, room }
     }
 
     /// Any writer, as if it were a file.
     #[cfg(test)]
     fn of(out: impl Write + 'a) -> Screen<'a> {
-        Screen { out: Box::new(out), terminal: false, colour: false }
+        Screen { out: Box::new(out), terminal: false, colour: false, room: None }
     }
 
     /// One line.
@@ -60,7 +67,7 @@ impl<'a> Screen<'a> {
         if table.is_empty() {
             return self.line(none);
         }
-        let lines = table.lines();
+        let lines = table.lines(self.room);
         let mut lines = lines.iter();
         if let Some(head) = lines.next() {
             self.bold(head)?;

@@ -5,8 +5,11 @@ use super::error::{CtlError, Done};
 use super::example;
 use super::screen::Screen;
 use crate::agent::account::Account;
+use crate::rules::Rules;
+use crate::templates;
 use clap::{Args, Subcommand};
 use orch_common::config::{Config, Loaded, SECTIONS};
+use orch_common::domain::messages::{Catalogue, Message};
 use serde_json::Value;
 
 #[derive(Args)]
@@ -21,11 +24,14 @@ enum Verb {
     Check,
     /// Print a file with every setting, its default and what it is for
     Example,
+    /// Print every text that people are told, with its variables and its template
+    Texts,
 }
 
 pub fn run(desk: &Desk, screen: &mut Screen<'_>, Arguments { verb }: Arguments) -> Done {
     match verb {
         Verb::Check => check(screen, &desk.load()?),
+        Verb::Texts => texts(screen, &desk.load()?.config),
         Verb::Example => {
             for line in example::toml().lines() {
                 screen.line(line)?;
@@ -50,9 +56,21 @@ fn check(screen: &mut Screen<'_>, Loaded { config, warnings, file, hidden }: &Lo
             "# secrets in {folder} are hidden from this user and count as not set here: sudo shows them"
         ))?;
     }
+    Rules::new(config.clone()).map_err(|error| CtlError::Failed(error.to_string()))?;
     not_set(screen, "orch-api", &config.missing_for_api())?;
     not_set(screen, "orch-worker", &config.missing_for_worker())?;
     values(screen, config)?;
+    Ok(())
+}
+
+/// Each is the beginning of one's own: a file of that name in `worker.templates_dir`.
+fn texts(screen: &mut Screen<'_>, config: &Config) -> Done {
+    for (name, template) in Catalogue::templates(templates::locale(config)) {
+        screen.heading(&format!("{name}.txt"))?;
+        let variables = Message::variables_of(name).unwrap_or_default().join(", ");
+        screen.line(format!("# variables: {}", if variables.is_empty() { "none" } else { &variables }))?;
+        screen.block(template)?;
+    }
     Ok(())
 }
 

@@ -103,8 +103,7 @@ pub fn run(desk: &Desk, screen: &mut Screen<'_>, AsJson { json }: AsJson) -> Don
 fn away_table(away: &[(Outage, i64)], now: i64) -> Table {
     let mut table = Table::new(&["WHAT", "SINCE", "JOBS", "LAST ANSWER"]);
     for (outage, jobs) in away {
-        let why = super::text::cut(&outage.words, 120);
-        table.row([outage.scope.clone(), ago(outage.since, now), jobs.to_string(), why]);
+        table.row([outage.scope.clone(), ago(outage.since, now), jobs.to_string(), outage.words.clone()]);
     }
     table
 }
@@ -189,7 +188,7 @@ pub fn task_table(tasks: &[(Task, Spent)], now: i64) -> Table {
             ago(task.progress_at, now),
             spent_text(spent),
             spent.tokens.to_string(),
-            super::text::cut(&task.title, 40),
+            task.title.clone(),
             task.state_reason.clone().unwrap_or_default(),
         ]);
     }

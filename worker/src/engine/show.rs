@@ -262,6 +262,7 @@ const fn concerns_the_pull(message: &Message) -> bool {
         | Message::Reopened { .. }
         | Message::Paused
         | Message::PausedAtWork
+        | Message::DatabaseFilesLost
         | Message::Ended { .. }
         | Message::AnswerRefused
         | Message::WordsChanged { .. }

@@ -68,9 +68,10 @@ impl Asking<'_> {
             None => self.perhaps_new(item, findings).await,
             // A cancelled card that was moved back.
             Some(task) if task.state == TaskState::Cancelled && item.state.group.as_deref() != Some("cancelled") => {
-                self.moves(item, &task, findings).await
+                self.moves(item, &task, findings).await?;
+                threads::ask_for_late_words(self, &task, findings).await
             }
-            Some(task) if task.state.is_terminal() => Ok(()),
+            Some(task) if task.state.is_terminal() => threads::ask_for_late_words(self, &task, findings).await,
             Some(task) => {
                 self.moves(item, &task, findings).await?;
                 threads::ask_for_words(self, &task, findings).await

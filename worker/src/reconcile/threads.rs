@@ -16,6 +16,10 @@ use orch_common::store::tasks::{self, Task};
 
 /// Tasks that are asked about in one round although nothing says that their item changed; two calls each.
 const MOST_TASKS: usize = 8;
+/// How long after its end a task's thread is still read for commands, in ms.
+const LATE_MS: i64 = 30 * 24 * 60 * 60_000;
+/// Words from shortly before the end may have been lost as well.
+const LAST_WORDS_MS: i64 = 10 * 60_000;
 
 /// Asks for the words, and for the being, of what waits for a person; then of some others.
 pub(super) async fn ask_those_who_wait(
@@ -58,9 +62,27 @@ async fn is_there(
     Ok(None)
 }
 
+/// Commands that people wrote about a task that has ended: one may open it again, the others are answered. Asked for where its
+/// item was touched, which our own last words do as well.
+pub(super) async fn ask_for_late_words(
+    asking: &Asking<'_>,
+    task: &Task,
+    findings: &mut Findings,
+) -> Result<(), RoundError> {
+    let Some(ended) = task.finished_at else { return Ok(()) };
+    if crate::clock::now_ms().saturating_sub(ended) > LATE_MS {
+        return Ok(());
+    }
+    words_since(asking, task, ended.saturating_sub(LAST_WORDS_MS).max(task.created_at), findings).await
+}
+
 /// The words that people have written since the task began and that nobody has acted on: commands, and where
 /// questions are open, what was said after them.
 pub(super) async fn ask_for_words(asking: &Asking<'_>, task: &Task, findings: &mut Findings) -> Result<(), RoundError> {
+    words_since(asking, task, task.created_at, findings).await
+}
+
+async fn words_since(asking: &Asking<'_>, task: &Task, since: i64, findings: &mut Findings) -> Result<(), RoundError> {
     let mut thread = asking.plane.comments(&task.project, &task.work_item).await?;
     thread.sort_by_key(|c| c.created_at);
     let place = (task.project.as_str(), task.work_item.as_str());
@@ -74,7 +96,7 @@ pub(super) async fn ask_for_words(asking: &Asking<'_>, task: &Task, findings: &m
         }
     }
     let answers_count = task.state == TaskState::NeedsInput && !speaks_soon(asking, task).await?;
-    for comment in thread.iter().filter(|c| c.created_at >= task.created_at) {
+    for comment in thread.iter().filter(|c| c.created_at >= since) {
         let Some(actor) = comment.actor.clone() else { continue };
         let text = html::words(&comment.comment_html, &html::nobody);
         let is_answer = answers_count && last_own.is_some_and(|own| comment.created_at > own);

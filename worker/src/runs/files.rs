@@ -299,10 +299,14 @@ fn ending(name: &str, kind: &str) -> Result<&'static str, String> {
     let by_kind = KINDS.iter().find(|(known, _)| *known == kind);
     match (by_kind, by_name) {
         // A page where a picture should be is a proxy's.
-        (Some(("text/html", _)), Some((other, _))) if *other != "text/html" => Err("a page was sent in its place".into()),
+        (Some(("text/html", _)), Some((other, _))) if *other != "text/html" => {
+            Err("a page was sent in its place".into())
+        }
         (Some(("text/html", _)), None) => Err("a page was sent in its place".into()),
         (Some((_, ending)), None) => Ok(ending),
-        (Some((told, _)), Some((_, ending))) if told.starts_with("text/") || KINDS.contains(&(told, ending)) => Ok(ending),
+        (Some((told, _)), Some((_, ending))) if told.starts_with("text/") || KINDS.contains(&(told, ending)) => {
+            Ok(ending)
+        }
         (Some((_, ending)), Some(_)) => Ok(ending),
         (None, Some((_, ending))) if !is_told || kind.starts_with("text/") => Ok(ending),
         (None, _) if kind.starts_with("text/") => Ok("txt"),

@@ -1,7 +1,7 @@
 //! One agent job from its claim to its end.
 
-use super::files;
 use super::conclude::{Concluded, conclude, not_wanted};
+use super::files;
 use super::later::{Unstarted, later};
 use super::news;
 use super::prepare::{Prepared, prepare};

@@ -13,8 +13,8 @@ use crate::events::{Kept, kept_text, names_in};
 use crate::html::{self, Picture};
 use crate::threads::Told;
 use orch_common::store::jobs::{self, Job};
-use orch_common::store::{StoreError, outages};
 use orch_common::store::tasks::{self, Task};
+use orch_common::store::{StoreError, outages};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 

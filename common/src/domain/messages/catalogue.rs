@@ -28,10 +28,7 @@ impl Catalogue {
     /// # Errors
     /// A name that is none, or a template that does not parse, uses other variables, or fails on a trial.
     pub fn new(locale: Locale, overrides: BTreeMap<String, String>) -> Result<Catalogue, BadTemplate> {
-        let templates = match locale {
-            Locale::En => en::TEMPLATES,
-            Locale::Ru => ru::TEMPLATES,
-        };
+        let templates = Catalogue::templates(locale);
         let mut catalogue = Catalogue { locale, built_in: environment(), overrides: environment() };
         for (name, source) in templates {
             let added = catalogue.built_in.add_template(name, source);
@@ -41,6 +38,14 @@ impl Catalogue {
             catalogue.replace(name, source)?;
         }
         Ok(catalogue)
+    }
+
+    /// The built-in templates of a locale, by the messages' names.
+    pub fn templates(locale: Locale) -> &'static [(&'static str, &'static str)] {
+        match locale {
+            Locale::En => en::TEMPLATES,
+            Locale::Ru => ru::TEMPLATES,
+        }
     }
 
     fn replace(&mut self, name: String, source: String) -> Result<(), BadTemplate> {

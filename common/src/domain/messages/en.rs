@@ -346,6 +346,12 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
          orchctl tasks show {{ key }} lists it all.",
     ),
     (
+        "database_files_lost",
+        "Somebody took away the -wal or -shm file of the database while it was open. The worker ends, and so does the intake; \
+         what they had is in the database. Where a service manager starts them again nothing is to be done; else end both \
+         and start them again.",
+    ),
+    (
         "denied_tools",
         "The agent was refused tools: {{ list | join(', ') }}\n\n\
          If it needs them, allow them for its role in the configuration.",

@@ -200,6 +200,8 @@ messages! {
     PullBody = "pull_body" { key: WorkItemKey, title: String, url: Option<String>, branch: BranchName },
     /// What an agent left that is not simply on the branch; `repo` is the repository's folder on the worker's host.
     Leftovers = "leftovers" { key: WorkItemKey, list: Vec<Leftover>, repo: String },
+    /// The database's log was taken away under the programs that have it open.
+    DatabaseFilesLost = "database_files_lost",
     /// Tools that an agent was refused.
     DeniedTools = "denied_tools" { list: Vec<Denial> },
 }

@@ -139,6 +139,7 @@ fn every(text: &str) -> Vec<Message> {
             branch: "feature/ET-017-x".parse().unwrap(),
         },
         Message::Leftovers { key, list: left(&text), repo: text.clone() },
+        Message::DatabaseFilesLost,
         Message::DeniedTools { list: vec![Denial { tool: text, count: 2 }] },
     ]
 }

@@ -6,6 +6,7 @@ mod connection;
 mod deliveries;
 mod error;
 mod evidence;
+mod files;
 mod migrate;
 mod plans;
 mod retention;

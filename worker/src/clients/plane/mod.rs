@@ -23,7 +23,7 @@ use super::window::{For, Turn, Window};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -63,6 +63,9 @@ pub struct PlaneClient {
     limited: Limited,
     /// The server is older than the route `work-items` (before v1.1).
     old_routes: AtomicBool,
+    calls: AtomicUsize,
+    /// How many Plane said are left, with its last answer that said so.
+    left: Mutex<Option<usize>>,
 }
 
 impl PlaneClient {
@@ -87,7 +90,15 @@ impl PlaneClient {
         let auth = Some(("x-api-key", token.clone()));
         let http = Http::new(&url, auth, &token, timing)?.with_trailing_slash();
         let window = Mutex::new(Window::of_a_minute(DEFAULT_PER_MINUTE));
-        Ok(PlaneClient { http, workspace, window, limited: Limited::default(), old_routes: AtomicBool::new(false) })
+        Ok(PlaneClient {
+            http,
+            workspace,
+            window,
+            limited: Limited::default(),
+            old_routes: AtomicBool::new(false),
+            calls: AtomicUsize::new(0),
+            left: Mutex::new(None),
+        })
     }
 
     /// For a server whose `API_KEY_RATE_LIMIT` is not Plane's default of 60 calls a minute.
@@ -156,7 +167,21 @@ impl PlaneClient {
         let answer = self.http.exchange(call).await;
         let left = answer.as_ref().ok().and_then(Answer::calls_left);
         self.window().answered(turn, left, now_millis());
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        if left.is_some() {
+            *self.left.lock().unwrap_or_else(PoisonError::into_inner) = left;
+        }
         answer
+    }
+
+    /// How many calls this client has made in its turns.
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// How many more Plane said that it takes from this token in the minute; `None` = it does not say.
+    pub fn calls_left(&self) -> Option<usize> {
+        *self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks whether Plane answers this account, also where it is known to be away.
@@ -192,9 +217,10 @@ impl PlaneClient {
         self.send(&Call::get(ME)).await?.json()
     }
 
-    /// The server's clock, in ms since the epoch; `None` = it does not say.
-    pub async fn server_time(&self) -> Result<Option<i64>, ApiError> {
-        Ok(self.send(&Call::get(ME)).await?.date_ms())
+    /// The same with the server's clock, in ms since the epoch, where it says it.
+    pub async fn me_and_time(&self) -> Result<(Person, Option<i64>), ApiError> {
+        let answer = self.send(&Call::get(ME)).await?;
+        Ok((answer.json()?, answer.date_ms()))
     }
 
     fn path(&self, place: &[&str], rest: &[&str]) -> Vec<String> {

@@ -123,6 +123,9 @@ fn trouble(error: &StoreError) -> (String, &'static str) {
         StoreError::Open { .. } => "see that database.path names a database that this user may read and write",
         StoreError::Durability(_) => "put the database on a local disk (no network file system)",
         StoreError::Corrupt(_) | StoreError::Sql(_) => "restore a backup (`orchctl restore`)",
+        StoreError::FilesLost(_) => {
+            "end orch-api and orch-worker (they bring what they have into the database first), then start them"
+        }
         StoreError::LostOwnership => "look again",
     };
     let is_older = matches!(error, StoreError::NotMigrated(why) if why.contains("orchctl migrate"));

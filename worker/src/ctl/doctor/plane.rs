@@ -21,6 +21,12 @@ const RESOLVED: Duration = Duration::from_secs(3);
 /// The least role that may write.
 const MEMBER: i32 = 15;
 
+/// Calls of one look.
+const MOST_CALLS: usize = 40;
+/// Calls of the minute that are not touched.
+const LEFT_TO_THE_WORKER: usize = 15;
+const CALLS_OF_A_PROJECT: usize = 3;
+
 const NOT_SET: &str = "set plane.url, plane.workspace and plane.api_token (ORCH_PLANE_...)";
 
 const ACCOUNT: causes::Asked<'static> =
@@ -31,16 +37,15 @@ pub async fn check(report: &Report, asked: &Asked<'_>) {
     let Some(plane) = &asked.outside.plane else {
         return report.fail("plane", "not configured", NOT_SET);
     };
-    let (me, time) = report.during("plane.token", async { tokio::join!(plane.me(), plane.server_time()) }).await;
-    let me = match me {
-        Ok(me) => me,
+    let (me, time) = match report.during("plane.token", plane.me_and_time()).await {
+        Ok(found) => found,
         Err(error) => {
             let why = diagnose(&ACCOUNT, &error);
             return report.failed(if why.cause == Cause::TokenUnknown { "plane.token" } else { "plane" }, why);
         }
     };
     report.ok("plane.token", format!("it is '{}' ({})", me.display_name, me.id));
-    clock(report, "plane", time.ok().flatten(), asked.now);
+    clock(report, "plane", time, asked.now);
     if looks_like_a_bot(&me) {
         report.ok("plane.account", "it looks like a program's");
     } else {
@@ -49,7 +54,32 @@ pub async fn check(report: &Report, asked: &Asked<'_>) {
         report.warn("plane.account", found, todo);
     }
     role(report, plane, &me).await;
-    join_all(asked.config.projects.iter().map(|listed| project(report, plane, &me, listed))).await;
+    let projects: Vec<&Project> = asked.config.projects.iter().collect();
+    let room = room(plane.calls(), plane.calls_left()) / CALLS_OF_A_PROJECT;
+    let (now, later) = projects.split_at(projects.len().min(room));
+    join_all(now.iter().map(|listed| project(report, plane, &me, listed))).await;
+    if let [first, ..] = later {
+        let found = format!(
+            "{} and others ({}) were not looked at, to leave Plane's allowance to the worker",
+            first.id_prefix,
+            later.len()
+        );
+        report.warn("plane.projects", found, "look again in a minute");
+    }
+    report.ok("plane.calls", spent(plane.calls(), plane.calls_left()));
+}
+
+/// How many more calls may be made for this look.
+fn room(made: usize, left: Option<usize>) -> usize {
+    let ours = MOST_CALLS.saturating_sub(made);
+    left.map_or(ours, |left| ours.min(left.saturating_sub(LEFT_TO_THE_WORKER)))
+}
+
+/// What this look took of the allowance, which is the token's: the worker lives on it too.
+fn spent(made: usize, left: Option<usize>) -> String {
+    let left =
+        left.map(|left| format!("; Plane takes {left} more of this token within the minute")).unwrap_or_default();
+    format!("{made} made for this look, counted with the worker's{left}")
 }
 
 /// A guest may read, and may not do what Orch does; Plane's tokens have no scopes of their own.
@@ -201,5 +231,21 @@ pub(super) async fn resolve(url: &Url) -> Vec<IpAddr> {
     match tokio::time::timeout(RESOLVED, tokio::net::lookup_host((host, port))).await {
         Ok(Ok(all)) => all.map(|a| a.ip()).collect(),
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_is_bounded_and_leaves_the_worker_its_part() {
+        let table =
+            [((2, None), 38), ((2, Some(58)), 38), ((2, Some(30)), 15), ((2, Some(10)), 0), ((50, Some(60)), 0)];
+        for ((made, left), expected) in table {
+            assert_eq!(room(made, left), expected, "{made} {left:?}");
+        }
+        assert_eq!(spent(5, None), "5 made for this look, counted with the worker's");
+        assert!(spent(5, Some(55)).ends_with("; Plane takes 55 more of this token within the minute"));
     }
 }
