@@ -2,7 +2,7 @@
 //! it has committed is brought into the database first; agents go on, and the next worker adopts them.
 
 use crate::context::Context;
-use crate::effects::send::to_chat;
+use orch_common::domain::effect::Effect;
 use orch_common::domain::messages::Message;
 use orch_common::store::Files;
 use std::sync::Arc;
@@ -35,8 +35,9 @@ pub async fn watch(ctx: Arc<Context>) {
             Err(error) => tracing::error!(%error, "the database could not be looked at"),
         }
         let text = ctx.catalogue.render(&Message::DatabaseFilesLost);
-        if tokio::time::timeout(SAYING, to_chat(&ctx.outside, &text)).await.is_err() {
-            tracing::warn!("the chat could not be told in time");
+        // At once: the database cannot be asked to remember it.
+        if !matches!(tokio::time::timeout(SAYING, ctx.outside.send(&Effect::Telegram { text })).await, Ok(Ok(_))) {
+            tracing::warn!("the chat could not be told");
         }
     }
     ctx.stopping.cancel();

@@ -242,7 +242,7 @@ async fn a_lost_command_after_the_end_is_found_and_quiet_ends_cost_one_call_a_ro
     rig.ask().await;
     rig.arrives(&said).await;
     assert_eq!(
-        rig.trail().await.iter().filter(|t| t.starts_with("command retry")).count(),
+        rig.trail().await.iter().filter(|t| t.starts_with("retry")).count(),
         1,
         "{:?}",
         rig.trail().await

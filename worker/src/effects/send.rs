@@ -378,15 +378,6 @@ pub(super) async fn has_status(
     Ok(newest.is_some_and(|c| c.state == new.state.as_str() && c.description == new.description))
 }
 
-/// Says something to the chat at once, where there is one: for what the database cannot be asked to remember.
-pub async fn to_chat(outside: &Outside, words: &str) {
-    if let Some(telegram) = &outside.telegram
-        && let Err(error) = tell(telegram, words).await
-    {
-        tracing::warn!(?error, "the chat could not be told");
-    }
-}
-
 async fn tell(telegram: &TelegramClient, words: &str) -> Result<Sent, SendError> {
     let told =
         telegram.send_message(&to_telegram_html(words, text::TELEGRAM_UNITS), &text::telegram_plain(words)).await?;

@@ -85,7 +85,7 @@ pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, R
     // A session that goes on has them already.
     let files = match (&session, &ctx.outside.plane) {
         (Session::Fresh(_), Some(plane)) => files::load(ctx, plane, job, &work.task, (&run, &story.files)).await?,
-        _ => Files::default(),
+        (Session::Resume(_), _) | (Session::Fresh(_), None) => Files::default(),
     };
     prompt += &prompt::where_the_files_are(&files.lines);
     if let Some(unread) = &story.unread {
