@@ -90,7 +90,7 @@ fn remove_old_files(folder: &Path, age: Duration) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
         let modified = entry.metadata().and_then(|about| about.modified());
         if modified.is_ok_and(|at| at.elapsed().is_ok_and(|gone| gone > age))
-            && let Err(error) = std::fs::remove_dir_all(entry.path())
+            && let Err(error) = delete(&entry.path())
         {
             tracing::warn!(%error, folder = %entry.path().display(), "old files of a work item could not be removed");
         }
@@ -174,5 +174,13 @@ mod tests {
         let mut left: Vec<_> = std::fs::read_dir(root.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         left.sort();
         assert_eq!(left, ["at-work", "lost-lately"]);
+        // Of a work item's files by the last that was added.
+        let files = root.path().join(crate::runs::LOADED);
+        std::fs::create_dir_all(files.join("t1")).unwrap();
+        remove_old_files(&files, Duration::from_secs(500));
+        assert!(files.join("t1").exists());
+        remove_old_files(&files, Duration::ZERO);
+        assert!(!files.join("t1").exists());
+        remove_old_files(&files, Duration::ZERO);
     }
 }

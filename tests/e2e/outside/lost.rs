@@ -241,12 +241,7 @@ async fn a_lost_command_after_the_end_is_found_and_quiet_ends_cost_one_call_a_ro
     rig.forget();
     rig.ask().await;
     rig.arrives(&said).await;
-    assert_eq!(
-        rig.trail().await.iter().filter(|t| t.starts_with("retry")).count(),
-        1,
-        "{:?}",
-        rig.trail().await
-    );
+    assert_eq!(rig.trail().await.iter().filter(|t| t.starts_with("retry")).count(), 1, "{:?}", rig.trail().await);
 
     rig.place(Stage::Done, TaskState::Done).await;
     let before = rig.plane.item(&item).comments.len();
