@@ -70,7 +70,8 @@ fn judge<T>(what: Result<T, String>, allowed: bool, skips: Option<&Path>, test: 
     match skips {
         Some(file) => {
             let file = OpenOptions::new().create(true).append(true).open(file);
-            file.and_then(|mut file| file.write_all(line.as_bytes())).expect("the list of skipped tests can be written");
+            file.and_then(|mut file| file.write_all(line.as_bytes()))
+                .expect("the list of skipped tests can be written");
         }
         // Straight to the standard error: what a passing test prints is not shown.
         None => drop(std::io::stderr().write_all(format!("skipped: {line}").as_bytes())),
