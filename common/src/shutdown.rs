@@ -43,6 +43,7 @@ mod tests {
 
     /// Not a test of its own: the program that the tests below start and signal.
     #[test]
+    #[ignore = "the other process of the tests"]
     fn child() {
         let Ok(mode) = std::env::var(ROLE) else { return };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -59,7 +60,7 @@ mod tests {
 
     fn start(mode: &str) -> (Child, Lines<BufReader<ChildStdout>>) {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "shutdown::tests::child", "--nocapture"])
+            .args(["--ignored", "--exact", "shutdown::tests::child", "--nocapture"])
             .env(ROLE, mode)
             .stdout(Stdio::piped())
             .spawn()
