@@ -145,7 +145,7 @@ impl Waker {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "commits of other processes are no longer seen at once, only by polling");
+                    tracing::warn!(%error, "file watch failed; commits of other processes are seen by polling only");
                     std::future::pending().await
                 }
             }
