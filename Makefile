@@ -26,11 +26,11 @@ help: ## This list
 
 demo: ## The whole product on this machine, with a scripted agent
 	cargo build $(PACKAGES) --bins
-	$(TARGET)/debug/orchctl demo
+	'$(TARGET)/debug/orchctl' demo
 
 run: ## Both processes with your configuration
 	cargo build $(PACKAGES) --bins
-	$(TARGET)/debug/orchctl up
+	'$(TARGET)/debug/orchctl' up
 
 # The tests wait more than they compute: two for each core of a small machine.
 test: export RUST_TEST_THREADS ?= 4

@@ -4,6 +4,7 @@
 mod commands;
 mod dependencies;
 mod licence;
+mod make;
 mod tree;
 
 use std::path::{Path, PathBuf};
