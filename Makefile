@@ -32,8 +32,8 @@ run: ## Both processes with your configuration
 	cargo build $(PACKAGES) --bins
 	'$(TARGET)/debug/orchctl' up
 
-# The tests wait more than they compute: two for each core of a small machine.
-test: export RUST_TEST_THREADS ?= 4
+# The tests wait about as much as they compute: three for each core of a small machine.
+test: export RUST_TEST_THREADS ?= 6
 test: ## Every test of the workspace
 	tests/needs.sh
 	tests/run.sh cargo test --workspace

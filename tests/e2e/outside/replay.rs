@@ -254,8 +254,8 @@ async fn tellings(count: usize) {
 }
 
 #[tokio::test]
-async fn a_tasks_life_ends_alike_in_two_hundred_orders_of_its_deliveries() {
-    tellings(200).await;
+async fn a_tasks_life_ends_alike_in_sixty_orders_of_its_deliveries() {
+    tellings(60).await;
 }
 
 #[tokio::test]
