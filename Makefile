@@ -9,7 +9,13 @@ DESTDIR ?=
 # The same commit gives the same package: its date and its name are the commit's, and no path of this machine is left in.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
 COMMIT := $(shell git describe --always --abbrev=10 --exclude '*' --dirty=x 2>/dev/null)
-OUT := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+# Where cargo builds. Asked for only by the targets that need it.
+TARGET = $(eval TARGET := $(or $(CARGO_TARGET_DIR),$(shell cargo metadata --no-deps --format-version 1 2>/dev/null | \
+	sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'),target))$(TARGET)
+OUT = $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+# The packages of the three programs; without the tests' own.
+PACKAGES := -p orch-api -p orch-worker
+# cargo-deb takes these from the checkout, wherever cargo builds.
 GENERATED := target/generated
 PROGRAMS := orch-api orch-worker orchctl
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -19,32 +25,33 @@ help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## The whole product on this machine, with a scripted agent
-	cargo build --workspace --bins
-	target/debug/orchctl demo
+	cargo build $(PACKAGES) --bins
+	'$(TARGET)/debug/orchctl' demo
 
 run: ## Both processes with your configuration
-	cargo build --workspace --bins
-	target/debug/orchctl up
+	cargo build $(PACKAGES) --bins
+	'$(TARGET)/debug/orchctl' up
 
-# The tests wait more than they compute: two for each core of a small machine.
-test: export RUST_TEST_THREADS ?= 4
+# The tests wait about as much as they compute: three for each core of a small machine.
+test: export RUST_TEST_THREADS ?= 6
 test: ## Every test of the workspace
 	tests/needs.sh
-	cargo test --workspace
+	tests/run.sh cargo test --workspace
 
 test-long: ## The whole crash matrix, random rounds and other tests of minutes
-	cargo test --workspace -- --ignored
+	tests/needs.sh long
+	tests/run.sh cargo test --workspace -- --ignored
 
 test-system: ## The package on a booted Debian of its own (root; debootstrap, systemd-nspawn)
 	tests/system/run.sh
 
 bench: ## The figures of docs/PERFORMANCE.md on this machine (FIGURES="intake claims" for some)
-	cargo build --release -p orch-api -p orch-worker -p orch-tests --bins
-	target/release/orch-bench $(FIGURES) --json target/bench/figures.json
+	cargo build --release $(PACKAGES) -p orch-tests --bins
+	$(TARGET)/release/orch-bench $(FIGURES) --json $(TARGET)/bench/figures.json
 
 soak: ## Half an hour of webhooks and agents; nothing may grow (MINUTES=2 for a look)
-	cargo build --release -p orch-api -p orch-worker -p orch-tests --bins
-	target/release/orch-bench soak --soak-minutes $(or $(MINUTES),30) --json target/bench/soak.json
+	cargo build --release $(PACKAGES) -p orch-tests --bins
+	$(TARGET)/release/orch-bench soak --soak-minutes $(or $(MINUTES),30) --json $(TARGET)/bench/soak.json
 
 lint: ## Formatting and clippy; warnings are errors
 	cargo fmt --all -- --check
@@ -56,7 +63,7 @@ programs: export RUSTFLAGS := --remap-path-prefix=$(CURDIR)=/orch --remap-path-p
 programs: export ORCH_BUILD_COMMIT := $(COMMIT)
 endif
 programs:
-	cargo build --locked --profile $(PROFILE) -p orch-api -p orch-worker --bins
+	cargo build --locked --profile $(PROFILE) $(PACKAGES) --bins
 
 generated: programs
 	rm -rf $(GENERATED)

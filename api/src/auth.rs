@@ -82,7 +82,7 @@ mod tests {
     use actix_web::http::header::{HeaderName, HeaderValue};
 
     #[test]
-    fn who_may_read() {
+    fn views_are_open_on_loopback_and_elsewhere_to_the_token_alone() {
         let token = ReadToken::new("t0ken").unwrap();
         type Row = (bool, bool, &'static [(&'static str, &'static str)], u16);
         let rows: &[Row] = &[

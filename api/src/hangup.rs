@@ -23,7 +23,7 @@ pub fn remember(io: &dyn Any, connection: &mut Extensions) {
         Ok(handle) => {
             connection.insert(Wire(handle.into()));
         }
-        Err(error) => tracing::warn!(%error, "this connection cannot be cut: a second handle on it was refused"),
+        Err(error) => tracing::warn!(%error, "connection cannot be aborted later: its handle could not be duplicated"),
     }
 }
 

@@ -14,7 +14,7 @@ pub fn open(bind: SocketAddr) -> anyhow::Result<TcpListener> {
         Some(listener) => {
             let address = listener.local_addr()?;
             if !same_place(address, bind) {
-                tracing::warn!(%address, configured = %bind, "the service manager's socket counts, not ORCH_API_BIND");
+                tracing::warn!(%address, configured = %bind, "listening on the service manager's socket; ORCH_API_BIND is not used");
             }
             Ok(listener)
         }

@@ -44,7 +44,7 @@ impl Reads {
         match tokio::time::timeout(PATIENCE, self.run(intake.standing().openings(), query)).await {
             Ok(Ok(found)) => Ok(found),
             Ok(Err(error)) => {
-                tracing::warn!(%error, "a view could not be read");
+                tracing::warn!(%error, "view not served: database read failed");
                 Err(Problem::unavailable("the database cannot be read", 1))
             }
             Err(_) => Err(Problem::unavailable("the database did not answer in time", 1)),

@@ -163,7 +163,7 @@ fn tell_when_stopping(stop: &CancellationToken, writer: &Writer) {
 async fn finish(writer: Writer) -> Result<(), RunError> {
     match tokio::task::spawn_blocking(|| writer.stop()).await {
         Ok(true) => {
-            tracing::info!("everything accepted is committed");
+            tracing::info!("stopped; every accepted webhook is committed");
             Ok(())
         }
         Ok(false) | Err(_) => Err(RunError::WriterGone),

@@ -27,6 +27,6 @@ pub async fn keep_watchdog_quiet() {
 
 fn tell(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::debug!(%error, "the service manager could not be told");
+        tracing::debug!(%error, "service manager not notified");
     }
 }

@@ -94,7 +94,7 @@ fn a_socket_that_is_handed_over_is_served_and_outlives_the_process() {
     api.terminate();
     let (status, log) = api.end();
     assert_eq!(status.code(), Some(0), "{log}");
-    assert!(log.contains("the service manager's socket counts"), "{log}");
+    assert!(log.contains("listening on the service manager's socket"), "{log}");
     // Nobody serves now: the kernel keeps what comes.
     let early = ask(address, "close");
     let next = Api::start(self::command(dir.path(), copy(&listener), 1));

@@ -4,7 +4,7 @@ use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// The exit code of a process that was told twice (128 + SIGINT, as shells count).
+/// The exit code of a process that got a second signal (128 + SIGINT, as shells count).
 const TOLD_TWICE: i32 = 130;
 
 /// A token that SIGTERM or SIGINT cancels. A second such signal ends the process at once, with code 130; agents
@@ -15,10 +15,10 @@ pub fn on_signals() -> io::Result<CancellationToken> {
     let asked = token.clone();
     tokio::spawn(async move {
         let name = either(&mut term, &mut int).await;
-        tracing::info!(signal = name, "stopping; a second signal does not wait");
+        tracing::info!(signal = name, "shutting down; a second signal exits at once");
         asked.cancel();
         let name = either(&mut term, &mut int).await;
-        tracing::warn!(signal = name, "told twice, not waiting");
+        tracing::warn!(signal = name, "second signal: exiting at once");
         std::process::exit(TOLD_TWICE);
     });
     Ok(token)
@@ -43,6 +43,7 @@ mod tests {
 
     /// Not a test of its own: the program that the tests below start and signal.
     #[test]
+    #[ignore = "the other process of the tests"]
     fn child() {
         let Ok(mode) = std::env::var(ROLE) else { return };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -59,7 +60,7 @@ mod tests {
 
     fn start(mode: &str) -> (Child, Lines<BufReader<ChildStdout>>) {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "shutdown::tests::child", "--nocapture"])
+            .args(["--ignored", "--exact", "shutdown::tests::child", "--nocapture"])
             .env(ROLE, mode)
             .stdout(Stdio::piped())
             .spawn()

@@ -26,7 +26,7 @@ pub fn init(format: LogFormat) {
     let (filter, refused) = filter(variable("ORCH_LOG").as_deref());
     let started = start(json, filter, std::io::stderr);
     if let Some(text) = refused.filter(|_| started) {
-        tracing::warn!(value = text, allowed = "a level or target=level,...", "ORCH_LOG cannot be used, info is");
+        tracing::warn!(value = text, allowed = "a level or target=level,...", "invalid ORCH_LOG, using info");
     }
 }
 

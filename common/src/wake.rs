@@ -145,7 +145,7 @@ impl Waker {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "commits of other processes are no longer seen at once, only by polling");
+                    tracing::warn!(%error, "file watch failed; commits of other processes are seen by polling only");
                     std::future::pending().await
                 }
             }
@@ -304,7 +304,7 @@ mod tests {
         drop(table(&path));
         let mut waker = Waker::watch(&path).unwrap();
         let child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "wake::tests::child"])
+            .args(["--ignored", "--exact", "wake::tests::child"])
             .env("ORCH_TEST_WAKE_CHILD", &path)
             .stdout(std::process::Stdio::null())
             .spawn();
@@ -314,6 +314,7 @@ mod tests {
 
     /// Not a test of its own: the other process of the test above.
     #[test]
+    #[ignore = "the other process of a test"]
     fn child() {
         let Some(path) = std::env::var_os("ORCH_TEST_WAKE_CHILD") else { return };
         connect(Path::new(&path)).batch_execute("INSERT INTO t VALUES (1)").unwrap();

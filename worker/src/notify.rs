@@ -25,6 +25,6 @@ pub fn watchdog_pace() -> Option<Duration> {
 
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "systemd could not be told");
+        tracing::debug!(%error, "service manager not notified");
     }
 }

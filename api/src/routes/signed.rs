@@ -123,7 +123,7 @@ fn unsigned<S: Sender>(app: &App, request: &HttpRequest) -> Problem {
     let peer = request.peer_addr().map(|address| address.ip());
     match app.flood.note_invalid(peer) {
         None => {
-            tracing::warn!(source = %S::SOURCE, ?peer, "a webhook without a valid signature was refused");
+            tracing::warn!(source = %S::SOURCE, ?peer, "webhook refused: invalid signature");
             Problem::unsigned()
         }
         Some(seconds) => Problem::too_many(seconds),

@@ -54,7 +54,7 @@ async fn receive<S: Sender>(
 ) -> Result<HttpResponse, Problem> {
     let Signed { text, held, .. } = signed;
     let verdict = S::read(&app.settings, request.headers(), text).map_err(|error| {
-        tracing::warn!(source = %S::SOURCE, %error, "a signed webhook could not be read");
+        tracing::warn!(source = %S::SOURCE, %error, "webhook refused: payload not understood");
         app.intake.refused(S::SOURCE, Reason::Unreadable);
         Problem::bad_request(error.to_string())
     })?;
@@ -69,17 +69,17 @@ async fn receive<S: Sender>(
         }
         Verdict::Unknown(reason) => return Ok(ignore_unknown::<S>(&app, &reason)),
         Verdict::Ignored(reason) => {
-            tracing::info!(source = %S::SOURCE, reason, "a webhook was ignored");
+            tracing::info!(source = %S::SOURCE, reason, "webhook ignored");
             return Ok(answer(r#"{"status":"ignored"}"#.to_owned()));
         }
     };
     match app.intake.commit(new, held, S::PATIENCE).await {
         Ok(Committed::Queued(job)) => {
-            tracing::debug!(source = %S::SOURCE, job, "queued");
+            tracing::debug!(source = %S::SOURCE, job, "webhook queued");
             Ok(answer(format!(r#"{{"status":"queued","job_id":{job}}}"#)))
         }
         Ok(Committed::Duplicate(job)) => {
-            tracing::info!(source = %S::SOURCE, job, "a webhook came again");
+            tracing::info!(source = %S::SOURCE, job, "duplicate webhook");
             Ok(answer(format!(r#"{{"status":"duplicate","job_id":{job}}}"#)))
         }
         Err(IntakeError::Unavailable(why)) => {
@@ -93,13 +93,13 @@ async fn receive<S: Sender>(
 /// The delivery cannot be taken now; says so in the way its sender understands.
 pub fn unavailable<S: Sender>(request: &HttpRequest, why: &'static str) -> Problem {
     let cut = S::SENDS_AGAIN_ONLY_IF_CUT && hangup::cut(request);
-    tracing::warn!(source = %S::SOURCE, why, cut, "a webhook could not be taken");
+    tracing::warn!(source = %S::SOURCE, why, cut, "webhook not stored");
     // On a cut connection this goes nowhere.
     Problem::unavailable(why, RETRY_AFTER)
 }
 
 fn ignore_unknown<S: Sender>(app: &App, reason: &str) -> HttpResponse {
-    tracing::info!(source = %S::SOURCE, reason, "a webhook was ignored");
+    tracing::info!(source = %S::SOURCE, reason, "webhook ignored");
     app.intake.refused(S::SOURCE, Reason::Unknown);
     answer(r#"{"status":"ignored"}"#.to_owned())
 }

@@ -3,7 +3,7 @@
 
 use crate::bench::Bench;
 use crate::processes::{database, migrated};
-use crate::reference::claimer::{self, Queue};
+use crate::reference::claimer::{self, Claimed, Queue};
 use crate::reference::raw_sqlite;
 use crate::report::{Must, Row};
 use crate::stats::median;
@@ -11,7 +11,6 @@ use anyhow::ensure;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use orch_common::store::{Conn, Store, StoreError};
-use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -19,6 +18,7 @@ const MANY: i64 = 100_000;
 const VERY_MANY: i64 = 1_000_000;
 /// Jobs of one order key; the second waits for the first.
 const OF_A_KEY: i64 = 4;
+const BESIDE_FINISHED: i64 = 20_000;
 /// Rows of one filling transaction, so that the log stays small.
 const STEP: i64 = 50_000;
 /// Jobs that are due behind those in backoff.
@@ -43,21 +43,29 @@ impl Scene {
         Ok(scene)
     }
 
-    fn path(&self) -> std::path::PathBuf {
-        database(self.folder.path())
+    /// Claims and finishes with so many processes, then adds as many jobs as were taken: every run meets a queue of the
+    /// same length, however fast the machine is and however often it is asked.
+    fn take(&self, queue: Queue, processes: usize, span: Duration) -> anyhow::Result<Vec<Claimed>> {
+        let done = claimer::run(&database(self.folder.path()), queue, processes, span)?;
+        let taken = done.iter().map(|one| one.ids.len()).sum::<usize>();
+        ensure!(taken > 0, "nothing was claimed");
+        let taken = i64::try_from(taken)?;
+        match queue {
+            Queue::Ours => queued(&self.store, taken)?,
+            Queue::Raw => self.store.write_now(|conn| raw_sqlite::refill(conn, taken))?,
+        }
+        Ok(done)
     }
 
     /// Pairs a second of one process.
     fn pairs(&self, queue: Queue, span: Duration) -> anyhow::Result<f64> {
-        pairs(&self.path(), queue, span)
+        Ok(rate(&self.take(queue, 1, span)?))
     }
 }
 
-fn pairs(path: &Path, queue: Queue, span: Duration) -> anyhow::Result<f64> {
-    let done = claimer::run(path, queue, 1, span)?;
-    let claimed: usize = done.iter().map(|one| one.ids.len()).sum();
-    ensure!(claimed > 0, "nothing was claimed");
-    Ok(claimed as f64 / done.iter().map(|one| one.seconds).fold(0.0, f64::max))
+/// Jobs a second, of all together.
+fn rate(done: &[Claimed]) -> f64 {
+    done.iter().map(|one| one.ids.len() as f64 / one.seconds).sum()
 }
 
 /// Adds queued events; `key` and `more` = their key, and the columns that differ and their values, as SQL.
@@ -116,7 +124,9 @@ fn due_behind_backoff(scene: &Scene) -> anyhow::Result<f64> {
     let mut rates = Vec::new();
     for _ in 0..5 {
         fill(&scene.store, DUE, "NULL", (", available_at", ", 1"))?;
-        rates.push(scene.pairs(Queue::Ours, Duration::from_secs(20))?);
+        let done = claimer::run(&database(scene.folder.path()), Queue::Ours, 1, Duration::from_secs(20))?;
+        ensure!(done.iter().any(|one| !one.ids.is_empty()), "nothing was claimed behind those in backoff");
+        rates.push(rate(&done));
     }
     Ok(median(&rates))
 }
@@ -137,21 +147,18 @@ pub fn one_process(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     raw.store.write_now(|conn| raw_sqlite::seed(conn, MANY))?;
     let many = Scene::of(bench, |store| queued(store, MANY))?;
     let very_many = Scene::of(bench, |store| queued(store, VERY_MANY))?;
-    let beside_finished = Scene::of(bench, |store| finished(store, VERY_MANY))?;
+    let beside_finished =
+        Scene::of(bench, |store| finished(store, VERY_MANY).and_then(|()| queued(store, BESIDE_FINISHED)))?;
     let one_key = Scene::of(bench, |store| behind_one_key(store, MANY).and_then(|()| queued(store, MANY)))?;
     let backoff = Scene::of(bench, |store| in_backoff(store, MANY))?;
     let mut rates = Rates::default();
     for _ in 0..bench.runs {
-        queued(&beside_finished.store, 20_000)?;
         rates.raw.push(raw.pairs(Queue::Raw, bench.span)?);
         rates.many.push(many.pairs(Queue::Ours, bench.span)?);
         rates.very_many.push(very_many.pairs(Queue::Ours, bench.span)?);
         rates.beside_finished.push(beside_finished.pairs(Queue::Ours, bench.span)?);
         rates.one_key.push(one_key.pairs(Queue::Ours, bench.span)?);
         rates.backoff.push(due_behind_backoff(&backoff)?);
-        // What was taken comes back, so that the next run meets the same.
-        raw.store.write_now(|conn| raw_sqlite::refill(conn, 20_000))?;
-        queued(&many.store, 20_000)?;
     }
     Ok(rows(&rates))
 }
@@ -183,14 +190,14 @@ pub fn processes(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for count in [4, 16] {
         let scene = Scene::of(bench, |store| queued(store, MANY))?;
-        let (mut longest, mut rate) = (Vec::new(), Vec::new());
+        let (mut longest, mut rates) = (Vec::new(), Vec::new());
         for _ in 0..bench.runs {
-            let done = claimer::run(&scene.path(), Queue::Ours, count, bench.span)?;
+            let done = scene.take(Queue::Ours, count, bench.span)?;
             longest.push(done.iter().map(|one| one.longest_ms).fold(0.0, f64::max));
-            rate.push(done.iter().map(|one| one.ids.len() as f64 / one.seconds).sum());
+            rates.push(rate(&done));
         }
         let worst = longest.iter().copied().fold(0.0, f64::max);
-        rows.push(Row::shown(format!("{count} processes, pairs"), median(&rate), "/s").note("no error, no double"));
+        rows.push(Row::shown(format!("{count} processes, pairs"), median(&rates), "/s").note("no error, no double"));
         rows.push(Row::held(format!("{count} processes, the longest claim"), worst, "ms", Must::AtMost(250.0)));
     }
     Ok(rows)

@@ -1,10 +1,11 @@
 //! The tests' forge is no kinder than a real one: what a merge is answered.
 
 use super::forge_calls::{call, of, send};
+use orch_testkit::git;
 use orch_tests::fakes::{BranchRule, FakeGitea, Fault};
 use orch_worker::clients::plain_client;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -17,13 +18,6 @@ struct Real {
     bare: PathBuf,
     work: PathBuf,
     _dir: tempfile::TempDir,
-}
-
-fn git(dir: &Path, args: &[&str]) -> String {
-    let identity = ["-c", "user.name=T", "-c", "user.email=t@acme.test", "-c", "init.defaultBranch=main"];
-    let output = Command::new("git").current_dir(dir).args(identity).args(args).output().unwrap();
-    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 impl Real {

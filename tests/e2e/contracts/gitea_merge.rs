@@ -2,20 +2,12 @@
 
 use super::gitea_at;
 use orch_common::domain::merge::MergeStyle;
+use orch_testkit::git;
 use orch_tests::fakes::{FakeGitea, Fault, Reply};
 use orch_worker::clients::gitea::{GiteaClient, MergeAnswer, NewMerge, NewPull};
 use serde_json::json;
-use std::path::Path;
-use std::process::Command;
 
 const REPO: &str = "widgets";
-
-fn git(dir: &Path, args: &[&str]) -> String {
-    let identity = ["-c", "user.name=T", "-c", "user.email=t@acme.test", "-c", "init.defaultBranch=main"];
-    let output = Command::new("git").current_dir(dir).args(identity).args(args).output().unwrap();
-    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
 
 /// A forge with an open pull request from `work`; gives its number and head.
 async fn pull(forge: &FakeGitea, client: &GiteaClient) -> (i64, String) {

@@ -97,7 +97,7 @@ async fn a_write_that_could_double_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn nobody_listens() {
+async fn a_refused_connection_is_an_unavailable_service() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let error = plane_at(&format!("http://127.0.0.1:{port}")).me().await.unwrap_err();
     assert_eq!(kind(&error), "unavailable", "{error}");

@@ -84,7 +84,7 @@ fn set_forward_a_living_workers_rows_are_left_alone() {
 }
 
 #[test]
-fn set_back_a_dead_workers_rows_are_taken_over_all_the_same() {
+fn a_dead_workers_rows_are_taken_over_although_the_clock_was_set_back() {
     let mut clock = at_work();
     start(&mut clock.stack, "w2");
     clock.stack.kill_worker("w1");

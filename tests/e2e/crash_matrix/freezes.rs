@@ -85,22 +85,22 @@ fn overtaken_at(point: Point, hit: u32, told_again: usize) {
 }
 
 #[test]
-fn between_a_runs_row_and_its_launch() {
+fn a_worker_frozen_before_it_launches_a_run_starts_no_second_agent() {
     overtaken_at(Point::AgentRowWritten, 1, 0);
 }
 
 #[test]
-fn between_a_runs_folder_and_its_supervisor() {
+fn a_worker_frozen_before_it_starts_a_supervisor_starts_no_second_agent() {
     overtaken_at(Point::AgentFolder, 1, 0);
 }
 
 #[test]
-fn between_planning_and_committing_an_event() {
+fn a_worker_frozen_before_it_commits_an_event_does_not_handle_it_twice() {
     overtaken_at(Point::EventPlanned, 1, 0);
 }
 
 #[test]
-fn between_the_look_at_a_gate_and_the_decision() {
+fn a_worker_frozen_between_a_gate_and_its_decision_does_not_decide_twice() {
     overtaken_at(Point::AdvanceLooked, 1, 0);
 }
 
@@ -108,17 +108,17 @@ fn between_the_look_at_a_gate_and_the_decision() {
 // everybody out of it.
 
 #[test]
-fn between_the_question_whether_an_effect_is_still_its_own_and_the_send() {
+fn a_worker_frozen_before_a_send_repeats_at_most_that_one() {
     overtaken_at(Point::EffectSend, 11, 1);
 }
 
 #[test]
-fn between_a_send_and_its_record() {
+fn a_worker_frozen_after_a_send_repeats_at_most_that_one() {
     overtaken_at(Point::EffectSent, 11, 1);
 }
 
 #[test]
-fn between_reading_the_end_of_a_run_and_concluding_it() {
+fn a_worker_frozen_before_it_concludes_a_run_does_not_conclude_it_twice() {
     overtaken_at(Point::AgentKnown, 1, 0);
 }
 

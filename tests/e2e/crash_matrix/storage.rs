@@ -5,6 +5,7 @@ use super::round::{short_pipeline, short_play};
 use orch_common::domain::job::JobStatus;
 use orch_common::domain::stage::{Role, Stage, TaskState};
 use orch_common::store::{Store, StoreOptions, workers};
+use orch_testkit::now_ms;
 use orch_tests::stack::play::{after, develops};
 use orch_tests::stack::{Stack, WORKER};
 use orch_worker::agent::RunDir;
@@ -17,11 +18,6 @@ fn limit_files(stack: &Stack, bytes: &str) {
     let pid = stack.worker(WORKER).pid().to_string();
     let limit = format!("--fsize={bytes}:unlimited");
     assert!(Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap().success());
-}
-
-fn now_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    i64::try_from(since.as_millis()).unwrap()
 }
 
 fn heartbeats(stack: &Stack) -> Vec<i64> {

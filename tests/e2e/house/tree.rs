@@ -56,6 +56,40 @@ fn source_files_stay_readable() {
     assert_eq!(long, Vec::<String>::new(), "more than {LONGEST_FILE} lines");
 }
 
+/// A module with files of its own is a folder with a `mod.rs`. Its unit tests are at its end (`mod tests { ... }`), in
+/// `tests.rs` or in `tests/mod.rs` of that folder.
+#[test]
+fn modules_and_unit_tests_have_one_layout() {
+    let files: Vec<String> = tracked().into_iter().filter(|f| f.ends_with(".rs")).collect();
+    let path_attribute = concat!("#[path", " = ");
+    let wrong: Vec<&String> = files
+        .iter()
+        .filter(|file| {
+            let folder = format!("{}/", file.trim_end_matches(".rs"));
+            files.iter().any(|other| other.starts_with(&folder))
+                || file.ends_with("_tests.rs")
+                || text(file).unwrap_or_default().contains(path_attribute)
+        })
+        .collect();
+    assert_eq!(wrong, Vec::<&String>::new());
+}
+
+/// A test that cannot run says so with `orch_testkit::needs`, which fails it.
+#[test]
+fn no_test_skips_itself_in_silence() {
+    // Reads a folder without rights as another user where it is root; elsewhere it is another user already.
+    let exempt = ["tests/kit/src/needs.rs", "common/src/config/tests/secrets.rs"];
+    let is_test = |f: &str| f.starts_with("tests/") || f.contains("/tests/") || f.ends_with("/tests.rs");
+    let skips = |line: &str| {
+        let printed =
+            ["eprint", "stderr()"].iter().any(|to| line.contains(to)) && line.contains(concat!("ski", "pped"));
+        printed || [concat!("is_r", "oot()"), concat!("ALLOW", "_SKIP")].iter().any(|sign| line.contains(sign))
+    };
+    let files = tracked().into_iter().filter(|f| f.ends_with(".rs") && is_test(f) && !exempt.contains(&f.as_str()));
+    let found: Vec<String> = files.filter(|file| text(file).unwrap_or_default().lines().any(skips)).collect();
+    assert_eq!(found, Vec::<String>::new());
+}
+
 /// The targets of `[text](target)` outside code, with their line.
 fn links(markdown: &str) -> Vec<(usize, String)> {
     let mut fenced = false;

@@ -11,7 +11,7 @@ fn is_cut(api: &Api, bytes: &[u8]) {
 }
 
 #[test]
-fn without_a_secret() {
+fn without_a_secret_the_connection_is_cut_and_nothing_is_answered() {
     let api = Setup::new().without("ORCH_PLANE_WEBHOOK_SECRET").start();
     is_cut(&api, &work_item("x").bytes("close"));
     is_cut(&api, &work_item("x").bytes("keep-alive"));

@@ -2,9 +2,9 @@
 //! do, and the exit code. What is about the forge is in `forge_setups`.
 
 use super::place::{OURS, Place, doctor, line};
+use orch_testkit::needs::{self, Need};
 use orch_tests::fakes::{FakeGitea, FakePlane, FakeTelegram, Reply, Server};
 use serde_json::json;
-use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
@@ -87,8 +87,7 @@ fn whether_the_intake_listens_and_whether_its_address_leads_there_is_asked() {
 
 #[test]
 fn root_looks_as_the_user_that_owns_the_database_and_leaves_no_file_of_its_own() {
-    if !nix::unistd::geteuid().is_root() {
-        let _ = writeln!(std::io::stderr(), "skipped: only root can look as somebody else");
+    if !needs::all(&[Need::Root, Need::User("nobody")]) {
         return;
     }
     let place = Place::new().hook(&format!("{OURS}/webhook/gitea"));

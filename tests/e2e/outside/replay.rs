@@ -254,12 +254,12 @@ async fn tellings(count: usize) {
 }
 
 #[tokio::test]
-async fn two_hundred_tellings_of_a_life_end_alike() {
-    tellings(200).await;
+async fn a_tasks_life_ends_alike_in_sixty_orders_of_its_deliveries() {
+    tellings(60).await;
 }
 
 #[tokio::test]
 #[ignore = "some minutes"]
-async fn a_thousand_tellings_of_a_life_end_alike() {
+async fn a_tasks_life_ends_alike_in_a_thousand_orders_of_its_deliveries() {
     tellings(1000).await;
 }

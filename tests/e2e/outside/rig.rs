@@ -23,6 +23,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+pub use orch_testkit::now_ms;
+
 pub const REPO: &str = "widgets";
 
 /// One installation.
@@ -253,11 +255,6 @@ pub fn intake(delivery: &Delivery) -> NewDelivery {
         repo: None,
         payload: serde_json::to_string(&payload).unwrap().into(),
     }
-}
-
-pub fn now_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    i64::try_from(since.as_millis()).unwrap()
 }
 
 /// A move that changes nothing else.

@@ -1,8 +1,8 @@
 //! The real CLI as a Unix user of its own.
 
 use super::{Setting, analysis, analyst, install};
-use nix::unistd::{User, geteuid};
 use orch_common::domain::run::RunOutcome;
+use orch_testkit::needs::{self, Need};
 use orch_tests::model_api::ModelApi;
 use orch_tests::stack::git;
 use std::os::unix::fs::PermissionsExt;
@@ -10,8 +10,8 @@ use std::os::unix::fs::PermissionsExt;
 #[test]
 #[ignore = "long: fetches the real agent CLI"]
 fn the_real_cli_works_as_nobody() {
-    if !geteuid().is_root() || User::from_name("nobody").unwrap().is_none() {
-        return install::skip("only root can run agents as 'nobody'");
+    if !needs::all(&[Need::Root, Need::User("nobody")]) {
+        return;
     }
     let Some(cli) = install::fetched() else { return };
     // Where that user can reach it: the build's own folder may be private.

@@ -1,6 +1,6 @@
 //! The real program, of the pinned version, in a scratch folder below the build's own. Never one that is on the machine.
 
-use std::io::Write;
+use orch_testkit::needs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -9,20 +9,16 @@ pub const VERSION: &str = "2.1.330";
 const PACKAGE: &str = "@anthropic-ai/claude-code-linux-x64";
 
 /// The program, if an earlier test has fetched it.
-pub fn cached() -> Option<PathBuf> {
+fn cached() -> Option<PathBuf> {
     let program = program(&folder());
     program.is_file().then_some(program)
 }
 
-/// The program, fetched if need be; `None` (said once) where it cannot be had.
+/// The program, fetched once if need be; the test fails, or is skipped where that is allowed, if it cannot be had.
 pub fn fetched() -> Option<PathBuf> {
-    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
-    PROGRAM.get_or_init(|| cached().map_or_else(|| fetch().map_err(|why| skip(&why)).ok(), Some)).clone()
-}
-
-/// Tells people, past the capture of a passing test's output, why nothing was tested.
-pub fn skip(why: &str) {
-    let _ = writeln!(std::io::stderr(), "skipped, without the real agent CLI: {why}");
+    static PROGRAM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let program = PROGRAM.get_or_init(|| cached().map_or_else(fetch, Ok)).clone();
+    needs::given(program.map_err(|why| format!("the agent CLI cannot be had: {why}")))
 }
 
 fn folder() -> PathBuf {
@@ -41,7 +37,7 @@ fn fetch() -> Result<PathBuf, String> {
     let parent = wanted.parent().expect("a parent");
     let scratch = tempfile::Builder::new().prefix("claude-cli-").tempdir_in(parent).map_err(|e| e.to_string())?;
     let output = Command::new("npm")
-        .args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1", "--prefix"])
+        .args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=3", "--prefix"])
         .arg(scratch.path())
         .arg(format!("{PACKAGE}@{VERSION}"))
         .current_dir(scratch.path())

@@ -29,7 +29,7 @@ fn endless() -> ModelApi {
 
 #[test]
 #[ignore = "long: fetches the real agent CLI"]
-fn turns_used_up() {
+fn a_run_that_has_used_its_turns_blocks_the_task() {
     let Some(cli) = install::fetched() else { return };
     let case = Setting::quick().set("budget.run_turns", 2).start(&cli, endless());
     is_blocked(&case, &["unrepeatable"], "turns of one run, 3 of 2");
@@ -38,7 +38,7 @@ fn turns_used_up() {
 
 #[test]
 #[ignore = "long: fetches the real agent CLI"]
-fn money_used_up() {
+fn a_run_that_has_used_its_money_blocks_the_task() {
     let Some(cli) = install::fetched() else { return };
     let case = Setting::quick().set("budget.run_usd", 0.5).start(&cli, endless());
     is_blocked(&case, &["unrepeatable", "stopped"], "cost of one run, $");

@@ -37,15 +37,6 @@ fn works(cli: &Path) -> Case {
     case
 }
 
-/// The one of these tests that is always run.
-#[test]
-fn the_real_cli_writes_commits_and_is_accounted_for_where_it_is_at_hand() {
-    match install::cached() {
-        Some(cli) => drop(works(&cli)),
-        None => install::skip("it has not been fetched yet; `make test-long` does"),
-    }
-}
-
 #[test]
 #[ignore = "long: fetches the real agent CLI"]
 fn the_real_cli_is_called_as_it_is_meant_to_be() {

@@ -1,10 +1,10 @@
 //! Agents as a Unix user of their own, through the real worker and supervisor.
 
-use nix::unistd::{User, geteuid};
+use nix::unistd::User;
 use orch_common::domain::run::RunOutcome;
 use orch_common::domain::stage::{Role, Stage, TaskState};
+use orch_testkit::needs::{self, Need};
 use orch_tests::stack::{Stack, git};
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 
 /// An agent that looks around, works, and leaves half of its work uncommitted.
@@ -41,11 +41,10 @@ say result success
 
 #[test]
 fn an_agent_with_a_user_of_its_own_reads_nothing_of_ours_and_its_work_comes_back() {
-    let nobody = User::from_name("nobody").unwrap().filter(|_| geteuid().is_root());
-    let Some(nobody) = nobody else {
-        let _ = writeln!(std::io::stderr(), "skipped: only root can run agents as 'nobody'");
+    if !needs::all(&[Need::Root, Need::User("nobody")]) {
         return;
-    };
+    }
+    let nobody = User::from_name("nobody").unwrap().unwrap();
     let home = tempfile::tempdir().unwrap();
     std::fs::set_permissions(home.path(), PermissionsExt::from_mode(0o711)).unwrap();
     let tests = format!("test $(id -u) = {} && grep -q code feature.txt && echo junk > junk.txt", nobody.uid);

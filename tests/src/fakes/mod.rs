@@ -12,6 +12,8 @@ mod plane_rest;
 mod server;
 mod telegram;
 
+use orch_testkit::now_ms;
+
 pub use courier::Delivery;
 pub use gitea::{
     BranchRule, CommentRow, FakeGitea, InlineRow, NewActionJob, Origin, PullRow, ReviewRow, Right, StatusRow,
@@ -55,11 +57,6 @@ fn rfc3339(ms: i64) -> String {
     let year = yoe + era * 400 + i64::from(month <= 2);
     let (s, milli) = (of_day / 1000, of_day % 1000);
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{milli:03}000Z", s / 3600, s / 60 % 60, s % 60)
-}
-
-fn now_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    i64::try_from(since.as_millis()).unwrap()
 }
 
 #[cfg(test)]

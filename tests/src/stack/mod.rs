@@ -8,10 +8,11 @@ mod remains;
 mod scene;
 
 pub use look::{Commented, Moved};
+pub use orch_testkit::git;
 pub use play::Play;
 pub use programs::{Program, programs};
 pub use remains::run_folders;
-pub use scene::{REPO, Scene, git};
+pub use scene::{REPO, Scene};
 
 use crate::fakes::{FakeGitea, FakePlane, FakeTelegram};
 use orch_common::store::{Durability, Store, StoreOptions};

@@ -2,8 +2,8 @@
 
 use super::programs::programs;
 use crate::fakes::{FakeGitea, FakePlane, FakeTelegram};
+use orch_testkit::git;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use toml::{Table, Value};
 
 /// The name of the repository at the forge.
@@ -144,19 +144,4 @@ pub fn set(table: &mut Table, path: &str, value: impl Into<Value>) {
             inner.as_table_mut().expect("a section").insert(key.to_owned(), value.into());
         }
     }
-}
-
-/// Runs git as a person with no configuration; gives what it printed.
-pub fn git(dir: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .args(["-c", "user.name=Hugo", "-c", "user.email=hugo@acme.test"])
-        .args(arguments)
-        .current_dir(dir)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .output()
-        .expect("git runs");
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "git {}: {error}", arguments.join(" "));
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }

@@ -110,6 +110,11 @@ struct AsJson {
     json: bool,
 }
 
+/// Every command with its options.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
 /// The whole program.
 pub fn main() -> ExitCode {
     let Arguments { config, command } = Arguments::parse();
@@ -142,7 +147,7 @@ impl Command {
             Command::Agents(arguments) => agents::run(desk, screen, arguments)?,
             Command::Limits(arguments) => limits::run(desk, screen, arguments)?,
             Command::Drain(arguments) => drain::run(desk, screen, arguments)?,
-            Command::Generate { dir } => generate::run(Arguments::command(), &dir)?,
+            Command::Generate { dir } => generate::run(command(), &dir)?,
             Command::Backup { file } => database::backup(desk, screen, &file)?,
             Command::Restore { file } => database::restore(desk, screen, &file)?,
             Command::Config(arguments) => settings::run(desk, screen, arguments)?,

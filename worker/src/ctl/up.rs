@@ -26,6 +26,11 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 /// Runs both until one ends or a signal comes; the exit code is that of the first to end.
 pub fn run(desk: &Desk) -> Result<ExitCode, CtlError> {
     let config = desk.config()?;
+    if config.projects.is_empty() {
+        let why =
+            "no project is configured, so there is nothing to do: run `orchctl init`, which writes a configuration";
+        return Err(CtlError::Usage(why.into()));
+    }
     let commands = commands(desk.config_file())?;
     // Here and at once, so that the API answers from its first moment.
     Store::open_and_migrate(&options(&config.database.path))?;

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn branches() {
+    fn branch_names_that_git_could_misread_are_refused() {
         for good in ["main", "feature/ET-001-a-b", "v1.2", "a@b", "фича", "a/b/c"] {
             assert!(branch(good).is_ok(), "{good}");
         }
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_and_repositories() {
+    fn keys_and_repositories_that_could_leave_their_folder_are_refused() {
         for good in ["ET-001", "A", "x_1-2", "_1"] {
             assert!(key(good).is_ok(), "{good}");
         }

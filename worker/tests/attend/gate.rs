@@ -1,10 +1,9 @@
 //! A project's tests with an attendant.
 
 use super::support::*;
-use nix::unistd::geteuid;
 use orch_common::domain::gate::{TestEnd, TestEvidence};
+use orch_testkit::needs::{self, Need};
 use orch_worker::gates::{Cancelled, TestCommand, TestLimits, TestRun, run_tests};
-use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::time::Duration;
@@ -109,8 +108,7 @@ async fn tests_that_kill_their_attendant_are_found_by_their_marker() {
 
 #[tokio::test]
 async fn tests_of_another_user_cannot_end_their_attendant() {
-    if !geteuid().is_root() {
-        let _ = writeln!(std::io::stderr(), "skipped: only root can run tests as somebody else");
+    if !needs::all(&[Need::Root]) {
         return;
     }
     // A number that nobody else's processes have: all of them are killed.

@@ -1,18 +1,13 @@
 //! Git's calls with an attendant.
 
 use super::support::*;
+use orch_testkit::git;
 use orch_worker::git::{GitError, GitSettings, Remote, Repos};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
-
-fn git(folder: &Path, args: &[&str]) {
-    let identity = ["-c", "user.name=P", "-c", "user.email=p@example.org"];
-    let status = Command::new("git").args(identity).args(args).current_dir(folder).status().unwrap();
-    assert!(status.success(), "git {args:?}");
-}
 
 fn forge(folder: &Path) -> Remote {
     git(folder, &["init", "--quiet", "-b", "main", "forge"]);

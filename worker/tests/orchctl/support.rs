@@ -8,11 +8,12 @@ use orch_common::store::runs::{self, NewRun};
 use orch_common::store::tasks::{self, Move, NewTask, Task};
 use orch_common::store::workers::{self, Worker};
 use orch_common::store::{Conn, Store, StoreError, StoreOptions};
+pub use orch_testkit::{eventually, now_ms as now};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 /// The program under test.
 pub const ORCHCTL: &str = env!("CARGO_BIN_EXE_orchctl");
@@ -226,21 +227,4 @@ impl World {
 /// An agent job's payload for this stage.
 pub fn agent_payload(stage: Stage) -> String {
     format!(r#"{{"role":"developer","stage":"{stage}","brief":{{"why":"first"}}}}"#)
-}
-
-pub fn now() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    i64::try_from(since.as_millis()).unwrap()
-}
-
-/// Looks until there is something.
-pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "never came: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }

@@ -122,3 +122,17 @@ fn without_its_siblings_it_says_how_to_get_them() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains("cargo build"));
 }
+
+#[test]
+fn without_a_project_it_says_how_to_configure_one() {
+    let world = World::bare();
+    install(&world, POLITE, POLITE);
+    let file = world.path("orch.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.split("[[projects]]").next().unwrap()).unwrap();
+    let output =
+        Command::new(world.path("bin/orchctl")).env_clear().arg("--config").arg(&file).arg("up").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("orchctl init"));
+    assert!(!world.path("data/orch.db").exists(), "nothing was made");
+}

@@ -1,6 +1,7 @@
 //! How a run ends, and what its record says.
 
 use super::support::{Run, WORKER, by_worker, is_alive};
+use orch_testkit::needs::{self, Need};
 use orch_worker::agent::record::KILLED;
 use orch_worker::agent::{ExitReason, StopReason, StopSent, launch, request_stop};
 use std::time::{Duration, Instant};
@@ -156,7 +157,7 @@ async fn a_launch_that_can_not_work_fails_at_once() {
 
 #[tokio::test]
 async fn an_agent_can_be_another_user() {
-    if !nix::unistd::geteuid().is_root() {
+    if !needs::all(&[Need::Root, Need::User("nobody")]) {
         return;
     }
     let run = Run::of("id -u; id -G; echo x > /dev/stderr; cat /proc/$PPID/environ; cat ../run/spec.json")

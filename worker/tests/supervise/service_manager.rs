@@ -1,9 +1,9 @@
 //! Supervisors that a service manager starts: one for each connection to its socket, with rights of its own.
 
 use super::support::{PATIENCE, Run, WORKER, eventually};
+use orch_testkit::needs::{self, Need};
 use orch_worker::agent::launch::LaunchError;
 use orch_worker::agent::{ExitReason, Found, Launched, Starter, examine, launch};
-use rustix::process::geteuid;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -84,8 +84,7 @@ fn only_an_absolute_folder_is_taken() {
 /// The package's way: a supervisor that is not root, with just the rights it needs, and an agent that has none.
 #[tokio::test]
 async fn an_ordinary_user_with_rights_runs_an_agent_without() {
-    if !geteuid().is_root() || !Path::new("/usr/bin/setpriv").exists() {
-        let _ = writeln!(std::io::stderr(), "skipped: only root (with setpriv) can give rights away");
+    if !needs::all(&[Need::Root, Need::User("nobody"), Need::Program("setpriv")]) {
         return;
     }
     let script = "id -u; id -g; id -G; grep -E '^(Cap(Inh|Prm|Eff|Amb)|NoNewPrivs)' /proc/self/status; \
@@ -96,7 +95,7 @@ async fn an_ordinary_user_with_rights_runs_an_agent_without() {
     let program = root.join("orch-worker");
     std::fs::hard_link(WORKER, &program).or_else(|_| std::fs::copy(WORKER, &program).map(drop)).unwrap();
     std::fs::set_permissions(&root, PermissionsExt::from_mode(0o711)).unwrap();
-    let mut command = Command::new("/usr/bin/setpriv");
+    let mut command = Command::new("setpriv");
     command.args(["--reuid", "1", "--regid", "1", "--clear-groups", "--no-new-privs"]);
     command.args(["--inh-caps", &format!("-all,{RIGHTS}"), "--ambient-caps", &format!("-all,{RIGHTS}")]);
     command.args(["--bounding-set", &format!("-all,{RIGHTS}")]).arg(&program);

@@ -1,9 +1,10 @@
 //! One run in a folder of its own, and ways to look at it from outside.
 
+pub use orch_testkit::eventually_async as eventually;
 use orch_worker::agent::{ExitRecord, Launched, RunDir, RunEnd, RunSpec, Starter, launch, wait_end};
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The program under test.
 pub const WORKER: &str = env!("CARGO_BIN_EXE_orch-worker");
@@ -119,17 +120,6 @@ pub fn session(pid: i32) -> i32 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let (_, fields) = stat.rsplit_once(") ").unwrap();
     fields.split_ascii_whitespace().nth(3).unwrap().parse().unwrap()
-}
-
-pub async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "never came: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 pub fn kill(pid: i32) {

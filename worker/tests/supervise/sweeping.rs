@@ -1,10 +1,14 @@
 //! Nothing of a run outlives it.
 
 use super::support::{Run, eventually};
+use orch_testkit::needs::{self, Need};
 use orch_worker::agent::ExitReason;
 use orch_worker::agent::record::KILLED;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
+
+/// What a test of a fork bomb needs: a limit that only root can set on another user, so that the bomb hurts nobody.
+const BOMB: &[Need] = &[Need::Root, Need::User("nobody"), Need::Program("prlimit"), Need::Program("bash")];
 
 /// Six ways to stay: in the group, with a session, behind a double fork, as a grandchild, without the
 /// environment, without both.
@@ -89,11 +93,9 @@ async fn a_tree_that_grows_again_is_felled() {
     assert_eq!(run.marked(), Vec::<i32>::new());
 }
 
-/// Only where the system can be told how many processes one user may have.
 #[tokio::test]
 async fn a_fork_bomb_is_put_out() {
-    let tools = ["/usr/bin/prlimit", "/bin/bash"].iter().all(|t| std::path::Path::new(t).exists());
-    if !tools || !nix::unistd::geteuid().is_root() {
+    if !needs::all(BOMB) {
         return;
     }
     let bomb = r#"trap "" TERM; f() { f | f & }; f; sleep 60"#;
@@ -111,9 +113,7 @@ async fn a_fork_bomb_is_put_out() {
 #[tokio::test]
 #[ignore = "wants the machine for itself; `make test-long` runs it"]
 async fn the_worst_agent_is_over_in_time_and_the_next_one_works() {
-    let tools = ["/usr/bin/prlimit", "/bin/bash"].iter().all(|t| std::path::Path::new(t).exists());
-    if !tools || !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: only root can try this without harm to others, by prlimit");
+    if !needs::all(BOMB) {
         return;
     }
     let bomb = r#"trap "" TERM; f() { f | f & }; yes "all work and no play" | head -c 10000000000 &

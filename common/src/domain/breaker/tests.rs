@@ -33,7 +33,7 @@ fn three_in_a_row_open_it_for_the_pause() {
 }
 
 #[test]
-fn exactly_one_probe() {
+fn a_half_open_breaker_lets_exactly_one_probe_run() {
     let mut breaker = probing();
     assert!(matches!(breaker.before_claim(303_001), Gatekeep::Wait { until_ms } if until_ms > 303_001));
     breaker.probe_lost(8);
@@ -73,7 +73,7 @@ fn permanent_failures_break_the_streak_and_close_a_half_open_one() {
 }
 
 #[test]
-fn late_news_of_earlier_runs() {
+fn a_failure_of_a_run_from_before_the_opening_changes_nothing_and_a_success_closes() {
     // A transient failure of a run that began before the opening changes nothing, at any phase.
     for before in [opened(), probing()] {
         let mut breaker = before;

@@ -59,7 +59,7 @@ fn architecture_needs_the_record_and_no_conflict() {
 }
 
 #[test]
-fn local_tests() {
+fn local_tests_pass_by_exit_code_and_red_is_told_from_infra() {
     let ran = |end: TestEnd| {
         let tests = TestEvidence {
             command: "cargo test".into(),
@@ -78,7 +78,7 @@ fn local_tests() {
 }
 
 #[test]
-fn the_forges_status() {
+fn ci_green_passes_waits_or_fails_by_the_forges_checks() {
     let said = |ci: Option<CiEvidence>| ask(Gate::CiGreen, &Evidence { ci, ..evidence(&[]) });
     assert_eq!(said(Some(CiEvidence::Success)), GateOutcome::Pass);
     for (on, overdue, waiting) in [
@@ -235,7 +235,7 @@ fn while_there_is_a_forge_no_file_stands_for_a_review() {
 }
 
 #[test]
-fn the_testers_report() {
+fn tests_passed_reads_the_result_in_the_front_matter_alone() {
     let report = |text: &str| ask(Gate::TestsPassed, &evidence(&[("13-test-report.md", text)]));
     let failed = |reason: &str| {
         GateOutcome::Fail(FailReason::TestsNotPassed { file: "13-test-report.md".into(), reason: reason.into() })
@@ -253,7 +253,7 @@ fn the_testers_report() {
 }
 
 #[test]
-fn the_merge() {
+fn pr_merged_passes_only_when_the_work_is_in_the_base() {
     let ask = |pull, forge| ask(Gate::PrMerged, &Evidence { pull, forge, ..evidence(&[]) });
     let merged = |landed| pull(false, &[]).map(|pull| PullEvidence { merged: true, landed, ..pull });
     assert_eq!(ask(merged(true), true), GateOutcome::Pass);

@@ -2,7 +2,7 @@
 //! the end.
 
 use super::Agent;
-use super::scene::{Scene, git};
+use super::scene::{Scene, git, quoted};
 use crate::ctl::status::spent_text;
 use orch_common::domain::effect::Effect;
 use orch_common::domain::job::{JobKind, JobStatus};
@@ -32,7 +32,6 @@ pub(super) struct Narrator {
     told: BTreeSet<String>,
     root: PathBuf,
     forge: PathBuf,
-    database: PathBuf,
     config: PathBuf,
     scripted: bool,
     last: Option<Seen>,
@@ -46,7 +45,6 @@ impl Narrator {
             told: BTreeSet::new(),
             root: scene.root.clone(),
             forge: scene.forge.clone(),
-            database: scene.database.clone(),
             config: scene.config.clone(),
             scripted: scene.agent == Agent::Scripted,
             last: None,
@@ -172,8 +170,7 @@ impl Narrator {
             println!("{line}");
         }
         self.show_effects(jobs);
-        self.show_where_next(task, runs);
-        Ok(())
+        self.show_where_next(task, runs)
     }
 
     fn show_effects(&self, jobs: &[jobs::Job]) {
@@ -200,16 +197,30 @@ impl Narrator {
         }
     }
 
-    fn show_where_next(&self, task: &Task, runs: &[Run]) {
-        let config = self.config.display();
+    /// Commands that work as they are printed, wherever the terminal is.
+    fn show_where_next(&self, task: &Task, runs: &[Run]) -> anyhow::Result<()> {
+        let (orchctl, config) = (this_program()?, quoted(&self.config)?);
         println!("\nLook closer:");
-        println!("  orchctl --config {config} tasks show {}", task.key);
+        println!("  {orchctl} --config {config} tasks show {}", task.key);
         if let Some(run) = runs.last() {
-            println!("  orchctl --config {config} runs log {}", run.id);
+            println!("  {orchctl} --config {config} runs log {}", run.id);
         }
-        println!("  git -C {} log -p {}..{}", self.forge.display(), task.base, task.branch);
-        println!("  sqlite3 {}", self.database.display());
-        println!("Remove it all: rm -r {}", self.root.display());
+        println!("  git -C {} log -p {}..{}", quoted(&self.forge)?, task.base, task.branch);
+        println!("Remove it all:");
+        println!("  rm -r {}", quoted(&self.root)?);
+        println!("With your own repository, Plane and forge:");
+        println!("  {orchctl} init");
+        Ok(())
+    }
+}
+
+/// How this program is called in a shell: by its name where it was found by that, else by its path.
+fn this_program() -> anyhow::Result<String> {
+    let called = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    if called.components().count() == 1 && !called.as_os_str().is_empty() {
+        quoted(&called)
+    } else {
+        quoted(&std::env::current_exe()?)
     }
 }
 

@@ -124,9 +124,10 @@ fn folder(dir: Option<PathBuf>) -> anyhow::Result<PathBuf> {
 }
 
 /// A path as one word of a shell line.
-fn quoted(path: &Path) -> anyhow::Result<String> {
+pub(super) fn quoted(path: &Path) -> anyhow::Result<String> {
     let text = path.to_str().context("the path is not UTF-8")?;
-    Ok(format!("'{}'", text.replace('\'', r"'\''")))
+    let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_'));
+    Ok(if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) })
 }
 
 /// Runs git with none of the user's configuration; returns what it printed.

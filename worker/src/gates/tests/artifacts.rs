@@ -6,25 +6,10 @@ use tokio_util::sync::CancellationToken;
 #[tokio::test]
 async fn artifacts_come_from_the_commit_and_symlinks_do_not_count() {
     let dir = tempfile::tempdir().unwrap();
-    let git = |args: &[&str]| {
-        let done = std::process::Command::new("git").current_dir(dir.path()).args(args).output().unwrap();
-        assert!(done.status.success(), "{args:?} {}", String::from_utf8_lossy(&done.stderr));
-    };
-    git(&["init", "--quiet", "--bare", "-b", "main", "forge.git"]);
-    git(&["init", "--quiet", "-b", "main", "person"]);
-    git(&[
-        "-C",
-        "person",
-        "-c",
-        "user.name=P",
-        "-c",
-        "user.email=p@x",
-        "commit",
-        "--quiet",
-        "--allow-empty",
-        "-m",
-        "x",
-    ]);
+    let git = |args: &[&str]| orch_testkit::git(dir.path(), args);
+    git(&["init", "--quiet", "--bare", "forge.git"]);
+    git(&["init", "--quiet", "person"]);
+    git(&["-C", "person", "commit", "--quiet", "--allow-empty", "-m", "x"]);
     git(&["-C", "person", "push", "--quiet", "../forge.git", "main"]);
     let cancel = CancellationToken::new();
     let repos = Repos::open(&dir.path().join("repos"), GitSettings::default()).unwrap();

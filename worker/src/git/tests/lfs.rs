@@ -2,23 +2,16 @@
 
 use super::lfs_server::LfsServer;
 use super::workshop::{collect, does, furnished, nobody};
-use super::world::{REPO, World, git, plain_git, write};
+use super::world::{REPO, World, git, write};
 use crate::git::{AuthHeader, GitError, GitSettings, LfsFault, Remote, Repos, Worktree};
+use orch_testkit::needs::{self, Need};
 use std::path::{Path, PathBuf};
 
-/// True where git-lfs is there. `tests/needs.sh` installs it; without it these tests fail, unless that is allowed.
-fn has_lfs() -> bool {
-    let found = plain_git(Path::new("/"), &["lfs", "version"]).output().is_ok_and(|o| o.status.success());
-    assert!(
-        found || std::env::var_os("ORCH_TEST_ALLOW_SKIP").is_some(),
-        "git-lfs is not installed: run tests/needs.sh, or set ORCH_TEST_ALLOW_SKIP=1 to do without these tests"
-    );
-    found
-}
+const LFS: &[Need] = &[Need::Program("git-lfs")];
 
 /// The forge's `main` keeps `*.bin` in LFS and has `big.bin` with this content.
 fn lfs_world(content: &str) -> Option<World> {
-    if !has_lfs() {
+    if !needs::all(LFS) {
         return None;
     }
     let w = World::new();
@@ -181,7 +174,7 @@ async fn content_in_the_folder_is_not_in_the_way_of_a_merge() {
 
 #[tokio::test]
 async fn the_branch_does_not_say_where_content_is_sent_to() {
-    if !has_lfs() {
+    if !needs::all(LFS) {
         return;
     }
     let (w, ours, theirs) = (World::new(), LfsServer::start(), LfsServer::start());

@@ -27,7 +27,7 @@ async fn the_log_and_the_changes_since_the_fork() {
 }
 
 #[tokio::test]
-async fn protected_paths() {
+async fn changes_of_protected_paths_are_named() {
     let w = World::new();
     let tree = w.worktree("ET-1").await;
     for file in [".gitea/workflows/ci.yml", "src/a.rs", "deploy/prod/key.pem", "Makefile"] {

@@ -2,8 +2,9 @@
 
 use super::world::{REPO, World, agent, git, write};
 use crate::git::{Ended, GitError, Tenant, Workshop, Worktree};
-use nix::unistd::{User, geteuid};
+use nix::unistd::User;
 use orch_common::domain::leftover::{LeftKind, Leftover};
+use orch_testkit::needs::{self, Need};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -11,11 +12,10 @@ use std::process::Command;
 
 /// Who the agents are: only root can be somebody else.
 pub fn nobody(w: &World) -> Option<Tenant> {
-    let user = User::from_name("nobody").unwrap().filter(|_| geteuid().is_root());
-    let Some(user) = user else {
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), b"skipped: only root can run agents as 'nobody'\n");
+    if !needs::all(&[Need::Root, Need::User("nobody")]) {
         return None;
-    };
+    }
+    let user = User::from_name("nobody").unwrap().unwrap();
     let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
     let home = w.dir.path().join("home");
     std::fs::create_dir(&home).unwrap();

@@ -102,16 +102,9 @@ pub fn write(folder: &Path, file: &str, text: &str) {
 
 /// Plain git, as a person or an agent would run it: repository configuration and hooks do count.
 pub fn git(folder: &Path, args: &[&str]) -> String {
-    let output = plain_git(folder, args).output().unwrap();
-    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    orch_testkit::output_of(plain_git(folder, args))
 }
 
 pub fn plain_git(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new("git");
-    command.current_dir(folder).args(args).env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
-    for who in ["AUTHOR", "COMMITTER"] {
-        command.env(format!("GIT_{who}_NAME"), "Person").env(format!("GIT_{who}_EMAIL"), "person@example.org");
-    }
-    command
+    orch_testkit::git_command("Person", folder, args)
 }

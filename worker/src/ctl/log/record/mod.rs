@@ -184,5 +184,4 @@ fn cut(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "record_tests.rs"]
 mod tests;

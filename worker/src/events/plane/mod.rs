@@ -224,5 +224,4 @@ fn comment_v2(body: &Body, edited: bool) -> Result<PlaneChange, BadEvent> {
 }
 
 #[cfg(test)]
-#[path = "plane_tests.rs"]
 mod tests;

@@ -205,5 +205,4 @@ pub(super) fn text_of(path: &Path) -> Result<String, PlanError> {
 }
 
 #[cfg(test)]
-#[path = "command_tests.rs"]
 mod tests;

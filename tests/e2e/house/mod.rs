@@ -1,8 +1,10 @@
 //! The rules that no compiler checks: what may be depended on, what lies where, what the documents point at.
 //! Everything is read from the checkout; nothing here needs a network.
 
+mod commands;
 mod dependencies;
 mod licence;
+mod make;
 mod tree;
 
 use std::path::{Path, PathBuf};

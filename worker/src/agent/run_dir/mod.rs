@@ -264,5 +264,4 @@ fn malformed(path: &Path, e: serde_json::Error) -> RunDirError {
 }
 
 #[cfg(test)]
-#[path = "run_dir_tests.rs"]
 mod tests;

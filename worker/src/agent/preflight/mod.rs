@@ -234,5 +234,4 @@ fn now_ms() -> i64 {
 }
 
 #[cfg(test)]
-#[path = "preflight_tests.rs"]
 mod tests;

@@ -267,5 +267,4 @@ fn job(body: &Body) -> Result<ActionJob, BadEvent> {
 }
 
 #[cfg(test)]
-#[path = "gitea_tests.rs"]
 mod tests;
