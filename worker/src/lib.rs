@@ -34,3 +34,6 @@ mod silence;
 mod threads;
 mod untrusted;
 mod waiting;
+
+#[cfg(test)]
+mod tests;
