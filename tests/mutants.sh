@@ -15,7 +15,7 @@ export PATH=$PWD/target/tools/bin:$PATH
     cargo install --locked --debug --root target/tools cargo-mutants --version "$version"
 
 # The rules, their tests and what these read, as a package of its own, with the dependencies that they name.
-rm -rf "$out/mutants.out" "$out"/*.tmp "$alone/common" "$alone/tests" "$alone/.cargo"
+rm -rf "$out"
 mkdir -p "$alone/common/src" "$alone/tests"
 cp -r common/src/domain "$alone/common/src/"
 cp -r tests/fixtures "$alone/tests/"
@@ -31,8 +31,8 @@ awk -v used="$(grep -rhoE '\b[a-z0-9_]+::' common/src/domain | sort -u | tr '\n'
 # It ends when all are tried, or when the time is over. Tests of bounded memory take longer than all others together.
 long=(records_of_fifty_megabytes large_values_are_cut any_number_of_answers more_records_never_make)
 export TMPDIR=$out CARGO_PROFILE_DEV_DEBUG=0 PROPTEST_CASES=${PROPTEST_CASES:-64} RUST_BACKTRACE=0
-timeout --signal=INT "${MINUTES:-30}m" cargo mutants --dir "$alone" --output "$out" --jobs "${JOBS:-1}" --shuffle \
-    --copy-target true --colors never --no-times -- --lib -- "${long[@]/#/--skip=}" || true
+timeout --signal=INT "${MINUTES:-30}m" cargo mutants --dir "$alone" --output "$out" --jobs "${JOBS:-1}" \
+    --shuffle --colors never --no-times -- --lib -- "${long[@]/#/--skip=}" || true
 
 found() { sort "$out/mutants.out/$1.txt" 2>/dev/null || true; }
 caught=$(($(found caught | wc -l) + $(found timeout | wc -l)))

@@ -42,17 +42,6 @@ impl Mutation {
             n => Err(format!("{}: what is to be changed is there {n} times: {}", self.file, self.find)),
         }
     }
-
-    /// How cargo is told to run the tests of its place.
-    pub fn arguments(&self) -> [String; 4] {
-        let [package, kind, name] = match self.place.as_str() {
-            "e2e" => ["orch-tests", "--test", "e2e"],
-            "common" => ["orch-common", "--lib", "--quiet"],
-            "api" => ["orch-api", "--lib", "--quiet"],
-            _ => ["orch-worker", "--lib", "--quiet"],
-        };
-        ["-p", package, kind, name].map(str::to_owned)
-    }
 }
 
 /// All of them. Panics on a file that cannot be read: it is part of the checkout.

@@ -4,7 +4,7 @@
 mod list;
 
 use list::Mutation;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -33,11 +33,12 @@ fn main() -> ExitCode {
     }
     let copy = copied(root);
     // What fails without a mutation proves nothing with one.
-    let mut places: BTreeMap<[String; 4], Vec<&str>> = BTreeMap::new();
+    let mut places: BTreeMap<[String; 4], BTreeSet<&str>> = BTreeMap::new();
     for mutation in &chosen {
-        places.entry(mutation.arguments()).or_default().push(&mutation.test);
+        places.entry(arguments(mutation)).or_default().insert(&mutation.test);
     }
     for (arguments, tests) in places {
+        let tests: Vec<&str> = tests.into_iter().collect();
         let came = run(&copy, &arguments, &tests);
         if came != Came::Passed {
             eprintln!("without any mutation: {came:?}: {tests:?}");
@@ -53,7 +54,7 @@ fn main() -> ExitCode {
 fn dies(root: &Path, copy: &Path, mutation: &Mutation, (n, of): (usize, usize)) -> bool {
     let file = copy.join(&mutation.file);
     std::fs::write(&file, mutation.applied(root).expect("checked above")).expect("the copy is ours");
-    let came = run(copy, &mutation.arguments(), &[&mutation.test]);
+    let came = run(copy, &arguments(mutation), &[&mutation.test]);
     std::fs::copy(root.join(&mutation.file), &file).expect("the copy is ours");
     let word = match &came {
         Came::Failed => "dies",
@@ -62,6 +63,17 @@ fn dies(root: &Path, copy: &Path, mutation: &Mutation, (n, of): (usize, usize)) 
     };
     println!("{n}/{of} SPEC {}: {}: {}: {word} ({})", mutation.section, mutation.rule, mutation.change, mutation.test);
     came == Came::Failed
+}
+
+/// How cargo is told to run the tests of its place.
+fn arguments(mutation: &Mutation) -> [String; 4] {
+    let [package, kind, name] = match mutation.place.as_str() {
+        "e2e" => ["orch-tests", "--test", "e2e"],
+        "common" => ["orch-common", "--lib", "--quiet"],
+        "api" => ["orch-api", "--lib", "--quiet"],
+        _ => ["orch-worker", "--lib", "--quiet"],
+    };
+    ["-p", package, kind, name].map(str::to_owned)
 }
 
 /// Runs tests by their full names.

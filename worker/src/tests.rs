@@ -7,7 +7,7 @@ use crate::{effects, job_end, runs};
 use orch_common::config::Config;
 use orch_common::domain::breaker::{Breaker, BreakerState};
 use orch_common::domain::decide::Trigger;
-use orch_common::domain::job::{JobEnd, JobKind, JobStatus};
+use orch_common::domain::job::{JobKind, JobStatus};
 use orch_common::domain::stage::{Role, Stage, TaskState};
 use orch_common::domain::task::Brief;
 use orch_common::store::accounts::{self, Account};
@@ -143,19 +143,16 @@ async fn a_look_that_is_given_up_blocks_its_task() {
 
 #[tokio::test]
 async fn what_cannot_be_told_somewhere_is_told_elsewhere_and_not_there() {
-    let dir = tempfile::tempdir().unwrap();
-    let ctx = context(dir.path());
-    let task = task_at(&ctx, Stage::Development);
-    // An effect that cannot even be read; where it goes is known.
     for (order, chat, comment) in [("all:telegram", 0, 1), ("task:1:plane", 1, 0), ("task:1:gitea", 1, 1)] {
-        queue(&ctx, JobKind::Effect, Some(task.id), format!("no effect to {order}"), order);
+        let dir = tempfile::tempdir().unwrap();
+        let ctx = context(dir.path());
+        let task = task_at(&ctx, Stage::Development);
+        // An effect that cannot even be read; where it goes is known.
+        queue(&ctx, JobKind::Effect, Some(task.id), "no effect".into(), order);
         let job = claim(&ctx, JobKind::Effect);
         effects::handle(Arc::clone(&ctx), job.clone()).await;
         let told = behind(&ctx, job.id);
         assert_eq!((says(&told, "telegram"), says(&told, "plane_comment")), (chat, comment), "{order}: {told:?}");
-        while let Some(told) = ctx.store.write_now(|c| jobs::claim(c, JobKind::Effect, "me", NOW)).unwrap() {
-            ctx.store.write_now(|c| jobs::finish(c, &told, &JobEnd::Done { note: None }, NOW)).unwrap();
-        }
     }
 }
 
