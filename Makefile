@@ -1,5 +1,5 @@
 # What people and the CI run. Every target works from a clean clone.
-.PHONY: help demo run test test-long test-system lint bench soak programs generated deb install tarball
+.PHONY: help demo run test test-long test-system mutations mutants lint bench soak programs generated deb install tarball
 
 # release, or dev for a package to try.
 PROFILE ?= release
@@ -44,6 +44,12 @@ test-long: ## The whole crash matrix, random rounds and other tests of minutes
 
 test-system: ## The package on a booted Debian of its own (root; debootstrap, systemd-nspawn)
 	tests/system/run.sh
+
+mutations: ## Breaks each rule of tests/mutations/list.toml, and sees its test fail (ONLY="words" for some)
+	cargo run --quiet -p orch-tests --bin orch-mutations -- $(ONLY)
+
+mutants: ## Changes the rules at random, and lists what no test notices (MINUTES=30 JOBS=1)
+	tests/mutants.sh
 
 bench: ## The figures of docs/PERFORMANCE.md on this machine (FIGURES="intake claims" for some)
 	cargo build --release $(PACKAGES) -p orch-tests --bins

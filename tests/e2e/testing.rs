@@ -1,6 +1,10 @@
 //! The tables of `docs/TESTING.md` and `docs/SECURITY.md` name tests; a name that is nobody's proves nothing.
 
-use crate::house::{text, tracked};
+#[path = "../mutations/list.rs"]
+mod list;
+
+use crate::house::{root, text, tracked};
+use list::Mutation;
 use std::collections::BTreeSet;
 
 /// Names of functions that are tests: an attribute that ends in `test` stands above.
@@ -20,12 +24,13 @@ fn tests_of(source: &str, found: &mut BTreeSet<String>) {
     }
 }
 
-/// The words between backticks in the last column of the table's rows.
+/// The words between backticks in the last column of the table's rows, without the modules before them.
 fn named(document: &str) -> Vec<String> {
     let rows = document.lines().filter(|line| line.starts_with("| ") && line.matches(" | ").count() >= 2);
     let rows = rows.filter(|line| line[2..].starts_with(|c: char| c.is_ascii_digit()));
     let column = |line: &str| line.rsplit(" | ").next().unwrap_or_default().to_owned();
-    rows.map(column).flat_map(|c| c.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()).collect()
+    let name = |word: &str| word.rsplit("::").next().unwrap_or_default().to_owned();
+    rows.map(column).flat_map(|c| c.split('`').skip(1).step_by(2).map(name).collect::<Vec<_>>()).collect()
 }
 
 #[test]
@@ -39,6 +44,36 @@ fn every_test_that_the_table_names_exists() {
         assert!(names.len() > at_least, "{document}: only {} names were found: is it still read?", names.len());
         let unknown: BTreeSet<_> = names.iter().filter(|name| !tests.contains(*name)).collect();
         assert_eq!(unknown, BTreeSet::new(), "{document}");
+    }
+}
+
+/// The table for `docs/TESTING.md`.
+fn table(mutations: &[Mutation]) -> String {
+    let row = |m: &Mutation| format!("| {} | {} | `{}`: {} | `{}` |\n", m.section, m.rule, m.file, m.change, m.test);
+    let rows: String = mutations.iter().map(row).collect();
+    format!("\n| SPEC | rule | mutation | test that dies |\n|---|---|---|---|\n{rows}\n")
+}
+
+/// `ORCH_BLESS=1` writes the table into the document.
+#[test]
+fn every_mutation_can_still_be_made_and_the_table_is_that_of_the_list() {
+    let all = list::all(&root());
+    let stale: Vec<String> = all.iter().filter_map(|mutation| mutation.applied(&root()).err()).collect();
+    assert_eq!(stale, Vec::<String>::new(), "tests/mutations/list.toml");
+    let places: BTreeSet<&str> = all.iter().map(|mutation| mutation.place.as_str()).collect();
+    assert!(places.is_subset(&BTreeSet::from(["api", "common", "e2e", "worker"])), "{places:?}");
+
+    let (document, table) = (text("docs/TESTING.md").unwrap(), table(&all));
+    let (begin, end) = ("<!-- made from tests/mutations/list.toml -->\n", "<!-- end -->\n");
+    let (before, rest) = document.split_once(begin).expect("the table's place");
+    let (there, after) = rest.split_once(end).expect("the table's end");
+    if std::env::var_os("ORCH_BLESS").is_some() {
+        std::fs::write(root().join("docs/TESTING.md"), [before, begin, &table, end, after].concat()).unwrap();
+    } else {
+        assert!(
+            there == table,
+            "docs/TESTING.md is stale: ORCH_BLESS=1 cargo test -p orch-tests --test e2e -- mutation"
+        );
     }
 }
 

@@ -1,5 +1,6 @@
 //! The read-only views, while something is going on.
 
+use orch_common::domain::job::JobStatus;
 use orch_common::domain::stage::{Role, Stage, TaskState};
 use orch_tests::stack::play::{after, analyses};
 use orch_tests::stack::{Play, Stack, WORKER};
@@ -48,14 +49,27 @@ fn the_views_show_a_task_while_its_agent_works() {
         assert!(!stack.get(view).unwrap().to_string().contains("Secret plans"), "{view} shows bodies");
     }
 
+    // There is room for one agent: a second waits, whatever else goes on meanwhile.
+    let (other, _) = stack.plane().create_item("Logout", "", &[]);
+    stack.wait_said(&other, "started");
+    stack.plane().comment(&other, "<p>:approved:</p>");
+    stack.wait_said(&other, "refused");
+    let waiting = stack.agent_job(&other);
+    assert_eq!((waiting.status, waiting.attempts), (JobStatus::Queued, 0));
+
     stack.give("go");
     stack.wait_task(&item, Stage::Analysis, TaskState::WaitingApproval);
+    stack.wait_task(&other, Stage::Analysis, TaskState::WaitingApproval);
+    let first = stack.runs(&item)[0].finished_at.expect("it has ended");
+    assert!(stack.runs(&other)[0].started_at >= first, "one after the other");
+    stack.plane().comment(&other, "<p>:cancel:</p>");
+    stack.wait_task(&other, Stage::Analysis, TaskState::Cancelled);
     stack.plane().comment(&item, "<p>:approved:</p>");
     stack.wait_task(&item, Stage::Done, TaskState::Done);
     stack.settle();
     assert_eq!(stack.get("/status").unwrap(), json!({ "active_tasks": [] }), "done is not active");
     let queue = stack.get("/queue").unwrap();
-    assert_eq!(queue["counts"]["done"], 6);
+    assert_eq!(queue["counts"]["done"], 7);
     let recent: Vec<i64> = queue["recent"].as_array().unwrap().iter().map(|j| j["id"].as_i64().unwrap()).collect();
-    assert!(recent.len() == 6 && recent.windows(2).all(|p| p[0] > p[1]), "newest first: {recent:?}");
+    assert!(recent.len() == 7 && recent.windows(2).all(|p| p[0] > p[1]), "newest first: {recent:?}");
 }

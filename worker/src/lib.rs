@@ -36,3 +36,6 @@ mod templates;
 mod threads;
 mod untrusted;
 mod waiting;
+
+#[cfg(test)]
+mod tests;

@@ -75,6 +75,24 @@ async fn doubts(rig: &Rig) -> usize {
     rig.store().read(|c| cursors::named(c, "doubt:", i64::MAX)).await.unwrap().len()
 }
 
+#[tokio::test]
+async fn an_effect_that_is_anothers_by_now_is_not_sent() {
+    let (rig, item) = at_work().await;
+    let before = rig.plane.comments_of(&item).len();
+    let id = enqueue(&rig, &comment(&item, "k1")).await;
+    let name = rig.ctx.name.clone();
+    let mine = rig.store().write(move |c| jobs::claim_by_id(c, id, &name, now_ms())).await.unwrap().expect("its turn");
+    // This worker slept; another took it for dead.
+    let row = mine.clone();
+    let theirs = rig.store().write(move |c| jobs::take_over(c, &row, "another")).await.unwrap().expect("taken over");
+    orch_worker::effects::handle(Arc::clone(&rig.ctx), mine).await;
+    assert_eq!(rig.plane.comments_of(&item).len(), before, "it is the other's to send");
+    assert_eq!(job(&rig, id).await, theirs);
+    orch_worker::effects::handle(Arc::clone(&rig.ctx), theirs).await;
+    assert_eq!(rig.plane.comments_of(&item).len(), before + 1);
+    assert_eq!(job(&rig, id).await.status, JobStatus::Done);
+}
+
 /// Plane looks and then inserts: two that overlap make two, and the later look finds nothing while the first is under way. All
 /// that is left of it is removed; a person's with the same marks is not ours.
 #[tokio::test]

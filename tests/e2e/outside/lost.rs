@@ -1,10 +1,12 @@
 //! Lost webhooks: nothing is delivered, everything is found by asking; and deliveries that come all the same, before
 //! or after, change nothing.
 
-use super::rig::{REPO, Rig};
+use super::rig::{REPO, Rig, now_ms};
+use orch_common::domain::gate::{Gate, OutcomeKind};
 use orch_common::domain::job::JobKind;
 use orch_common::domain::stage::{Stage, TaskState};
-use orch_common::store::{cursors, tasks};
+use orch_common::store::gates::{self, NewGateResult};
+use orch_common::store::{Conn, cursors, tasks};
 use orch_tests::fakes::{FakePlane, Fault};
 
 /// A rig with one task that waits for an approval; its own comments are in the thread.
@@ -36,7 +38,7 @@ async fn a_new_item_is_found_and_starts_once() {
 async fn items_from_before_the_first_round_start_nothing() {
     let rig = Rig::new("").await;
     let project = FakePlane::PROJECT;
-    let (name, later) = (format!("plane:begin:{project}"), (super::rig::now_ms() + 60_000).to_string());
+    let (name, later) = (format!("plane:begin:{project}"), (now_ms() + 60_000).to_string());
     rig.store().write(move |c| cursors::put(c, &name, &later, 0)).await.unwrap();
     let mut rig = rig;
     rig.plane.create_item("Old", "", &[]);
@@ -255,4 +257,42 @@ async fn a_lost_command_after_the_end_is_found_and_quiet_ends_cost_one_call_a_ro
     rig.ask().await;
     let asked = rig.plane.requests();
     assert_eq!(asked.iter().filter(|r| r.path.contains(&item)).count(), 0, "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_commit_that_was_judged_is_not_looked_at_again() {
+    let (mut rig, _) = waiting("").await;
+    let task = rig.place(Stage::Development, TaskState::Active).await;
+    rig.waits_for("red tests").await;
+    let head = "a".repeat(40);
+    let judged = move |outcome: OutcomeKind| {
+        let head = head.clone();
+        move |c: &mut Conn| {
+            tasks::note_head(c, task.id, &head, now_ms())?;
+            let result = NewGateResult {
+                task_id: task.id,
+                job_id: None,
+                gate: Gate::TestsLocal,
+                outcome,
+                reason: None,
+                head: head.clone(),
+                tree: "c".repeat(40),
+                command: None,
+                exit_code: None,
+                duration_ms: None,
+                output_sha256: None,
+                evidence: head.clone(),
+                detail: None,
+                at: now_ms(),
+            };
+            gates::record(c, &result)
+        }
+    };
+    rig.store().write(judged(OutcomeKind::Fail)).await.unwrap();
+    assert_eq!(rig.ask().await, 0);
+    assert!(rig.waiting(JobKind::Advance).await.is_empty(), "its tests would be run again at every round");
+    // Of this one nothing is known yet.
+    rig.store().write(judged(OutcomeKind::Infra)).await.unwrap();
+    assert_eq!(rig.ask().await, 1);
+    assert_eq!(rig.waiting(JobKind::Advance).await, ["look"]);
 }

@@ -145,6 +145,20 @@ async fn answers_are_the_approvers_where_a_project_lists_them() {
 }
 
 #[tokio::test]
+async fn after_a_word_the_card_is_where_its_task_is() {
+    for word in [":retry:", ":rejected: too thin"] {
+        let (rig, item) = placed("", Stage::Architecture, TaskState::Active).await;
+        // The situation stays the same, and somebody has moved the card meanwhile.
+        let moved = rig.plane.move_item(&item, "Todo");
+        rig.arrives(&moved).await;
+        assert_eq!(rig.plane.state_of(&item), "Todo", "a move without a meaning is left alone");
+        let told = rig.plane.comment(&item, &format!("<p>{word}</p>"));
+        rig.arrives(&told).await;
+        assert_eq!(rig.plane.state_of(&item), "In Progress", "{word}");
+    }
+}
+
+#[tokio::test]
 async fn after_the_end_people_are_answered() {
     for (state, word, says) in [
         (TaskState::Done, ":retry:", "needs a new work item"),

@@ -8,7 +8,7 @@ fn done() -> JobEnd {
     JobEnd::Done { note: Some("moved".into()) }
 }
 
-fn ends() -> Vec<JobEnd> {
+pub(super) fn ends() -> Vec<JobEnd> {
     vec![
         done(),
         JobEnd::Failed { error: "x".into() },

@@ -1,5 +1,6 @@
 //! Whose rows may be taken, and how often a job may be lost.
 
+use super::finish::ends;
 use super::*;
 use crate::domain::job::{JobEnd, JobKind, JobStatus};
 use crate::domain::run::WorkerState;
@@ -109,14 +110,16 @@ fn a_lost_job_goes_back_five_times_and_then_fails() {
 
 #[test]
 fn a_worker_that_claims_again_what_it_lost_is_not_who_it_was() {
-    let scratch = Scratch::new();
-    let mut conn = scratch.store.connection().unwrap();
-    let before = running(&mut conn, "me");
-    requeue_lost(&mut conn, &before, "lost", NOW).unwrap().unwrap();
-    let after = jobs::claim_by_id(&mut conn, before.id, "me", NOW + 1).unwrap().unwrap();
-    assert!(!jobs::is_held(&mut conn, &before).unwrap() && jobs::is_held(&mut conn, &after).unwrap());
-    let done = jobs::JobEnd::Done { note: None };
-    assert!(!jobs::finish(&mut conn, &before, &done, NOW + 2).unwrap());
-    assert!(jobs::finish(&mut conn, &after, &done, NOW + 2).unwrap());
-    assert!(!jobs::is_held(&mut conn, &after).unwrap());
+    for end in ends() {
+        let scratch = Scratch::new();
+        let mut conn = scratch.store.connection().unwrap();
+        let before = running(&mut conn, "me");
+        requeue_lost(&mut conn, &before, "lost", NOW).unwrap().unwrap();
+        let after = jobs::claim_by_id(&mut conn, before.id, "me", NOW + 1).unwrap().unwrap();
+        assert!(!jobs::is_held(&mut conn, &before).unwrap() && jobs::is_held(&mut conn, &after).unwrap());
+        assert!(!jobs::finish(&mut conn, &before, &end, NOW + 2).unwrap(), "{end:?}");
+        assert_eq!(job(&mut conn, after.id), after, "{end:?}");
+        assert!(jobs::finish(&mut conn, &after, &end, NOW + 2).unwrap());
+        assert!(!jobs::is_held(&mut conn, &after).unwrap());
+    }
 }
