@@ -271,7 +271,7 @@ mod tests {
             worker: None,
             dedupe_key: None,
             order_key: None,
-            placed: None,
+            ready: true,
             available_at: None,
             created_at: 0,
             started_at: None,

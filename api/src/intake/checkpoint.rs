@@ -9,8 +9,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 /// little.
 const EVERY: usize = 2 * 1024 * 1024;
 
-/// What a commit adds to the log beside what it stores: the pages of indexes and counters that it changes.
-const PER_COMMIT: usize = 24 * 1024;
+/// What a delivery adds to the log beside its payload: a page of the index of keys, and its part of the pages that all change.
+const PER_DELIVERY: usize = 5 * 1024;
 
 /// The log's pages at which a commit does it after all, because nobody else came to it: 48 MiB.
 pub const AT_THE_LATEST: u32 = 12_288;
@@ -28,9 +28,9 @@ impl Checkpoints {
         Ok(Checkpoints { due, written: 0 })
     }
 
-    /// Notes a commit that stored so many bytes.
-    pub(super) fn wrote(&mut self, bytes: usize) {
-        self.written += PER_COMMIT + bytes;
+    /// Notes a commit that stored payloads of so many bytes.
+    pub(super) fn wrote(&mut self, payloads: impl Iterator<Item = usize>) {
+        self.written += payloads.map(|bytes| PER_DELIVERY + bytes).sum::<usize>();
         if self.written >= EVERY {
             self.written = 0;
             // One that is under way does for both.

@@ -2,9 +2,6 @@
 //! nothing else in the API writes to the database.
 
 mod checkpoint;
-mod courier;
-mod crowd;
-mod inbox;
 mod phase;
 mod refusals;
 mod writer;
@@ -14,14 +11,13 @@ pub use phase::{Phase, Standing};
 pub use writer::LOCK_ATTEMPT;
 
 use crate::limits::Held;
-use courier::Courier;
-use inbox::{Inbox, Outlet, Refused};
 use orch_common::store::StoreOptions;
 use orch_common::store::deliveries::{Intake as Committed, NewDelivery, Source};
 use orch_common::store::refusals::Reason;
 use refusals::Refusals;
 use std::io;
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -49,22 +45,30 @@ pub type Outcome = Result<Committed, IntakeError>;
 struct Item {
     new: NewDelivery,
     answer: oneshot::Sender<Outcome>,
-    courier: Courier,
     /// Its share of the memory, until the commit.
     _held: Held,
+}
+
+/// What the writer receives.
+enum Message {
+    Delivery(Box<Item>),
+    /// A refused request was counted.
+    Refusal,
+    /// Nothing that was accepted comes after it.
+    Stop,
 }
 
 /// The handle that requests have; cheap to clone.
 #[derive(Clone)]
 pub struct Intake {
-    inbox: Arc<Inbox>,
+    queue: SyncSender<Message>,
     standing: Arc<Standing>,
     refusals: Arc<Refusals>,
 }
 
 /// The writer's thread, for the one who stops it.
 pub struct Writer {
-    inbox: Arc<Inbox>,
+    queue: SyncSender<Message>,
     thread: JoinHandle<()>,
     gone: CancellationToken,
 }
@@ -73,19 +77,18 @@ impl Intake {
     /// Starts the writer. It opens the database by itself and keeps trying; until the schema is current every
     /// delivery is [`IntakeError::Unavailable`].
     pub fn start(options: StoreOptions) -> io::Result<(Intake, Writer)> {
-        let inbox = Arc::new(Inbox::new(QUEUE_DEPTH));
+        let (queue, deliveries) = sync_channel(QUEUE_DEPTH);
         let standing = Arc::new(Standing::default());
         let gone = CancellationToken::new();
         let refusals = Arc::new(Refusals::default());
         let (theirs, counted) = (Arc::clone(&standing), Arc::clone(&refusals));
         let guard = gone.clone().drop_guard();
-        let outlet = Outlet::of(&inbox);
         let thread = std::thread::Builder::new().name("intake".into()).spawn(move || {
-            // However the thread ends, whoever watches hears of it, and nobody waits for it any more.
+            // However the thread ends, `gone` is cancelled, and the channel's end drops what was not taken.
             let _guard = guard;
-            writer::work(&outlet, &options, &theirs, &counted);
+            writer::work(&deliveries, &options, &theirs, &counted);
         })?;
-        Ok((Intake { inbox: Arc::clone(&inbox), standing, refusals }, Writer { inbox, thread, gone }))
+        Ok((Intake { queue: queue.clone(), standing, refusals }, Writer { queue, thread, gone }))
     }
 
     /// Hands a delivery over and waits for its commit, at most `patience`. A sender that was told to come back
@@ -95,10 +98,10 @@ impl Intake {
             return Err(IntakeError::Unavailable(why));
         }
         let (answer, committed) = oneshot::channel();
-        let item = Item { new, answer, courier: Courier::here(), _held: held };
-        self.inbox.put(item).map_err(|refused| match refused {
-            Refused::Full => IntakeError::Unavailable("too many deliveries wait for the database"),
-            Refused::Closed => IntakeError::Unavailable("the service is stopping"),
+        let item = Box::new(Item { new, answer, _held: held });
+        self.queue.try_send(Message::Delivery(item)).map_err(|refused| match refused {
+            TrySendError::Full(_) => IntakeError::Unavailable("too many deliveries wait for the database"),
+            TrySendError::Disconnected(_) => IntakeError::Unavailable("the service is stopping"),
         })?;
         match tokio::time::timeout(patience, committed).await {
             Ok(Ok(outcome)) => outcome,
@@ -110,7 +113,8 @@ impl Intake {
     /// Counts a request that was not taken.
     pub fn refused(&self, source: Source, reason: Reason) {
         if self.refusals.note(source, reason, crate::clock::now_ms()) {
-            self.inbox.nudge();
+            // Where the queue is full, the writer looks at them after its next commit.
+            let _busy = self.queue.try_send(Message::Refusal);
         }
     }
 
@@ -129,7 +133,7 @@ impl Writer {
     /// Commits everything that was accepted so far, then ends the thread; blocks until it has. `false` = it had
     /// ended by a fault.
     pub fn stop(self) -> bool {
-        self.inbox.close();
+        let _ended = self.queue.send(Message::Stop);
         self.thread.join().is_ok()
     }
 }

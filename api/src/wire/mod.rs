@@ -73,9 +73,7 @@ impl Head {
         let head = EventPayload { source, event, event_type, delivery, body: RawValue::NULL };
         let mut json = serde_json::to_string(&head).map_err(not_json)?;
         json.truncate(json.len().saturating_sub("null}".len()));
-        let bare = text.trim();
-        let text = if bare.len() == text.len() { text } else { bare.to_owned() };
-        Ok(Packed::later(json, text))
+        Ok(Packed::from([json.as_str(), text.trim(), "}"].concat()))
     }
 }
 

@@ -4,13 +4,13 @@
 
 use super::connection::Conn;
 use super::cursors;
-use super::deliveries::{EventPayload, Source, any_bundled};
+use super::deliveries::{EventPayload, Source};
 use super::error::StoreError;
 use super::payload::Unpacked;
 use super::prepared::prepared;
 use crate::domain::stage::CommitId;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sql_types::{BigInt, Text};
 use serde::{Deserialize, Serialize};
 
 /// Branches of one repository that are remembered, those that moved last. More than this many moving within the time that
@@ -40,21 +40,12 @@ pub struct Heard {
     pub head: Option<CommitId>,
 }
 
-// The key has the forge's own spelling of the name. A delivery that has no place yet may be of any repository.
+// The key has the forge's own spelling of the name.
 prepared! {
-    EventWaits -> Bool:
-    "SELECT EXISTS (SELECT 1 FROM jobs WHERE order_key >= 'gitea:' AND order_key < 'gitea;' AND order_key IS NOT NULL \
-     AND finished_at IS NULL AND placed IS NOT NULL AND lower(order_key) = " key: str as Text =>
-    ") OR EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_unplaced WHERE finished_at IS NULL AND placed IS NULL) \
-     OR EXISTS (SELECT 1 FROM bundles)"
-}
-
-prepared! {
-    /// Their payloads, as far as they are not bundled.
+    /// The payloads of its events that are queued or being handled.
     EventsWaiting -> Text:
     "SELECT payload FROM jobs WHERE order_key >= 'gitea:' AND order_key < 'gitea;' AND order_key IS NOT NULL \
-     AND finished_at IS NULL AND placed IS NOT NULL AND lower(order_key) = " key: str as Text =>
-    " UNION ALL SELECT payload FROM jobs INDEXED BY jobs_unplaced WHERE finished_at IS NULL AND placed IS NULL LIMIT "
+     AND finished_at IS NULL AND lower(order_key) = " key: str as Text => " LIMIT "
         limit: i64 as BigInt => ""
 }
 
@@ -76,14 +67,10 @@ pub fn note(conn: &mut Conn, repo: &str, heard: &Heard, now: i64) -> Result<(), 
 /// to be handled that may be about a branch.
 pub fn of_repo(conn: &mut Conn, repo: &str) -> Result<Option<Vec<Heard>>, StoreError> {
     let key = format!("gitea:{}", repo.to_ascii_lowercase());
-    let waits: bool = EventWaits { key: &key }.get_result(conn)?;
-    if waits && news_wait(conn, &key)? { Ok(None) } else { known(conn, repo) }
+    if news_wait(conn, &key)? { Ok(None) } else { known(conn, repo) }
 }
 
 fn news_wait(conn: &mut Conn, key: &str) -> Result<bool, StoreError> {
-    if any_bundled(conn)? {
-        return Ok(true);
-    }
     let limit = i64::try_from(LOOKED_INTO).unwrap_or(i64::MAX) + 1;
     let waiting: Vec<Unpacked> = EventsWaiting { key, limit: &limit }.load(conn)?;
     Ok(waiting.len() > LOOKED_INTO || waiting.into_iter().any(|payload| may_be_about_a_branch(&String::from(payload))))
@@ -174,10 +161,8 @@ mod tests {
         for other in ["gitea:acme/widgets2", "gitea:acme", "plane:acme/widgets"] {
             delivered(&store, other);
         }
-        assert!(!asked(&store), "nobody has looked whose they are");
+        assert!(asked(&store), "they are of others");
         let claim = || store.write_now(|c| jobs::claim(c, JobKind::Event, "w", 2)).unwrap().unwrap();
-        assert_eq!(claim().order_key.as_deref(), Some("gitea:acme/widgets2"));
-        assert!(asked(&store));
         let id = delivered(&store, "gitea:Acme/Widgets");
         assert!(!asked(&store), "queued");
         let job = std::iter::repeat_with(claim).find(|job| job.id == id).unwrap();
@@ -209,7 +194,7 @@ mod tests {
             let (_dir, store) = store();
             let asked = || of_repo(&mut store.connection().unwrap(), "Acme/Widgets").unwrap().is_some();
             delivered_as(&store, "gitea:acme/widgets", payload.clone());
-            assert_eq!(asked(), known, "not placed: {payload}");
+            assert_eq!(asked(), known, "queued: {payload}");
             store.write_now(|c| jobs::claim(c, JobKind::Event, "w", 2)).unwrap().unwrap();
             assert_eq!(asked(), known, "being handled: {payload}");
         }
@@ -231,11 +216,10 @@ mod tests {
             detail: String,
         }
         let (_dir, store) = store();
-        let sql = diesel::debug_query::<diesel::sqlite::Sqlite, _>(&EventWaits { key: "k" }).to_string();
-        let sql = sql.split(" -- binds").next().unwrap().replace('?', "'k'");
         let rows = diesel::debug_query::<diesel::sqlite::Sqlite, _>(&EventsWaiting { key: "k", limit: &1 }).to_string();
         let rows = rows.split(" -- binds").next().unwrap().replacen('?', "'k'", 1).replace('?', "1");
-        for sql in [sql, rows] {
+        {
+            let sql = rows;
             let plan = diesel::sql_query(format!("EXPLAIN QUERY PLAN {sql}"));
             let steps: Vec<Step> = plan.load(&mut *store.connection().unwrap()).unwrap();
             let looked: Vec<&str> = steps.iter().map(|s| s.detail.as_str()).filter(|d| d.contains("jobs")).collect();

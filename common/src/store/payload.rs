@@ -6,36 +6,21 @@ use diesel::deserialize::{FromSql, Queryable, Result as FromResult};
 use diesel::serialize::{IsNull, Output, Result as ToResult, ToSql};
 use diesel::sql_types::{Binary, Text};
 use diesel::sqlite::Sqlite;
-use std::borrow::Cow;
-use std::cell::RefCell;
-use zstd::bulk::{Compressor, Decompressor};
+use zstd::bulk::Decompressor;
 
-/// What a compressed payload begins with; no text of JSON does. A frame of Zstandard (RFC 8878) follows, made with
-/// [`DICTIONARY`]. Another dictionary needs another mark.
+/// What a compressed payload begins with; no text of JSON does. A frame of Zstandard (RFC 8878) follows.
 const MARK: u8 = 1;
 
-/// The names in webhooks of Plane and Gitea, in their order: what every body repeats need not be in it. Before them stand the
-/// tables of how often what comes (RFC 8878, section 5), made from such webhooks by `ZDICT_finalizeDictionary`: making them for
-/// each body was a third of the time. Never to be changed: what was stored with it is read with it.
-const DICTIONARY: &[u8] = include_bytes!("payload.dictionary");
-
-/// With those tables as quick as the levels below it, for a seventh fewer bytes.
+/// Quick: the bodies of webhooks repeat themselves so much that higher levels gain little.
 const LEVEL: i32 = 1;
 
 /// Texts shorter than this stay as they are.
 const SHORT: usize = 1024;
 
-/// Longer ones are compressed with a context of their own, so that none of megabytes is kept by a thread.
-pub(super) const LONG: usize = 256 * 1024;
-
 /// No text is longer: a body has 25 MiB at most. A length beyond that is damage, and not memory to be set aside.
 const LONGEST: usize = 64 * 1024 * 1024;
 
-thread_local! {
-    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
-}
-
-/// A payload as it is stored, or on its way there.
+/// A payload as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packed(Stored);
 
@@ -43,38 +28,6 @@ pub struct Packed(Stored);
 enum Stored {
     Text(String),
     Zstd(Vec<u8>),
-    /// Not put together yet.
-    Pieces(Pieces),
-}
-
-/// What an object's text begins with, and the last value in it; a brace follows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Pieces {
-    head: String,
-    last: String,
-}
-
-impl Pieces {
-    fn all(&self) -> [&[u8]; 3] {
-        [self.head.as_bytes(), self.last.as_bytes(), b"}"]
-    }
-
-    fn joined(&self) -> String {
-        [&self.head, &self.last, "}"].concat()
-    }
-}
-
-impl Packed {
-    /// An object whose text begins with `head` and ends with the value `last` and a brace. It is put together and compressed
-    /// by who stores it; one that takes long at once, where nobody waits behind it.
-    pub fn later(head: String, last: String) -> Packed {
-        let pieces = Pieces { head, last };
-        if pieces.head.len() + pieces.last.len() > LONG {
-            pieces.joined().into()
-        } else {
-            Packed(Stored::Pieces(pieces))
-        }
-    }
 }
 
 impl From<String> for Packed {
@@ -88,27 +41,10 @@ impl From<String> for Packed {
     }
 }
 
-fn compress(text: &[u8]) -> std::io::Result<Vec<u8>> {
-    if text.len() > LONG {
-        return frame(&mut Compressor::with_dictionary(LEVEL, DICTIONARY)?, text);
-    }
-    COMPRESSOR.with_borrow_mut(|kept| {
-        let compressor = match kept {
-            Some(compressor) => compressor,
-            None => kept.insert(Compressor::with_dictionary(LEVEL, DICTIONARY)?),
-        };
-        frame(compressor, text)
-    })
-}
-
 /// The mark and the frame.
-fn frame(compressor: &mut Compressor<'_>, text: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut marked = vec![0; 1 + zstd::zstd_safe::compress_bound(text.len())];
-    let Some((mark, room)) = marked.split_first_mut() else { return Ok(marked) };
-    *mark = MARK;
-    let written = compressor.compress_to_buffer(text, room)?;
-    marked.truncate(1 + written);
-    marked.shrink_to_fit();
+fn compress(text: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut marked = zstd::bulk::compress(text, LEVEL)?;
+    marked.insert(0, MARK);
     Ok(marked)
 }
 
@@ -119,39 +55,18 @@ impl From<&str> for Packed {
 }
 
 impl Packed {
-    /// Its bytes as it is now.
+    /// Its bytes as stored.
     pub fn bytes(&self) -> usize {
-        self.pieces().iter().map(|piece| piece.len()).sum()
-    }
-
-    /// As it is now, in pieces.
-    pub(super) fn pieces(&self) -> [&[u8]; 3] {
         match &self.0 {
-            Stored::Text(text) => [text.as_bytes(), b"", b""],
-            Stored::Zstd(bytes) => [bytes, b"", b""],
-            Stored::Pieces(pieces) => pieces.all(),
+            Stored::Text(text) => text.len(),
+            Stored::Zstd(bytes) => bytes.len(),
         }
-    }
-
-    /// Put together and, where it is long, compressed. It is quicker where many are done in a row: what it takes is in the
-    /// processor's cache then.
-    pub(super) fn packed(&self) -> Cow<'_, Packed> {
-        match &self.0 {
-            Stored::Text(_) | Stored::Zstd(_) => Cow::Borrowed(self),
-            Stored::Pieces(pieces) => Cow::Owned(pieces.joined().into()),
-        }
-    }
-
-    /// Whether it is a text still, to be compressed with others.
-    pub(super) fn is_text(&self) -> bool {
-        !matches!(self.0, Stored::Zstd(_))
     }
 
     /// The text.
     pub fn text(&self) -> Result<String, DamagedPayload> {
         match &self.0 {
             Stored::Text(text) => Ok(text.clone()),
-            Stored::Pieces(pieces) => Ok(pieces.joined()),
             Stored::Zstd(bytes) => unpack(bytes),
         }
     }
@@ -162,22 +77,8 @@ impl ToSql<Binary, Sqlite> for Packed {
         match &self.0 {
             Stored::Text(text) => out.set_value(text.as_bytes()),
             Stored::Zstd(bytes) => out.set_value(bytes.as_slice()),
-            Stored::Pieces(pieces) => out.set_value(pieces.joined().into_bytes()),
         }
         Ok(IsNull::No)
-    }
-}
-
-/// Many texts as one, compressed, with the mark before them.
-pub(super) fn pack_bytes(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
-    compress(bytes)
-}
-
-/// What [`pack_bytes`] was given.
-pub(super) fn unpack_bytes(marked: &[u8]) -> Result<Vec<u8>, DamagedPayload> {
-    match marked.split_first() {
-        Some((&MARK, frame)) => decompress(frame, 0),
-        Some(_) | None => Err(DamagedPayload("it has not the mark of this format".into())),
     }
 }
 
@@ -214,19 +115,14 @@ impl Queryable<Text, Sqlite> for Unpacked {
 }
 
 fn unpack(marked: &[u8]) -> Result<String, DamagedPayload> {
-    let bytes = decompress(marked.get(1..).unwrap_or_default(), SHORT)?;
-    String::from_utf8(bytes).map_err(|e| DamagedPayload(e.to_string()))
-}
-
-/// Of at least so many bytes.
-fn decompress(frame: &[u8], shortest: usize) -> Result<Vec<u8>, DamagedPayload> {
-    let damaged = |what: String| DamagedPayload(what);
-    let length = Decompressor::upper_bound(frame).ok_or_else(|| damaged("it does not say how long it is".into()))?;
-    if !(shortest..=LONGEST).contains(&length) {
-        return Err(damaged(format!("a text of {length} bytes")));
+    let frame = marked.get(1..).unwrap_or_default();
+    let length =
+        Decompressor::upper_bound(frame).ok_or_else(|| DamagedPayload("it does not say how long it is".into()))?;
+    if !(SHORT..=LONGEST).contains(&length) {
+        return Err(DamagedPayload(format!("a text of {length} bytes")));
     }
-    let bytes = Decompressor::with_dictionary(DICTIONARY).and_then(|mut d| d.decompress(frame, length));
-    bytes.map_err(|e| damaged(e.to_string()))
+    let bytes = zstd::bulk::decompress(frame, length).map_err(|e| DamagedPayload(e.to_string()))?;
+    String::from_utf8(bytes).map_err(|e| DamagedPayload(e.to_string()))
 }
 
 #[cfg(test)]
@@ -254,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_very_long_one_comes_back() {
-        let text = "a line of a very long diff\n".repeat(LONG / 10);
+        let text = "a line of a very long diff\n".repeat(26_000);
         assert_eq!(Packed::from(text.clone()).text().unwrap(), text);
     }
 
@@ -268,28 +164,6 @@ mod tests {
         huge.extend([0xe0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x00, 0x01, 0x00, 0x00]);
         for bad in [&good[..3], &good[..9], &good[..good.len() - 1], &huge, &[MARK][..]] {
             assert!(unpack(bad).is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn pieces_are_stored_as_the_text_they_make() {
-        for length in [0, SHORT, LONG + 1] {
-            let body = format!("\"{}\"", "wort ".repeat(length / 5));
-            let text = format!(r#"{{"source":"plane","body":{body}}}"#);
-            let packed = Packed::later(r#"{"source":"plane","body":"#.into(), body);
-            assert_eq!(packed.text().unwrap(), text);
-            assert_eq!(*packed.packed(), Packed::from(text.clone()));
-            assert_eq!(packed.packed().text().unwrap(), text);
-        }
-    }
-
-    #[test]
-    fn bytes_come_back_and_what_is_none_of_ours_is_refused() {
-        for bytes in [vec![], vec![7; 3], b"many texts ".repeat(30_000)] {
-            assert_eq!(unpack_bytes(&pack_bytes(&bytes).unwrap()).unwrap(), bytes);
-        }
-        for bad in [&b""[..], b"{}", &[MARK, 0x28, 0xb5, 0x2f, 0xfd, 0]] {
-            assert!(unpack_bytes(bad).is_err(), "{bad:?}");
         }
     }
 

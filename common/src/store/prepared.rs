@@ -1,9 +1,5 @@
 //! Statements whose text never changes, compiled once per connection. Diesel compiles a `sql_query` and every `UPDATE`
-//! anew at each call, triggers included, which costs more than the statement itself where that touches one row.
-//!
-//! Those that run for every job are `OR FAIL`: a constraint in their way ends them as it is found, and what they have done
-//! goes with the transaction, which every caller then takes back. `OR ABORT`, the usual, would copy each page first to be
-//! able to take back the statement alone.
+//! at each call, triggers included, which costs more than the statement itself where that touches one row.
 
 /// Declares a statement: its name, the type of its row where it has one, and its text with the parameters where they
 /// belong.

@@ -79,12 +79,8 @@ fn prune_jobs(conn: &mut Conn, after: i64, before: i64) -> Result<(usize, Option
 
 /// The oldest have the smallest numbers; ones that a clock set back made look younger wait for theirs to come.
 fn prune_deliveries(conn: &mut Conn, before: i64) -> Result<usize, StoreError> {
-    let old = "job_id < (SELECT min(job_id) FROM deliveries) + ? AND received_at < ?";
-    let keys =
-        format!("DELETE FROM delivery_keys WHERE (source, key) IN (SELECT source, key FROM deliveries WHERE {old})");
-    sql_query(keys).bind::<BigInt, _>(STEP).bind::<BigInt, _>(before).execute(conn)?;
-    let rows = format!("DELETE FROM deliveries WHERE {old}");
-    Ok(sql_query(rows).bind::<BigInt, _>(STEP).bind::<BigInt, _>(before).execute(conn)?)
+    let old = "DELETE FROM deliveries WHERE job_id < (SELECT min(job_id) FROM deliveries) + ? AND received_at < ?";
+    Ok(sql_query(old).bind::<BigInt, _>(STEP).bind::<BigInt, _>(before).execute(conn)?)
 }
 
 /// Asking finds a deed again for as long as its task is open, however old the deed is. So one is forgotten only when

@@ -49,7 +49,7 @@ diesel::table! {
         worker -> Nullable<Text>,
         dedupe_key -> Nullable<Text>,
         order_key -> Nullable<Text>,
-        placed -> Nullable<Bool>,
+        ready -> Bool,
         available_at -> Nullable<BigInt>,
         created_at -> BigInt,
         started_at -> Nullable<BigInt>,
@@ -59,13 +59,10 @@ diesel::table! {
 }
 
 diesel::table! {
-    job_turns (slot) {
-        slot -> BigInt,
-        due -> Nullable<BigInt>,
-        unfinished -> Nullable<BigInt>,
-        done -> Nullable<BigInt>,
-        failed -> Nullable<BigInt>,
-        cancelled -> Nullable<BigInt>,
+    job_counts (kind, status) {
+        kind -> Text,
+        status -> Text,
+        n -> BigInt,
     }
 }
 
@@ -75,31 +72,6 @@ diesel::table! {
         source -> Text,
         key -> Binary,
         received_at -> BigInt,
-    }
-}
-
-diesel::table! {
-    delivery_keys (source, key) {
-        source -> Text,
-        key -> Binary,
-        job_id -> BigInt,
-    }
-}
-
-diesel::table! {
-    delivery_index (id) {
-        id -> BigInt,
-        upto -> BigInt,
-    }
-}
-
-diesel::table! {
-    bundles (first_job) {
-        first_job -> BigInt,
-        last_job -> BigInt,
-        received_at -> BigInt,
-        keys -> Binary,
-        contents -> Binary,
     }
 }
 

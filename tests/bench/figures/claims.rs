@@ -68,12 +68,13 @@ fn rate(done: &[Claimed]) -> f64 {
     done.iter().map(|one| one.ids.len() as f64 / one.seconds).sum()
 }
 
-/// Adds queued events; `key` and `more` = their key, and the columns that differ and their values, as SQL.
-fn fill(store: &Store, rows: i64, key: &str, more: (&str, &str)) -> Result<(), StoreError> {
+/// Adds queued events; `key` and `ready` = their key and whether they are the first of it, `more` = the columns that differ
+/// and their values, as SQL.
+fn fill(store: &Store, rows: i64, (key, ready): (&str, &str), more: (&str, &str)) -> Result<(), StoreError> {
     let sql = format!(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?) \
-         INSERT INTO jobs (kind, repo, payload, max_attempts, created_at, order_key{}) \
-         SELECT 'event', 'acme/widgets', hex(zeroblob(100)), 20, 0, {key}{} \
+         INSERT INTO jobs (kind, repo, payload, max_attempts, created_at, order_key, ready{}) \
+         SELECT 'event', 'acme/widgets', hex(zeroblob(100)), 20, 0, {key}, {ready}{} \
          FROM n, (SELECT coalesce(max(id), 0) AS top FROM jobs)",
         more.0, more.1
     );
@@ -92,27 +93,27 @@ fn own_keys() -> String {
 }
 
 fn queued(store: &Store, rows: i64) -> Result<(), StoreError> {
-    fill(store, rows, &own_keys(), ("", ""))
+    fill(store, rows, (&own_keys(), &format!("i % {OF_A_KEY} = 0")), ("", ""))
 }
 
 pub(super) fn finished(store: &Store, rows: i64) -> Result<(), StoreError> {
-    fill(store, rows, &own_keys(), (", status, finished_at, started_at, worker", ", 'done', 1, 1, 'w'"))
+    fill(store, rows, (&own_keys(), "1"), (", status, finished_at, started_at, worker", ", 'done', 1, 1, 'w'"))
 }
 
 fn in_backoff(store: &Store, rows: i64) -> Result<(), StoreError> {
-    fill(store, rows, "NULL", (", available_at", ", 9000000000000"))
+    fill(store, rows, ("NULL", "1"), (", available_at", ", 9000000000000"))
 }
 
 fn behind_one_key(store: &Store, rows: i64) -> Result<(), StoreError> {
-    fill(store, 1, "'busy'", (", status, started_at, worker", ", 'running', 1, 'w'"))?;
+    fill(store, 1, ("'busy'", "1"), (", status, started_at, worker", ", 'running', 1, 'w'"))?;
     store.write_now(|conn| Ok(behind(conn, rows)?))
 }
 
 fn behind(conn: &mut Conn, rows: i64) -> QueryResult<()> {
     diesel::sql_query(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?) \
-         INSERT INTO jobs (kind, payload, max_attempts, created_at, order_key) \
-         SELECT 'event', hex(zeroblob(100)), 20, 0, 'busy' FROM n",
+         INSERT INTO jobs (kind, payload, max_attempts, created_at, order_key, ready) \
+         SELECT 'event', hex(zeroblob(100)), 20, 0, 'busy', 0 FROM n",
     )
     .bind::<BigInt, _>(rows)
     .execute(conn)
@@ -123,7 +124,7 @@ fn behind(conn: &mut Conn, rows: i64) -> QueryResult<()> {
 fn due_behind_backoff(scene: &Scene) -> anyhow::Result<f64> {
     let mut rates = Vec::new();
     for _ in 0..5 {
-        fill(&scene.store, DUE, "NULL", (", available_at", ", 1"))?;
+        fill(&scene.store, DUE, ("NULL", "1"), (", available_at", ", 1"))?;
         let done = claimer::run(&database(scene.folder.path()), Queue::Ours, 1, Duration::from_secs(20))?;
         ensure!(done.iter().any(|one| !one.ids.is_empty()), "nothing was claimed behind those in backoff");
         rates.push(rate(&done));
@@ -166,13 +167,10 @@ pub fn one_process(bench: &Bench) -> anyhow::Result<Vec<Row>> {
 fn rows(rates: &Rates) -> Vec<Row> {
     let to_many = |of: &[f64]| ratio(of, &rates.many);
     let even = Must::AtLeast(0.85);
-    let reached = median(&rates.many);
-    // Either is enough: the machine's number, or what the machine allows now.
-    let must = if reached >= 6_000.0 { Must::AtLeast(0.0) } else { Must::AtLeast(0.9) };
     vec![
-        Row::shown("pairs, 100k queued", reached, "/s"),
+        Row::shown("pairs, 100k queued", median(&rates.many), "/s"),
         Row::shown("raw SQLite, the same transaction", median(&rates.raw), "/s"),
-        Row::held("of raw SQLite", ratio(&rates.many, &rates.raw), "x", must).note("or 6,000/s"),
+        Row::held("of raw SQLite", ratio(&rates.many, &rates.raw), "x", Must::AtLeast(0.6)),
         Row::held("1M queued, of 100k", to_many(&rates.very_many), "x", even),
         Row::held("20k beside 1M finished, of 100k", to_many(&rates.beside_finished), "x", even),
         Row::held("100k behind one busy key, of 100k", to_many(&rates.one_key), "x", even),

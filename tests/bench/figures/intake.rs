@@ -35,12 +35,11 @@ struct Stored {
     n: i64,
 }
 
-/// It was killed without a word: what it answered with 200 must be there, as a job or in a bundle, and be counted.
+/// It was killed without a word: what it answered with 200 must be there as a job, and be counted.
 fn check_stored(folder: &Path, accepted: u64) -> anyhow::Result<()> {
     let store = migrated(folder)?;
     let mut conn = store.connection()?;
-    let there = "SELECT (SELECT count(*) FROM jobs WHERE kind = 'event') \
-                 + (SELECT coalesce(sum(last_job - first_job + 1), 0) FROM bundles) AS n";
+    let there = "SELECT count(*) AS n FROM jobs WHERE kind = 'event'";
     let Stored { n } = diesel::sql_query(there).get_result(&mut *conn)?;
     let counted = jobs::counts(&mut conn)?.get(&JobKind::Event).and_then(|by| by.get("queued")).copied();
     ensure!(u64::try_from(n)? >= accepted, "{accepted} were accepted and {n} are stored");
@@ -101,28 +100,28 @@ pub fn fast(bench: &Bench) -> anyhow::Result<Vec<Row>> {
         .collect::<anyhow::Result<_>>()?;
     let alone = over(&runs, |r| r.one.took.quantile(0.5));
     let to_least = over(&runs, |r| r.one.took.quantile(0.5) / r.least_one.took.quantile(0.5));
-    // Either is enough: the number, or what it was to the least where the disk and the cores are slower.
-    let alone_must = Must::AtMost(if alone <= 0.35 { f64::INFINITY } else { 0.35 / 0.2 });
     let mut rows = vec![
         Row::shown("webhooks, 64 connections", over(&runs, |r| r.ours.per_second), "/s"),
         Row::shown("HTTP + HMAC only, a handler of ten lines", over(&runs, |r| r.http.per_second), "/s"),
         Row::shown("the same handler, storing switched off", over(&runs, |r| r.handler.per_second), "/s"),
-        Row::held(
-            "of HTTP + HMAC only, same handler",
-            over(&runs, |r| r.ours.per_second / r.handler.per_second),
-            "x",
-            Must::AtLeast(0.7),
-        ),
+        Row::shown("of HTTP + HMAC only, same handler", over(&runs, |r| r.ours.per_second / r.handler.per_second), "x"),
         Row::shown("of HTTP + HMAC only, ten lines", over(&runs, |r| r.ours.per_second / r.http.per_second), "x"),
         Row::shown("p50, 64 connections", over(&runs, |r| r.ours.took.quantile(0.5)), "ms"),
-        Row::held("p99, 64 connections", over(&runs, |r| r.ours.took.quantile(0.99)), "ms", Must::AtMost(6.0)),
+        Row::held("p99, 64 connections", over(&runs, |r| r.ours.took.quantile(0.99)), "ms", Must::AtMost(12.0)),
         Row::shown("webhooks, 1 connection", over(&runs, |r| r.one.per_second), "/s"),
         Row::shown("p50, 1 connection", alone, "ms"),
         Row::shown("p50, 1 connection, the least that stores", over(&runs, |r| r.least_one.took.quantile(0.5)), "ms"),
-        Row::held("of the least that stores", to_least, "x", alone_must).note("or 0.35 ms"),
+        Row::held("of the least that stores", to_least, "x", Must::AtMost(1.3)),
+        Row::held("p99, 1 connection", over(&runs, |r| r.one.took.quantile(0.99)), "ms", Must::AtMost(0.5)),
         Row::shown("webhooks, 64 connections, the least that stores", over(&runs, |r| r.least.per_second), "/s"),
+        Row::held(
+            "of the least that stores, 64 connections",
+            over(&runs, |r| r.ours.per_second / r.least.per_second),
+            "x",
+            Must::AtLeast(0.45),
+        ),
     ];
-    rows.extend(beside_prototype(&runs, python_missing, |r| (&r.ours, r.python.as_ref()), 45.0));
+    rows.extend(beside_prototype(&runs, python_missing, |r| (&r.ours, r.python.as_ref()), 25.0));
     Ok(rows)
 }
 

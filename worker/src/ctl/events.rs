@@ -77,14 +77,10 @@ fn table(events: &[EventHead], now: i64) -> Table {
 }
 
 fn show(desk: &Desk, screen: &mut Screen<'_>, open: &Open, id: i64, AsJson { json }: AsJson) -> Done {
-    let found = open.read(|conn| {
-        let Some(job) = jobs::get(conn, id)? else { return Ok(None) };
-        Ok(Some((jobs::readiness(conn, &job)?, job)))
-    })?;
-    let (ready, job) = found.ok_or_else(|| unknown_job(id))?;
+    let job = open.read(|conn| jobs::get(conn, id))?.ok_or_else(|| unknown_job(id))?;
     require_event(&job)?;
     if json {
-        return Ok(screen.json(&WholeJob::of(job, ready, None, None))?);
+        return Ok(screen.json(&WholeJob::of(job, None, None))?);
     }
     screen.field("job", id.to_string())?;
     screen.field("status", job.status.as_str())?;

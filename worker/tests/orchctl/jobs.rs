@@ -2,6 +2,7 @@
 
 use super::support::{World, agent_payload, now};
 use orch_common::domain::job::{JobKind, JobStatus};
+use orch_common::domain::run::StopReason;
 use orch_common::domain::stage::{Stage, TaskState};
 use orch_common::store::{jobs, runs};
 
@@ -146,7 +147,7 @@ fn a_running_agent_is_asked_to_stop() {
     assert!(world.ctl(&["jobs", "cancel", &id.to_string()]).fails(1).contains("about to start"));
     world.run(RUN, id, &task);
     assert!(world.ctl(&["jobs", "cancel", &id.to_string()]).ok().contains("worker w1 ends it"));
-    assert_eq!(world.write(|conn| runs::wanted_stop(conn, RUN)).as_deref(), Some("operator"));
+    assert_eq!(world.write(|conn| runs::wanted_stop(conn, RUN)), Some(StopReason::Operator));
     assert_eq!(world.job_now(id).status, JobStatus::Running, "its owner ends the row");
 }
 

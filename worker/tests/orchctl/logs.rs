@@ -121,7 +121,7 @@ fn a_living_worker_is_asked_to_end_its_run() {
     world.worker(0);
     job_of(&world, RUN);
     assert!(world.ctl(&["runs", "kill", "7b0c2a3e"]).ok().contains("worker w1 ends it"));
-    assert_eq!(world.write(|conn| runs::wanted_stop(conn, RUN)).as_deref(), Some("operator"));
+    assert_eq!(world.write(|conn| runs::wanted_stop(conn, RUN)), Some(StopReason::Operator));
     world.ctl(&["runs", "kill", "7b0d"]).fails(3);
     world.ctl(&["runs", "kill", "%"]).fails(3);
     world.ctl(&["runs", "kill", ""]).fails(2);

@@ -4,7 +4,7 @@ use super::support::{PLANE_PROJECT, World, agent_payload, now};
 use orch_common::domain::gate::Gate;
 use orch_common::domain::gate::OutcomeKind;
 use orch_common::domain::job::{JobKind, JobStatus};
-use orch_common::domain::run::{RunOutcome, RunState};
+use orch_common::domain::run::{RunOutcome, RunState, StopReason};
 use orch_common::domain::stage::{Stage, TaskState};
 use orch_common::store::gates::{self, NewGateResult};
 use orch_common::store::runs::{self, RunEnd};
@@ -178,7 +178,7 @@ fn cancel_asks_the_agent_to_stop_and_drops_what_is_queued() {
     world.run(RUN, job, &task);
     let next = world.job(JobKind::Advance, Some(&task), r#"{"trigger":{"trigger":"look"}}"#);
     world.ctl(&["tasks", "cancel", "ET-001"]).ok();
-    assert_eq!(world.write(|conn| runs::wanted_stop(conn, RUN)).as_deref(), Some("cancel"));
+    assert_eq!(world.write(|conn| runs::wanted_stop(conn, RUN)), Some(StopReason::Cancel));
     assert_eq!(world.job_now(next).status, JobStatus::Cancelled);
     assert!(world.ctl(&["tasks", "retry", "ET-001"]).ok().contains("opened it again"));
 }

@@ -195,7 +195,7 @@ impl JobView {
             worker,
             dedupe_key: _,
             order_key: _,
-            placed: _,
+            ready: _,
             available_at,
             created_at,
             started_at,

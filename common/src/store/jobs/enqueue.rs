@@ -1,7 +1,5 @@
 //! Putting a job into the queue.
 
-use super::claim::any_unplaced;
-use super::turns::counters;
 use crate::domain::job::JobKind;
 use crate::domain::stage::Role;
 use crate::store::connection::Conn;
@@ -9,12 +7,7 @@ use crate::store::error::StoreError;
 use crate::store::prepared::prepared;
 use crate::store::schema::jobs;
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
-
-prepared! {
-    CountEvents: "UPDATE job_turns SET unfinished = unfinished + " inserted: i64 as BigInt =>
-    " WHERE slot = " counters: i64 as BigInt => ""
-}
+use diesel::sql_types::{BigInt, Bool, Text};
 
 /// A job to be queued. Deliveries come by [`crate::store::deliveries`].
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +26,12 @@ pub struct NewJob {
     pub available_at: Option<i64>,
 }
 
+prepared! {
+    KeyIsBusy -> Bool:
+    "SELECT EXISTS (SELECT 1 FROM jobs WHERE order_key = " key: str as Text =>
+    " AND order_key IS NOT NULL AND finished_at IS NULL AND id <> " except: i64 as BigInt => ")"
+}
+
 /// Inserts the job; `None` where its dedupe key is known already.
 pub fn enqueue(conn: &mut Conn, new: &NewJob, now: i64) -> Result<Option<i64>, StoreError> {
     let NewJob { kind, role, repo, task_id, payload, dedupe_key, order_key, available_at } = new;
@@ -43,8 +42,7 @@ pub fn enqueue(conn: &mut Conn, new: &NewJob, now: i64) -> Result<Option<i64>, S
             return Ok(None);
         }
     }
-    // An event that comes while deliveries have no place yet is placed after them.
-    let placed = !(*kind == JobKind::Event && order_key.is_some() && any_unplaced(conn)?);
+    let ready = is_first_of_key(conn, order_key.as_deref(), 0)?;
     let id = diesel::insert_into(jobs::table)
         .values((
             jobs::kind.eq(kind),
@@ -55,20 +53,18 @@ pub fn enqueue(conn: &mut Conn, new: &NewJob, now: i64) -> Result<Option<i64>, S
             jobs::max_attempts.eq(kind.max_attempts()),
             jobs::dedupe_key.eq(dedupe_key.as_deref()),
             jobs::order_key.eq(order_key.as_deref()),
-            jobs::placed.eq(placed.then_some(true)),
+            jobs::ready.eq(ready),
             jobs::available_at.eq(available_at),
             jobs::created_at.eq(now),
         ))
         .returning(jobs::id)
         .get_result(conn)?;
-    if !placed {
-        count_unplaced(conn, 1)?;
-    }
     Ok(Some(id))
 }
 
-/// Counts events that were inserted without a place; the table's trigger counts only the others.
-pub(in crate::store) fn count_unplaced(conn: &mut Conn, inserted: i64) -> Result<(), StoreError> {
-    CountEvents { inserted: &inserted, counters: &counters(JobKind::Event) }.execute(conn)?;
-    Ok(())
+/// Whether no unfinished job of the key but `except` is there, so that the next one is ready at once.
+pub(in crate::store) fn is_first_of_key(conn: &mut Conn, key: Option<&str>, except: i64) -> Result<bool, StoreError> {
+    let Some(key) = key else { return Ok(true) };
+    let busy: bool = KeyIsBusy { key, except: &except }.get_result(conn)?;
+    Ok(!busy)
 }

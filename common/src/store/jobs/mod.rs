@@ -1,6 +1,6 @@
 //! The one durable queue. A claim is one changed row; every finishing statement names its owner, so a zombie
-//! cannot overwrite a newer one. Order within a key is kept by the table's triggers (`job_turns`);
-//! deliveries join it when somebody claims.
+//! cannot overwrite a newer one. Of the unfinished jobs of a key the oldest is `ready`, the others wait: set here when a job
+//! is inserted, passed on by a trigger when one ends, and held to one by a unique index.
 
 mod claim;
 mod enqueue;
@@ -9,12 +9,11 @@ mod fused;
 mod operate;
 mod recover;
 mod rows;
-mod turns;
 mod views;
 
 pub use crate::domain::job::{JobEnd, Spend};
 pub use claim::{claim, claim_by_id, claim_to, next_due, next_due_to};
-pub(in crate::store) use enqueue::count_unplaced;
+pub(in crate::store) use enqueue::is_first_of_key;
 pub use enqueue::{NewJob, enqueue};
 pub use finish::{finish, finish_waiting};
 pub use fused::{Turn, finish_and_claim};
@@ -24,7 +23,6 @@ pub use operate::{
 };
 pub use recover::{is_held, orphans, owned_by, requeue_lost, take_over};
 pub use rows::Job;
-pub use turns::readiness;
 pub use views::{
     EventHead, JobFilter, JobHead, StatusCounts, by_dedupe_key, counts, effects_of_task, get, newer_effects, newest,
     newest_events, of_task, recent_agents, unfinished_of_task, waiting_behind,

@@ -1,5 +1,6 @@
 //! What an operator or a person's command does to jobs.
 
+use super::enqueue::is_first_of_key;
 use super::finish::finish;
 use super::rows::Job;
 use crate::domain::job::{JobEnd, JobKind, JobStatus};
@@ -128,10 +129,13 @@ pub fn finish_or_give_way(conn: &mut Conn, job: &Job, end: JobEnd, now: i64) -> 
 
 /// Puts a failed or cancelled job back with its counters at zero; `false` where it is neither.
 pub fn retry(conn: &mut Conn, id: i64) -> Result<bool, StoreError> {
+    let Some(job) = super::get(conn, id)? else { return Ok(false) };
+    let ready = is_first_of_key(conn, job.order_key.as_deref(), id)?;
     let revivable = [JobStatus::Failed.as_str(), JobStatus::Cancelled.as_str()];
     Ok(diesel::update(jobs::table.find(id).filter(jobs::status.eq_any(revivable)))
         .set((
             jobs::status.eq(JobStatus::Queued),
+            jobs::ready.eq(ready),
             jobs::attempts.eq(0),
             jobs::transient_attempts.eq(0),
             jobs::recoveries.eq(0),

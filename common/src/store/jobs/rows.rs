@@ -28,8 +28,8 @@ pub struct Job {
     pub worker: Option<String>,
     pub dedupe_key: Option<String>,
     pub order_key: Option<String>,
-    /// `None` = a delivery that nobody has placed among the others of its key yet. Whose turn it is, is in `job_turns`.
-    pub placed: Option<bool>,
+    /// The first unfinished job of its key, or without a key. Of a finished job it says nothing.
+    pub ready: bool,
     pub available_at: Option<i64>,
     pub created_at: i64,
     pub started_at: Option<i64>,

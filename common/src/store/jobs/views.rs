@@ -5,19 +5,11 @@ use crate::domain::job::{JobKind, JobStatus};
 use crate::domain::stage::Role;
 use crate::store::connection::Conn;
 use crate::store::error::StoreError;
-use crate::store::prepared::prepared;
-use crate::store::schema::jobs;
+use crate::store::schema::{job_counts, jobs};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::Sqlite;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-
-prepared! {
-    /// How many of each kind: unfinished, running, done, failed, cancelled. One look, so that they agree.
-    Counted -> (Text, BigInt, BigInt, BigInt, BigInt, BigInt):
-    "SELECT kind, unfinished, running, done, failed, cancelled FROM job_counts LIMIT " kinds: i64 as BigInt => ""
-}
 
 /// Jobs of one kind by status, zero-filled.
 pub type StatusCounts = BTreeMap<&'static str, i64>;
@@ -127,16 +119,9 @@ pub fn counts(conn: &mut Conn) -> Result<BTreeMap<JobKind, StatusCounts>, StoreE
     for kind in JobKind::ALL {
         all.insert(*kind, JobStatus::ALL.iter().map(|s| (s.as_str(), 0)).collect());
     }
-    let rows: Vec<(JobKind, i64, i64, i64, i64, i64)> = Counted { kinds: &i64::MAX }.load(conn)?;
-    for (kind, unfinished, running, done, failed, cancelled) in rows {
-        let by_status = [
-            (JobStatus::Queued, unfinished - running),
-            (JobStatus::Running, running),
-            (JobStatus::Done, done),
-            (JobStatus::Failed, failed),
-            (JobStatus::Cancelled, cancelled),
-        ];
-        all.entry(kind).or_default().extend(by_status.map(|(status, n)| (status.as_str(), n)));
+    let rows: Vec<(JobKind, JobStatus, i64)> = job_counts::table.load(conn)?;
+    for (kind, status, n) in rows {
+        all.entry(kind).or_default().insert(status.as_str(), n);
     }
     Ok(all)
 }
@@ -147,7 +132,6 @@ pub fn waiting_behind(conn: &mut Conn, job: &Job, limit: i64) -> Result<Vec<Job>
         .filter(jobs::order_key.eq(job.order_key.as_deref()))
         .filter(jobs::order_key.is_not_null())
         .filter(jobs::finished_at.is_null())
-        .filter(jobs::placed.is_not_null())
         .filter(jobs::id.gt(job.id))
         .order(jobs::id)
         .limit(limit)
@@ -158,6 +142,7 @@ pub fn waiting_behind(conn: &mut Conn, job: &Job, limit: i64) -> Result<Vec<Job>
 /// The newest agent jobs, newest first.
 pub fn recent_agents(conn: &mut Conn, limit: i64) -> Result<Vec<Job>, StoreError> {
     Ok(jobs::table
+        .filter(jobs::role.is_not_null())
         .filter(jobs::kind.eq(JobKind::Agent))
         .order(jobs::id.desc())
         .limit(limit)

@@ -85,7 +85,7 @@ fn a_writer_gets_its_turn_when_the_lock_is_released() {
 fn readers_are_not_held_up_by_a_writer() {
     let scratch = Scratch::new();
     let mut holder = scratch.store.connection().unwrap();
-    holder.batch_execute("BEGIN IMMEDIATE; DELETE FROM job_turns").unwrap();
+    holder.batch_execute("BEGIN IMMEDIATE; DELETE FROM job_counts").unwrap();
     let counts = jobs::counts(&mut scratch.store.connection().unwrap()).unwrap();
     assert_eq!(counts.len(), JobKind::ALL.len());
     holder.batch_execute("ROLLBACK").unwrap();

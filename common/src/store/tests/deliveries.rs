@@ -2,9 +2,7 @@
 
 use super::*;
 use crate::domain::job::{JobEnd, JobStatus};
-use crate::store::deliveries::{
-    EventPayload, Intake, NewDelivery, Recent, Source, insert, known, last_about, last_received, unbundle_oldest,
-};
+use crate::store::deliveries::{EventPayload, Intake, NewDelivery, Source, insert, known, last_about, last_received};
 use serde_json::value::RawValue;
 use std::sync::Barrier;
 
@@ -100,112 +98,53 @@ fn deliver(key: &str, order: Option<&str>) -> NewDelivery {
 }
 
 #[test]
-fn who_claims_places_deliveries_in_the_order_of_their_coming() {
+fn deliveries_of_a_key_are_claimed_one_at_a_time_in_the_order_of_their_coming() {
     let scratch = Scratch::new();
     let all = [deliver("a", Some("k")), deliver("b", Some("k")), deliver("c", None), deliver("d", Some("other"))];
     scratch.write(|c| all.iter().try_for_each(|new| insert(c, new, NOW).map(drop)));
     let mut conn = scratch.store.connection().unwrap();
-    let places = |c: &mut Conn| (1..=4).map(|id| job(c, id).placed).collect::<Vec<_>>();
-    assert_eq!(places(&mut conn), [None; 4]);
-    assert_eq!(jobs::counts(&mut conn).unwrap()[&JobKind::Event]["queued"], 4, "they count before that");
+    let ready: Vec<bool> = (1..=4).map(|id| job(&mut conn, id).ready).collect();
+    assert_eq!(ready, [true, false, true, true]);
+    assert_eq!(jobs::counts(&mut conn).unwrap()[&JobKind::Event]["queued"], 4);
     assert_eq!(jobs::next_due(&mut conn, JobKind::Event, NOW).unwrap(), Some(NOW));
     assert_eq!(jobs::next_due(&mut conn, JobKind::Agent, NOW).unwrap(), None);
-    let first = scratch.write(|c| jobs::claim(c, JobKind::Event, "w", NOW)).unwrap();
-    assert_eq!(first.id, 1);
-    assert_eq!(places(&mut conn), [Some(true); 4]);
-    // One of the same key that comes now waits for its place, and then for its turn.
-    scratch.write(|c| insert(c, &deliver("e", Some("k")), NOW));
+    // Events that are not deliveries have their place among them.
     let late = add(&mut conn, &keyed(JobKind::Event, "k"));
-    assert_eq!((job(&mut conn, 5).placed, job(&mut conn, late).placed), (None, None));
-    let mut taken = Vec::new();
-    while let Some(next) = scratch.write(|c| jobs::claim(c, JobKind::Event, "w", NOW)) {
-        taken.push(next.id);
-    }
-    assert_eq!(taken, [3, 4]);
-    assert_eq!(jobs::next_due(&mut conn, JobKind::Event, NOW).unwrap(), None, "all have their place");
-    for expected in [2, 5, late] {
-        let running = number(&mut conn, "SELECT min(id) AS n FROM jobs WHERE status = 'running' AND order_key = 'k'");
-        let running = job(&mut conn, running);
+    scratch.write(|c| insert(c, &deliver("e", Some("k")), NOW));
+    let claim = || scratch.write(|c| jobs::claim(c, JobKind::Event, "w", NOW));
+    let taken: Vec<Job> = std::iter::from_fn(claim).collect();
+    assert_eq!(taken.iter().map(|j| j.id).collect::<Vec<_>>(), [1, 3, 4]);
+    assert_eq!(jobs::next_due(&mut conn, JobKind::Event, NOW).unwrap(), None, "the others wait for their key");
+    let mut running = taken[0].clone();
+    for expected in [2, late, late + 1] {
         assert!(jobs::finish(&mut conn, &running, &JobEnd::Done { note: None }, NOW).unwrap());
-        assert_eq!(scratch.write(|c| jobs::claim(c, JobKind::Event, "w", NOW)).map(|j| j.id), Some(expected));
+        running = claim().unwrap();
+        assert_eq!(running.id, expected);
     }
     assert_eq!(jobs::counts(&mut conn).unwrap()[&JobKind::Event]["queued"], 0);
 }
 
 #[test]
-fn a_delivery_that_is_cancelled_before_it_has_a_place_never_gets_one() {
+fn a_delivery_that_is_cancelled_and_put_back_stands_among_the_others_again() {
     let scratch = Scratch::new();
     scratch.write(|c| insert(c, &deliver("a", Some("k")), NOW));
     scratch.write(|c| jobs::cancel(c, 1, "not wanted", NOW));
     assert_eq!(scratch.write(|c| jobs::claim(c, JobKind::Event, "w", NOW)), None);
-    assert!(scratch.write(|c| jobs::retry(c, 1)), "put back, it stands among the others again");
+    assert!(scratch.write(|c| jobs::retry(c, 1)));
     scratch.write(|c| insert(c, &deliver("b", Some("k")), NOW));
     let taken: Vec<_> = (0..2).map(|_| scratch.write(|c| jobs::claim(c, JobKind::Event, "w", NOW))).collect();
     assert_eq!(taken.iter().map(|job| job.as_ref().map(|j| j.id)).collect::<Vec<_>>(), [Some(1), None]);
 }
 
+/// The database keeps the promise, whatever the program does.
 #[test]
-fn a_flood_is_placed_step_by_step_and_whole() {
+fn the_same_delivery_twice_is_impossible_even_by_hand() {
     let scratch = Scratch::new();
-    let keys = ["a", "b", "c"];
-    scratch.write(|c| {
-        let all: Vec<_> = (0..700).map(|n| deliver(&n.to_string(), Some(keys[n % 3]))).collect();
-        Recent::default().insert_all(c, all.iter(), NOW)
-    });
-    let unplaced = "SELECT count(*) AS n FROM jobs WHERE placed IS NULL";
+    let first = scratch.write(|c| insert(c, &deliver("a", None), NOW));
     let mut conn = scratch.store.connection().unwrap();
-    let mut taken = Vec::new();
-    while let Some(next) = scratch.write(|c| jobs::claim(c, JobKind::Event, "w", NOW)) {
-        taken.push(next.id);
-        if taken.len() == 1 {
-            assert_eq!(number(&mut conn, unplaced), 700 - 256, "a claim holds the writer for a moment only");
-        }
-        assert!(scratch.write(|c| jobs::finish(c, &next, &JobEnd::Done { note: None }, NOW)));
-    }
-    assert_eq!(taken, (1..=700).collect::<Vec<i64>>());
-}
-
-#[test]
-fn keys_are_known_by_heart_then_by_the_index_and_to_every_process_alike() {
-    let scratch = Scratch::new();
-    let (mut one, mut other) = (Recent::default(), Recent::default());
-    const FIRST: usize = 17_000;
-    const BATCH: usize = 8;
-    let keys: Vec<NewDelivery> = (0..3 * FIRST).map(|n| deliver(&format!("key-{n}"), None)).collect();
-    let mut batches = keys[FIRST..].chunks(BATCH);
-    let first = scratch.write(|c| one.insert_all(c, keys[..FIRST].iter(), NOW));
-    one.committed();
-    assert!(first.iter().zip(1..).all(|(outcome, id)| *outcome == Intake::Queued(id)));
-    // Both bring the same keys in, side by side, while more come, and keep up with them; one of them forgets what it did
-    // now and then.
-    let upto = "SELECT upto AS n FROM delivery_index";
-    let mut there = FIRST;
-    for round in 0.. {
-        if number(&mut scratch.store.connection().unwrap(), upto) >= FIRST as i64 {
-            break;
-        }
-        let batch = batches.next().expect("it comes to an end before as many have come again");
-        let new = scratch.write(|c| one.insert_all(c, batch.iter(), NOW));
-        assert!(new.iter().all(|outcome| matches!(outcome, Intake::Queued(_))));
-        if round % 4 != 0 {
-            one.committed();
-        }
-        let again = scratch.write(|c| other.insert_all(c, batch.iter(), NOW));
-        assert!(again.iter().all(|outcome| matches!(outcome, Intake::Duplicate(_))));
-        other.committed();
-        there += BATCH;
-    }
-    let mut conn = scratch.store.connection().unwrap();
-    assert!(number(&mut conn, "SELECT count(*) AS n FROM delivery_keys") >= FIRST as i64);
-    for (n, new) in keys.iter().enumerate().take(there).step_by(331) {
-        let id = Some(n as i64 + 1);
-        assert_eq!(known(&mut conn, new.source, &new.key).unwrap(), id);
-        for recent in [&mut one, &mut other, &mut Recent::default()] {
-            assert_eq!(scratch.write(|c| recent.insert(c, new, NOW)), Intake::Duplicate(n as i64 + 1));
-        }
-    }
-    while scratch.write(unbundle_oldest) > 0 {}
-    assert_eq!(number(&mut conn, "SELECT count(*) AS n FROM jobs"), there as i64);
+    let again = "INSERT INTO deliveries (job_id, source, key, received_at) SELECT 99, source, key, 0 FROM deliveries";
+    assert!(diesel::sql_query(again).execute(&mut *conn).is_err());
+    assert_eq!(first, Intake::Queued(1));
 }
 
 #[test]
@@ -233,17 +172,12 @@ fn a_long_payload_is_stored_short_and_read_as_it_came() {
 #[test]
 fn what_a_failed_transaction_inserted_is_not_known() {
     let scratch = Scratch::new();
-    let mut recent = Recent::default();
     let failed: Result<(), StoreError> = scratch.store.write_now(|c| {
-        recent.insert(c, &deliver("a", None), NOW)?;
+        insert(c, &deliver("a", None), NOW)?;
         Err(StoreError::Corrupt("it failed".into()))
     });
     assert!(failed.is_err());
-    assert_eq!(scratch.write(|c| recent.insert(c, &deliver("b", None), NOW)), Intake::Queued(1));
-    recent.committed();
-    assert_eq!(scratch.write(|c| recent.insert(c, &deliver("a", None), NOW)), Intake::Queued(2));
-    // Said nothing of it: it is read again.
-    assert_eq!(scratch.write(|c| recent.insert(c, &deliver("a", None), NOW)), Intake::Duplicate(2));
+    assert_eq!(scratch.write(|c| insert(c, &deliver("a", None), NOW)), Intake::Queued(1));
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! The store on real files: a database each, in a folder of its own.
 
 mod backup;
-mod bundles;
 mod connection;
 mod deliveries;
 mod error;

@@ -62,8 +62,5 @@ fn stop(desk: &Desk, open: &Open, job: &Job) -> Result<String, CtlError> {
 }
 
 pub fn unknown_job(id: i64) -> CtlError {
-    CtlError::NotFound(format!(
-        "there is no job {id}; finished ones are pruned after their retention, and a delivery of a crowd becomes one \
-         when it is quiet or its turn comes"
-    ))
+    CtlError::NotFound(format!("there is no job {id}; finished ones are pruned after their retention"))
 }

@@ -16,14 +16,13 @@ pub(super) fn run(desk: &Desk, screen: &mut Screen<'_>, open: &Open, id: i64, As
         let Some(job) = jobs::get(conn, id)? else { return Ok(None) };
         let task = job.task_id.map(|task| tasks::get(conn, task)).transpose()?.flatten();
         let run = job.run_id.as_deref().map(|run| get_run(conn, run)).transpose()?.flatten();
-        let ready = jobs::readiness(conn, &job)?;
-        Ok(Some((job, ready, task, run)))
+        Ok(Some((job, task, run)))
     })?;
-    let (job, ready, task, run) = found.ok_or_else(|| super::operate::unknown_job(id))?;
+    let (job, task, run) = found.ok_or_else(|| super::operate::unknown_job(id))?;
     if json {
-        return Ok(screen.json(&WholeJob::of(job, ready, task.map(|task| task.key), run))?);
+        return Ok(screen.json(&WholeJob::of(job, task.map(|task| task.key), run))?);
     }
-    head(screen, &job, ready, task.as_ref(), desk.now)?;
+    head(screen, &job, task.as_ref(), desk.now)?;
     if let Some(run) = &run {
         screen.heading("Run")?;
         run_lines(screen, run, desk.now)?;
@@ -32,7 +31,7 @@ pub(super) fn run(desk: &Desk, screen: &mut Screen<'_>, open: &Open, id: i64, As
     Ok(screen.block(&readable(&job.payload))?)
 }
 
-fn head(screen: &mut Screen<'_>, job: &Job, ready: Option<bool>, task: Option<&Task>, now: i64) -> std::io::Result<()> {
+fn head(screen: &mut Screen<'_>, job: &Job, task: Option<&Task>, now: i64) -> std::io::Result<()> {
     let Job { id, kind, status, attempts, max_attempts, transient_attempts, recoveries, .. } = job;
     screen.field("job", format!("{id} ({kind})"))?;
     screen.field("status", status.as_str())?;
@@ -48,7 +47,7 @@ fn head(screen: &mut Screen<'_>, job: &Job, ready: Option<bool>, task: Option<&T
     screen.field_if("due", job.available_at.map(|at| shown(at, now)))?;
     screen.field("started", shown_if(job.started_at, now))?;
     screen.field("finished", shown_if(job.finished_at, now))?;
-    screen.field_if("order key", job.order_key.as_ref().map(|key| with_turn(key, ready)))?;
+    screen.field_if("order key", job.order_key.as_ref().map(|key| with_turn(key, job)))?;
     screen.field_if("dedupe key", job.dedupe_key.as_ref())?;
     screen.field_if("note", job.note.as_ref())?;
     if let Some(error) = &job.error {
@@ -58,10 +57,10 @@ fn head(screen: &mut Screen<'_>, job: &Job, ready: Option<bool>, task: Option<&T
     Ok(())
 }
 
-fn with_turn(key: &str, ready: Option<bool>) -> String {
-    match ready {
-        Some(false) => format!("{key} (waits for its turn)"),
-        Some(true) | None => key.to_owned(),
+fn with_turn(key: &str, job: &Job) -> String {
+    match job.ready || job.status.is_finished() {
+        true => key.to_owned(),
+        false => format!("{key} (waits for its turn)"),
     }
 }
 

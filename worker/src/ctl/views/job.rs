@@ -88,7 +88,7 @@ pub struct WholeJob {
     pub job: JobView,
     pub dedupe_key: Option<String>,
     pub order_key: Option<String>,
-    /// Head of its order key; others wait for it. `null` = finished, or a delivery that nobody has placed among them yet.
+    /// The first unfinished job of its order key; others wait for it. `null` = finished.
     pub ready: Option<bool>,
     /// As JSON, or as text where it is none.
     pub payload: Value,
@@ -98,8 +98,9 @@ pub struct WholeJob {
 
 impl WholeJob {
     /// `task` is the key of the job's task, `run` its newest run.
-    pub fn of(job: Job, ready: Option<bool>, task: Option<String>, run: Option<Run>) -> WholeJob {
+    pub fn of(job: Job, task: Option<String>, run: Option<Run>) -> WholeJob {
         let Job { dedupe_key, order_key, payload, .. } = job.clone();
+        let ready = (!job.status.is_finished()).then_some(job.ready);
         WholeJob {
             job: JobView::of(head(job), task),
             dedupe_key,
@@ -131,7 +132,7 @@ fn head(job: Job) -> JobHead {
         worker,
         dedupe_key: _,
         order_key: _,
-        placed: _,
+        ready: _,
         available_at,
         created_at,
         started_at,

@@ -146,6 +146,31 @@ fn two_running_jobs_of_one_key_are_impossible_even_by_hand() {
     assert!(diesel::sql_query(by_hand).execute(&mut *conn).is_err());
 }
 
+/// Rows that one statement ends hand the key on one after the other.
+#[test]
+fn all_jobs_of_a_key_can_be_cancelled_at_once() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    let task = add_task(&mut conn, 1).id;
+    let of_task = |kind| NewJob { task_id: Some(task), ..keyed(kind, "task:1") };
+    for kind in [JobKind::Agent, JobKind::Advance, JobKind::Agent] {
+        add(&mut conn, &of_task(kind));
+    }
+    let effect = add(&mut conn, &of_task(JobKind::Effect));
+    assert_eq!(jobs::cancel_queued_of_task(&mut conn, task, "x", NOW).unwrap(), 3);
+    assert_eq!(take(&mut conn).map(|j| j.id), Some(effect));
+    assert_eq!(jobs::counts(&mut conn).unwrap()[&JobKind::Agent]["cancelled"], 2);
+}
+
+#[test]
+fn two_ready_jobs_of_one_key_are_impossible_even_by_hand() {
+    let scratch = Scratch::new();
+    let mut conn = scratch.store.connection().unwrap();
+    let ids = [0, 1].map(|_| add(&mut conn, &keyed(JobKind::Effect, "a")));
+    let by_hand = format!("UPDATE jobs SET ready = 1 WHERE id = {}", ids[1]);
+    assert!(diesel::sql_query(by_hand).execute(&mut *conn).is_err());
+}
+
 #[derive(Debug, Clone)]
 enum Act {
     Enqueue { key: Option<u8>, wait: Option<i64> },
@@ -154,6 +179,7 @@ enum Act {
     Cancel { which: prop::sample::Index },
     Retry { which: prop::sample::Index },
     Delete { which: prop::sample::Index },
+    StepAside { which: prop::sample::Index },
 }
 
 fn acts() -> impl Strategy<Value = Act> {
@@ -166,6 +192,7 @@ fn acts() -> impl Strategy<Value = Act> {
         1 => which().prop_map(|which| Act::Cancel { which }),
         2 => which().prop_map(|which| Act::Retry { which }),
         1 => which().prop_map(|which| Act::Delete { which }),
+        1 => which().prop_map(|which| Act::StepAside { which }),
     ]
 }
 
@@ -208,6 +235,10 @@ fn act(conn: &mut Conn, act: &Act) {
             let Some(job) = pick(conn, which, &[JobStatus::Failed, JobStatus::Cancelled]) else { return };
             assert!(jobs::retry(conn, job.id).unwrap());
         }
+        Act::StepAside { which } => {
+            let Some(job) = pick(conn, which, &[JobStatus::Running]) else { return };
+            step_aside(conn, &job).unwrap();
+        }
         Act::Delete { which } => {
             let Some(job) = pick(conn, which, JobStatus::ALL) else { return };
             diesel::delete(crate::store::schema::jobs::table.find(job.id)).execute(conn).unwrap();
@@ -215,43 +246,20 @@ fn act(conn: &mut Conn, act: &Act) {
     }
 }
 
-#[derive(diesel::QueryableByName)]
-struct Slot {
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    slot: i64,
-    #[diesel(sql_type = diesel::sql_types::Nullable<diesel::sql_types::BigInt>)]
-    due: Option<i64>,
-}
-
 fn holds(conn: &mut Conn) -> Result<(), TestCaseError> {
     let rows = all(conn);
-    let turns: Vec<Slot> =
-        diesel::sql_query("SELECT slot, due FROM job_turns WHERE unfinished IS NULL").load(conn).unwrap();
-    let mut heads: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    let mut heads: BTreeMap<&str, Vec<&Job>> = BTreeMap::new();
     for job in rows.iter().filter(|j| !j.status.is_finished()) {
-        let place = match (job.status, job.available_at) {
-            (JobStatus::Running, _) => 1,
-            (_, None) => 2,
-            (_, Some(_)) => 3,
-        };
-        let (effects, place) = (40_000_000_000_000, place * 1_000_000_000_000);
-        let found: Vec<_> = turns.iter().filter(|t| t.slot % 1_000_000_000_000 == job.id).collect();
-        let as_it_should = |t: &&Slot| (t.slot, t.due) == (effects + place + job.id, job.available_at);
-        prop_assert!(found.iter().all(as_it_should) && found.len() < 2, "{:?}", job);
+        prop_assert!(job.ready || job.status == JobStatus::Queued, "only a ready job runs: {:?}", job);
         match &job.order_key {
-            None => prop_assert!(!found.is_empty(), "a job without a key never waits: {:?}", job),
-            Some(key) => {
-                let (all, heads) = heads.entry(key).or_default();
-                *all += 1;
-                *heads += found.len();
-            }
+            None => prop_assert!(job.ready, "a job without a key never waits: {:?}", job),
+            Some(key) => heads.entry(key).or_default().push(job),
         }
     }
-    for (key, (all, heads)) in heads {
-        prop_assert_eq!(heads, 1, "{} of {} unfinished jobs of {} have their turn", heads, all, key);
+    for (key, jobs) in heads {
+        let ready = jobs.iter().filter(|j| j.ready).count();
+        prop_assert_eq!(ready, 1, "{} of {} unfinished jobs of {} are ready", ready, jobs.len(), key);
     }
-    let unfinished = |id: i64| rows.iter().any(|j| j.id == id && !j.status.is_finished());
-    prop_assert!(turns.iter().all(|t| unfinished(t.slot % 1_000_000_000_000)), "a finished job keeps no turn");
     let mut recount: BTreeMap<(JobKind, &str), i64> = BTreeMap::new();
     for job in &rows {
         *recount.entry((job.kind, job.status.as_str())).or_default() += 1;
@@ -268,7 +276,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(80))]
 
     #[test]
-    fn exactly_one_unfinished_job_of_a_key_has_its_turn(sequence in proptest::collection::vec(acts(), 1..60)) {
+    fn exactly_one_unfinished_job_of_a_key_is_ready(sequence in proptest::collection::vec(acts(), 1..60)) {
         let scratch = Scratch::new();
         let mut conn = scratch.store.connection().unwrap();
         for step in &sequence {

@@ -7,4 +7,4 @@ mod operate;
 mod recover;
 
 use crate::store::jobs;
-use crate::store::tests::{NOW, Scratch, add, job, keyed, plain};
+use crate::store::tests::{NOW, Scratch, add, add_task, job, keyed, plain};

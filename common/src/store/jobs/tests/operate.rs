@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::job::{JobEnd, JobKind, JobStatus, Spend};
+use crate::domain::stage::Role;
 use crate::store::jobs::{
     CancelOutcome, NewJob, cancel, cancel_queued_of_task, claim, finish, hasten_looks, next_due, retry,
 };
@@ -110,7 +111,7 @@ fn counts_are_zero_filled_and_recent_agents_are_the_newest() {
     let ids: Vec<i64> = (0..5)
         .map(|_| {
             add(&mut conn, &plain(JobKind::Event));
-            add(&mut conn, &plain(JobKind::Agent))
+            add(&mut conn, &NewJob { role: Some(Role::Developer), ..plain(JobKind::Agent) })
         })
         .collect();
     let recent: Vec<i64> = jobs::recent_agents(&mut conn, 3).unwrap().iter().map(|j| j.id).collect();

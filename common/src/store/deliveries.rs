@@ -1,24 +1,19 @@
 //! Intake: one delivery is one key and one event job, both or neither.
 
-pub(in crate::store) mod bundle;
-mod index;
-mod key;
-mod recent;
-mod row;
-
-pub use bundle::{any_bundled, unbundle_oldest};
-pub use index::known;
-pub use recent::Recent;
-
 use super::connection::Conn;
 use super::error::StoreError;
+use super::jobs::is_first_of_key;
 use super::payload::Packed;
+use super::prepared::prepared;
 use super::schema::{deliveries, jobs};
+use crate::domain::job::JobKind;
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, Text};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
+use uuid::Uuid;
 
 crate::named_enum! {
     /// Who sent a delivery.
@@ -77,12 +72,64 @@ pub enum Intake {
     Duplicate(i64),
 }
 
-/// Inserts one delivery; call it inside a transaction. Who inserts many keeps a [`Recent`].
+prepared! {
+    // The unique key decides whether the delivery is new; its job gets the next id.
+    InsertDelivery -> BigInt:
+    "INSERT INTO deliveries (job_id, source, key, received_at) VALUES ((SELECT coalesce(max(id), 0) + 1 FROM jobs), "
+        source: str as Text => ", "
+        key: [u8] as Binary => ", "
+        now: i64 as BigInt => ") ON CONFLICT (source, key) DO NOTHING RETURNING job_id"
+}
+
+prepared! {
+    InsertJob: "INSERT INTO jobs (id, kind, repo, max_attempts, order_key, ready, created_at, payload) VALUES ("
+        id: i64 as BigInt => ", 'event', "
+        repo: Option<&'q str> as Nullable<Text> => ", "
+        max_attempts: i32 as Integer => ", "
+        order_key: Option<&'q str> as Nullable<Text> => ", "
+        ready: bool as Bool => ", "
+        now: i64 as BigInt => ", "
+        payload: Packed as Binary => ")"
+}
+
+/// Inserts one delivery and its event job, unless the delivery is known; call it inside a transaction.
 pub fn insert(conn: &mut Conn, new: &NewDelivery, now: i64) -> Result<Intake, StoreError> {
-    match known(conn, new.source, &new.key)? {
-        Some(job) => Ok(Intake::Duplicate(job)),
-        None => Recent::of_nothing(conn)?.insert(conn, new, now),
+    let NewDelivery { source, key, order_key, repo, payload } = new;
+    let inserted = InsertDelivery { source: source.as_str(), key: &compact(key), now: &now };
+    let Some(job) = inserted.get_result(conn).optional()? else {
+        let known = known(conn, *source, key)?;
+        return known.map(Intake::Duplicate).ok_or_else(|| StoreError::Corrupt("a known delivery is not there".into()));
+    };
+    let (order_key, repo) = (order_key.as_deref(), repo.as_deref());
+    InsertJob {
+        id: &job,
+        repo: &repo,
+        max_attempts: &JobKind::Event.max_attempts(),
+        order_key: &order_key,
+        ready: &is_first_of_key(conn, order_key, 0)?,
+        now: &now,
+        payload,
     }
+    .execute(conn)?;
+    Ok(Intake::Queued(job))
+}
+
+/// The job of a delivery that was seen before.
+pub fn known(conn: &mut Conn, source: Source, key: &[u8]) -> Result<Option<i64>, StoreError> {
+    Ok(deliveries::table
+        .filter(deliveries::source.eq(source.as_str()))
+        .filter(deliveries::key.eq(compact(key).as_ref()))
+        .select(deliveries::job_id)
+        .first(conn)
+        .optional()?)
+}
+
+/// A UUID as its 16 bytes, which is less than half of the text. Only the usual spelling is shortened, so that no two
+/// texts become one key.
+fn compact(key: &[u8]) -> Cow<'_, [u8]> {
+    let uuid = Uuid::try_parse_ascii(key).ok();
+    let usual = uuid.filter(|uuid| uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes() == key);
+    usual.map_or(Cow::Borrowed(key), |uuid| Cow::Owned(uuid.into_bytes().to_vec()))
 }
 
 /// When the newest delivery of a source came, in ms; `None` = none is known. Looks from the newest back: quick, unless

@@ -25,13 +25,19 @@ CREATE TABLE tasks (
     updated_at    BIGINT  NOT NULL,
     finished_at   BIGINT,
     tidied        INTEGER NOT NULL DEFAULT 0 CHECK (tidied IN (0, 1)), -- its worktree is removed
+    worked        INTEGER NOT NULL DEFAULT 0 CHECK (worked IN (0, 1)), -- a run of the stage's role ended well in this round
+    round_head    TEXT,                           -- the branch's head when the round began; null = the branch was not seen before
+    recheck       INTEGER NOT NULL DEFAULT 0 CHECK (recheck IN (0, 1)), -- the round began because evidence was gone
+    pull          BIGINT,                         -- number of the task's pull request at the forge; a branch does not identify one
     UNIQUE (project, work_item),
     UNIQUE (project, key),
     UNIQUE (repo, branch)
 );
 CREATE INDEX tasks_open ON tasks (id) WHERE state NOT IN ('cancelled','done');
 CREATE INDEX tasks_finished ON tasks (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX tasks_pull ON tasks (repo, pull) WHERE pull IS NOT NULL;
 
+-- The queue. A job may be claimed when it is queued, `ready` and due.
 CREATE TABLE jobs (
     id                 INTEGER PRIMARY KEY NOT NULL,
     kind               TEXT    NOT NULL CHECK (kind = 'event' OR kind = 'agent' OR kind = 'advance' OR kind = 'effect'),
@@ -48,55 +54,46 @@ CREATE TABLE jobs (
     note               TEXT,                      -- what came of it, for people
     worker             TEXT,
     dedupe_key         TEXT,
-    order_key          TEXT,                      -- jobs of one key run one at a time, oldest first
-    ready              INTEGER DEFAULT 1 CHECK (ready IN (0, 1)), -- kept by the triggers below: head of its key; null = not placed yet
-    available_at       BIGINT,                    -- null = at once
+    order_key          TEXT,                      -- serial queue: jobs of one key run one at a time, oldest first
+    ready              INTEGER NOT NULL DEFAULT 1 CHECK (ready IN (0, 1)), -- first unfinished job of its key, or has no key
+    available_at       BIGINT,                    -- not before this time; null = at once
     created_at         BIGINT  NOT NULL,
     started_at         BIGINT,
     finished_at        BIGINT,
-    payload            TEXT    NOT NULL,          -- last: whatever stands behind it would be read through it
-    CHECK ((status = 'running') <= (worker IS NOT NULL AND started_at IS NOT NULL)),
+    payload            TEXT    NOT NULL,          -- last: columns behind it would be read through it
+    CHECK (status <> 'running' OR (ready AND worker IS NOT NULL AND started_at IS NOT NULL)),
     CHECK ((status = 'done' OR status = 'failed' OR status = 'cancelled') = (finished_at IS NOT NULL))
 );
 CREATE UNIQUE INDEX jobs_dedupe ON jobs (dedupe_key) WHERE dedupe_key IS NOT NULL;
+-- What a claim looks at: jobs that may run now, and those that wait for their time.
 CREATE INDEX jobs_ready_now   ON jobs (kind, id) WHERE status = 'queued' AND ready = 1 AND available_at IS NULL;
 CREATE INDEX jobs_ready_later ON jobs (kind, available_at) WHERE status = 'queued' AND ready = 1 AND available_at IS NOT NULL;
-CREATE INDEX jobs_unplaced    ON jobs (id) WHERE status = 'queued' AND ready IS NULL;
-CREATE INDEX jobs_key         ON jobs (order_key, id) WHERE order_key IS NOT NULL AND status IN ('queued','running') AND ready IS NOT NULL;
--- Of one key one runs; of those without a key any number. Few run at a time: whoever looks for some reads all.
-CREATE UNIQUE INDEX jobs_running ON jobs (order_key) WHERE status = 'running';
+CREATE INDEX jobs_running     ON jobs (id) WHERE status = 'running';
+CREATE INDEX jobs_key         ON jobs (order_key, id) WHERE order_key IS NOT NULL AND finished_at IS NULL;
+-- Of one key, one job is ready; and only a ready one can run (see the CHECK).
+CREATE UNIQUE INDEX jobs_key_head ON jobs (order_key) WHERE order_key IS NOT NULL AND finished_at IS NULL AND ready = 1;
 CREATE INDEX jobs_task        ON jobs (task_id, id) WHERE task_id IS NOT NULL;
-CREATE INDEX jobs_agents      ON jobs (id) WHERE kind = 'agent';
+-- Agent jobs are those with a role. (With `kind = 'agent'` here, SQLite would compile every statement with a bound kind at each
+-- execution: whether it may use this index would depend on the value.)
+CREATE INDEX jobs_agents      ON jobs (id) WHERE role IS NOT NULL;
 
--- Exactly one unfinished job of a key is running or ready; the others wait without being looked at.
--- Who inserts says so (ready = 0) where he knows that the key is busy, and saves the second write. Deliveries are not placed
--- when they are inserted (ready = null): a flood of them is appended to the table and nothing else, and who claims places them
--- among the others, many at a time, in the order of their ids.
-CREATE TRIGGER jobs_key_insert AFTER INSERT ON jobs WHEN NEW.order_key IS NOT NULL AND NEW.ready = 1
-BEGIN
-    UPDATE jobs SET ready = 0 WHERE id = NEW.id AND EXISTS (
-        SELECT 1 FROM jobs j INDEXED BY jobs_key
-        WHERE j.order_key = NEW.order_key AND j.order_key IS NOT NULL AND j.status IN ('queued','running') AND j.ready IS NOT NULL AND j.id < NEW.id);
-END;
-CREATE TRIGGER jobs_key_finish AFTER UPDATE OF status ON jobs
-WHEN NEW.order_key IS NOT NULL AND NEW.status NOT IN ('queued','running') AND OLD.status IN ('queued','running') AND OLD.ready = 1
+-- `ready` is set when a job is inserted or put back (jobs/enqueue.rs, jobs/operate.rs). When the head of a key ends, leaves
+-- the key or is deleted, the next one becomes ready.
+CREATE TRIGGER jobs_key_next AFTER UPDATE OF finished_at, order_key ON jobs
+WHEN OLD.order_key IS NOT NULL AND OLD.ready = 1 AND OLD.finished_at IS NULL
+    AND (NEW.finished_at IS NOT NULL OR NEW.order_key IS NOT OLD.order_key)
 BEGIN
     UPDATE jobs SET ready = 1 WHERE id = (
-        SELECT j.id FROM jobs j INDEXED BY jobs_key
-        WHERE j.order_key = NEW.order_key AND j.order_key IS NOT NULL AND j.status IN ('queued','running') AND j.ready IS NOT NULL
-        ORDER BY j.id LIMIT 1);
+        SELECT min(id) FROM jobs WHERE order_key = OLD.order_key AND order_key IS NOT NULL AND finished_at IS NULL);
 END;
--- A finished job that an operator puts back waits if its key is busy.
-CREATE TRIGGER jobs_key_revive AFTER UPDATE OF status ON jobs
-WHEN NEW.order_key IS NOT NULL AND NEW.status = 'queued' AND OLD.status NOT IN ('queued','running')
+CREATE TRIGGER jobs_key_next_after_delete AFTER DELETE ON jobs
+WHEN OLD.order_key IS NOT NULL AND OLD.ready = 1 AND OLD.finished_at IS NULL
 BEGIN
-    UPDATE jobs SET ready = NOT EXISTS (
-        SELECT 1 FROM jobs j INDEXED BY jobs_key
-        WHERE j.order_key = NEW.order_key AND j.order_key IS NOT NULL AND j.status IN ('queued','running') AND j.ready IS NOT NULL AND j.id <> NEW.id)
-    WHERE id = NEW.id;
+    UPDATE jobs SET ready = 1 WHERE id = (
+        SELECT min(id) FROM jobs WHERE order_key = OLD.order_key AND order_key IS NOT NULL AND finished_at IS NULL);
 END;
 
--- Counters, so that a view costs the same with a million rows.
+-- How many jobs there are of each kind and status, so that a view costs the same with a million rows.
 CREATE TABLE job_counts (
     kind   TEXT   NOT NULL,
     status TEXT   NOT NULL,
@@ -106,39 +103,56 @@ CREATE TABLE job_counts (
 INSERT INTO job_counts (kind, status, n)
 SELECT k.column1, s.column1, 0
 FROM (VALUES ('event'),('agent'),('advance'),('effect')) k, (VALUES ('queued'),('running'),('done'),('failed'),('cancelled')) s;
--- Who inserts without placing counts what he inserts, once for many.
-CREATE TRIGGER jobs_count_insert AFTER INSERT ON jobs WHEN NEW.ready IS NOT NULL BEGIN
+CREATE TRIGGER jobs_count_insert AFTER INSERT ON jobs BEGIN
     UPDATE job_counts SET n = n + 1 WHERE kind = NEW.kind AND status = NEW.status;
 END;
-CREATE TRIGGER jobs_count_update AFTER UPDATE OF status ON jobs WHEN NEW.status <> OLD.status BEGIN
-    UPDATE job_counts SET n = n + (CASE status WHEN NEW.status THEN 1 ELSE -1 END)
-    WHERE kind = NEW.kind AND status IN (NEW.status, OLD.status);
+CREATE TRIGGER jobs_count_status AFTER UPDATE OF status ON jobs WHEN NEW.status <> OLD.status BEGIN
+    UPDATE job_counts SET n = n - 1 WHERE kind = OLD.kind AND status = OLD.status;
+    UPDATE job_counts SET n = n + 1 WHERE kind = NEW.kind AND status = NEW.status;
 END;
 CREATE TRIGGER jobs_count_delete AFTER DELETE ON jobs BEGIN
     UPDATE job_counts SET n = n - 1 WHERE kind = OLD.kind AND status = OLD.status;
 END;
 
--- One webhook request, known by source + delivery id; outlives the body (which is the event job's payload). Kept in the order
--- of its coming. Keys are random: an index over them would write a page of its own for each. So the index is a table that is
--- brought up to date now and then, for thousands at a time in the order of their keys, and who inserts knows the rest by heart.
+-- Jobs that wait for something to pass, and what is known of their attempts. Shared by all workers.
+CREATE TABLE held_jobs (
+    job         INTEGER PRIMARY KEY NOT NULL,
+    scope       TEXT,                             -- waits for the end of this outage
+    tries       INTEGER NOT NULL DEFAULT 0,       -- tries at no charge
+    since       BIGINT,                           -- waits since
+    told        INTEGER NOT NULL DEFAULT 0 CHECK (told IN (0, 1)), -- people know that it waits
+    story_since BIGINT,                           -- an agent's start waits since then for its work item to be read
+    doubt       INTEGER NOT NULL DEFAULT 0 CHECK (doubt IN (0, 1)) -- what it sends may have been sent already
+);
+CREATE INDEX held_jobs_scope ON held_jobs (scope) WHERE scope IS NOT NULL;
+
+-- A service, or one repository of the forge, that gives no answers: since when, and what was heard last. The row is gone when it
+-- answers again.
+CREATE TABLE outages (
+    scope TEXT    PRIMARY KEY NOT NULL,
+    since BIGINT  NOT NULL,
+    words TEXT    NOT NULL,
+    told  INTEGER NOT NULL DEFAULT 0 CHECK (told IN (0, 1))
+);
+
+-- One webhook request, known by source and key. Outlives its body, which is the event job's payload.
 CREATE TABLE deliveries (
     job_id      INTEGER PRIMARY KEY NOT NULL,     -- the event job's
     source      TEXT   NOT NULL CHECK (source IN ('plane','gitea')),
     key         BLOB   NOT NULL,                  -- Gitea: delivery id, Plane v2: event_id (UUIDs as 16 bytes); Plane v1: SHA-256 of the body
-    received_at BIGINT NOT NULL
+    received_at BIGINT NOT NULL,
+    UNIQUE (source, key)
 );
-CREATE TABLE delivery_keys (
-    source TEXT   NOT NULL,
-    key    BLOB   NOT NULL,
-    job_id BIGINT NOT NULL,
-    PRIMARY KEY (source, key)
+
+-- Webhook requests that were not taken, by sender and reason: how many, and when.
+CREATE TABLE refusals (
+    source   TEXT   NOT NULL,
+    reason   TEXT   NOT NULL,
+    count    BIGINT NOT NULL,
+    first_at BIGINT NOT NULL,
+    last_at  BIGINT NOT NULL,
+    PRIMARY KEY (source, reason)
 ) WITHOUT ROWID;
--- Deliveries up to this job have their keys in delivery_keys.
-CREATE TABLE delivery_index (
-    id   INTEGER PRIMARY KEY NOT NULL CHECK (id = 1),
-    upto BIGINT  NOT NULL
-);
-INSERT INTO delivery_index (id, upto) VALUES (1, 0);
 
 CREATE TABLE runs (
     id              TEXT    PRIMARY KEY NOT NULL,
@@ -169,28 +183,87 @@ CREATE TABLE runs (
     model           TEXT,
     cli_version     TEXT,
     denied_tools    TEXT,
-    stop            TEXT                          -- somebody wants it to end: why
+    stop            TEXT,                         -- somebody wants it to end: why
+    estimated       INTEGER NOT NULL DEFAULT 0 CHECK (estimated IN (0, 1)), -- cost and tokens are counted from the log, not from a result
+    unpriced        INTEGER NOT NULL DEFAULT 0 CHECK (unpriced IN (0, 1)), -- some of its tokens have no price
+    budget_stop     TEXT                          -- the budget that ended it, as JSON: which, limit, spent
 );
 CREATE INDEX runs_task ON runs (task_id, started_at);
 CREATE INDEX runs_open ON runs (worker) WHERE state IN ('starting','running');
 CREATE INDEX runs_job ON runs (job_id);
 CREATE INDEX runs_age ON runs (finished_at) WHERE finished_at IS NOT NULL;
-CREATE INDEX runs_day ON runs (started_at, cost_usd);
+CREATE INDEX runs_day ON runs (started_at, cost_usd, input_tokens, output_tokens, cache_tokens, estimated, unpriced);
+CREATE INDEX runs_session ON runs (session_id) WHERE session_id IS NOT NULL;
 
 CREATE TABLE gate_results (
-    id          INTEGER PRIMARY KEY NOT NULL,
-    task_id     BIGINT NOT NULL REFERENCES tasks (id),
-    job_id      BIGINT,
-    gate        TEXT   NOT NULL,
-    outcome     TEXT   NOT NULL CHECK (outcome = 'pass' OR outcome = 'fail' OR outcome = 'infra' OR outcome = 'waiting'),
-    reason      TEXT,
-    head        TEXT,
-    command     TEXT,
-    exit_code   INTEGER,
-    duration_ms BIGINT,
-    at          BIGINT NOT NULL
+    id            INTEGER PRIMARY KEY NOT NULL,
+    task_id       BIGINT NOT NULL REFERENCES tasks (id),
+    job_id        BIGINT,
+    gate          TEXT   NOT NULL,
+    outcome       TEXT   NOT NULL CHECK (outcome = 'pass' OR outcome = 'fail' OR outcome = 'infra' OR outcome = 'waiting'),
+    reason        TEXT,
+    head          TEXT,                           -- the judged commit
+    command       TEXT,
+    exit_code     INTEGER,
+    duration_ms   BIGINT,
+    at            BIGINT NOT NULL,
+    tree          TEXT,                           -- the judged commit's
+    output_sha256 TEXT,                           -- of the whole output of a run of the tests
+    evidence      TEXT,                           -- the commit that the evidence was taken on: where a role's run began, or a review or CI named
+    detail        TEXT                            -- a failure's whole account, with the end of the output that shows it
 );
 CREATE INDEX gate_results_task ON gate_results (task_id, id);
+
+-- The commits of a task's branch that the forge had nowhere before the orchestrator published them: its roles' work. All others came from there.
+CREATE TABLE published (
+    task_id   BIGINT NOT NULL REFERENCES tasks (id),
+    commit_id TEXT NOT NULL,
+    PRIMARY KEY (task_id, commit_id)
+) WITHOUT ROWID;
+
+-- What an agent left beside its work, each thing once: the same commit under the same name is the same thing.
+CREATE TABLE leftovers (
+    id        INTEGER PRIMARY KEY NOT NULL,
+    task_id   BIGINT NOT NULL REFERENCES tasks (id),
+    run_id    TEXT,
+    kind      TEXT NOT NULL,
+    name      TEXT NOT NULL,
+    kept      TEXT,
+    commit_id TEXT NOT NULL DEFAULT '',
+    at        BIGINT NOT NULL,
+    told      INTEGER NOT NULL DEFAULT 0 CHECK (told IN (0, 1))
+);
+CREATE UNIQUE INDEX leftovers_task ON leftovers (task_id, kind, name, commit_id);
+
+-- The jobs of the forge's own CI, from its deliveries. `page` is the path of a job's page, by which a status names it; `job` is the
+-- id under which its log is had, which nothing else tells.
+CREATE TABLE ci_jobs (
+    repo TEXT NOT NULL,
+    page TEXT NOT NULL,
+    job BIGINT NOT NULL,
+    sha TEXT NOT NULL,
+    steps TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    PRIMARY KEY (repo, page)
+) WITHOUT ROWID;
+CREATE INDEX ci_jobs_at ON ci_jobs (at);
+
+-- What stands in the way of a task at the forge, as people were told of it; the row is gone when it is mended.
+CREATE TABLE in_the_way (
+    task   INTEGER NOT NULL,
+    kind   TEXT    NOT NULL,
+    detail TEXT    NOT NULL,
+    since  BIGINT  NOT NULL,
+    PRIMARY KEY (task, kind)
+);
+
+-- The forge's id of a project's repository (`repo`: as it is configured, in lower case), by which it is found again under a new
+-- name, and the name that it has there now.
+CREATE TABLE repositories (
+    repo TEXT   PRIMARY KEY NOT NULL,
+    id   BIGINT NOT NULL,
+    name TEXT   NOT NULL
+);
 
 -- The audit trail: every decision that changed something, and who caused it.
 CREATE TABLE transitions (

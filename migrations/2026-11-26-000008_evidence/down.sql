@@ -1,3 +1,0 @@
-DROP TABLE published;
-ALTER TABLE tasks DROP COLUMN recheck;
-ALTER TABLE gate_results DROP COLUMN evidence;

@@ -1,2 +1,0 @@
-DROP INDEX tasks_pull;
-ALTER TABLE tasks DROP COLUMN pull;

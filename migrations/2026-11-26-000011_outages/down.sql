@@ -1,2 +1,0 @@
-DROP TABLE held_jobs;
-DROP TABLE outages;

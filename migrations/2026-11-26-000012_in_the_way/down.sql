@@ -1,2 +1,0 @@
-DROP TABLE repositories;
-DROP TABLE in_the_way;

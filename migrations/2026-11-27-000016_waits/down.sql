@@ -1,2 +1,0 @@
-ALTER TABLE held_jobs DROP COLUMN told;
-ALTER TABLE held_jobs DROP COLUMN since;
