@@ -49,7 +49,11 @@ fn every_test_that_the_table_names_exists() {
 
 /// The table for `docs/TESTING.md`.
 fn table(mutations: &[Mutation]) -> String {
-    let row = |m: &Mutation| format!("| {} | {} | `{}`: {} | `{}` |\n", m.section, m.rule, m.file, m.change, m.test);
+    let row = |m: &Mutation| {
+        let Mutation { section, rule, file, change, test, .. } = m;
+        let untried = if m.untried { " (not tried yet)" } else { "" };
+        format!("| {section} | {rule} | `{file}`: {change} | `{test}`{untried} |\n")
+    };
     let rows: String = mutations.iter().map(row).collect();
     format!("\n| SPEC | rule | mutation | test that dies |\n|---|---|---|---|\n{rows}\n")
 }

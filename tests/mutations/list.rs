@@ -21,6 +21,9 @@ pub struct Mutation {
     pub place: String,
     /// The test's name as cargo prints it.
     pub test: String,
+    /// Nobody has seen the test die of it yet.
+    #[serde(default)]
+    pub untried: bool,
 }
 
 #[derive(Deserialize)]

@@ -57,6 +57,7 @@ fn dies(root: &Path, copy: &Path, mutation: &Mutation, (n, of): (usize, usize)) 
     let came = run(copy, &arguments(mutation), &[&mutation.test]);
     std::fs::copy(root.join(&mutation.file), &file).expect("the copy is ours");
     let word = match &came {
+        Came::Failed if mutation.untried => "dies, and need not be called untried any more",
         Came::Failed => "dies",
         Came::Passed => "LIVES",
         Came::Nothing(why) => why,
