@@ -40,12 +40,12 @@ pub struct Heard {
     pub head: Option<CommitId>,
 }
 
-// The key has the forge's own spelling of the name. A delivery that has no place yet may be of any repository.
+// The key has the forge's own spelling of the name, and goes on with what the event is about. A delivery that has no place yet may be of any repository.
 prepared! {
     EventWaits -> Bool:
     "SELECT EXISTS (SELECT 1 FROM jobs WHERE order_key >= 'gitea:' AND order_key < 'gitea;' AND order_key IS NOT NULL \
-     AND finished_at IS NULL AND placed IS NOT NULL AND lower(order_key) = " key: str as Text =>
-    ") OR EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_unplaced WHERE finished_at IS NULL AND placed IS NULL) \
+     AND finished_at IS NULL AND placed IS NOT NULL AND instr(lower(order_key) || ':', " key: str as Text =>
+    ") = 1) OR EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_unplaced WHERE finished_at IS NULL AND placed IS NULL) \
      OR EXISTS (SELECT 1 FROM bundles)"
 }
 
@@ -53,8 +53,8 @@ prepared! {
     /// Their payloads, as far as they are not bundled.
     EventsWaiting -> Text:
     "SELECT payload FROM jobs WHERE order_key >= 'gitea:' AND order_key < 'gitea;' AND order_key IS NOT NULL \
-     AND finished_at IS NULL AND placed IS NOT NULL AND lower(order_key) = " key: str as Text =>
-    " UNION ALL SELECT payload FROM jobs INDEXED BY jobs_unplaced WHERE finished_at IS NULL AND placed IS NULL LIMIT "
+     AND finished_at IS NULL AND placed IS NOT NULL AND instr(lower(order_key) || ':', " key: str as Text =>
+    ") = 1 UNION ALL SELECT payload FROM jobs INDEXED BY jobs_unplaced WHERE finished_at IS NULL AND placed IS NULL LIMIT "
         limit: i64 as BigInt => ""
 }
 
@@ -75,7 +75,7 @@ pub fn note(conn: &mut Conn, repo: &str, heard: &Heard, now: i64) -> Result<(), 
 /// What the forge said last of the branches of `repo`; `None` = that is not known, since an event of the repository waits
 /// to be handled that may be about a branch.
 pub fn of_repo(conn: &mut Conn, repo: &str) -> Result<Option<Vec<Heard>>, StoreError> {
-    let key = format!("gitea:{}", repo.to_ascii_lowercase());
+    let key = format!("gitea:{}:", repo.to_ascii_lowercase());
     let waits: bool = EventWaits { key: &key }.get_result(conn)?;
     if waits && news_wait(conn, &key)? { Ok(None) } else { known(conn, repo) }
 }
@@ -178,12 +178,14 @@ mod tests {
         let claim = || store.write_now(|c| jobs::claim(c, JobKind::Event, "w", 2)).unwrap().unwrap();
         assert_eq!(claim().order_key.as_deref(), Some("gitea:acme/widgets2"));
         assert!(asked(&store));
-        let id = delivered(&store, "gitea:Acme/Widgets");
-        assert!(!asked(&store), "queued");
-        let job = std::iter::repeat_with(claim).find(|job| job.id == id).unwrap();
-        assert!(!asked(&store), "running");
-        store.write_now(|c| jobs::finish(c, &job, &JobEnd::Done { note: None }, 3)).unwrap();
-        assert!(asked(&store), "done");
+        for order in ["gitea:Acme/Widgets", "gitea:Acme/Widgets:feature/ET-001-x"] {
+            let id = delivered(&store, order);
+            assert!(!asked(&store), "queued");
+            let job = std::iter::repeat_with(claim).find(|job| job.id == id).unwrap();
+            assert!(!asked(&store), "running");
+            store.write_now(|c| jobs::finish(c, &job, &JobEnd::Done { note: None }, 3)).unwrap();
+            assert!(asked(&store), "done");
+        }
     }
 
     /// Our own statuses are told to us all the time.

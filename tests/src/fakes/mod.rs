@@ -3,6 +3,7 @@
 //! They are the outside world of the tests and may know nothing of Orch.
 
 mod courier;
+mod door;
 mod gitea;
 mod plane;
 mod plane_faults;
@@ -13,6 +14,7 @@ mod server;
 mod telegram;
 
 pub use courier::Delivery;
+pub use door::Door;
 pub use gitea::{
     BranchRule, CommentRow, FakeGitea, InlineRow, NewActionJob, Origin, PullRow, ReviewRow, Right, StatusRow,
 };

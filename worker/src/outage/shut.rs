@@ -23,6 +23,9 @@ pub(super) struct Shut {
 }
 
 impl Shut {
+    /// A rule about the names of tasks' branches.
+    pub const RULE: Shut = Shut { why: Refusal::BranchRule, sure: true };
+
     const fn sure(why: Refusal) -> Option<Shut> {
         Some(Shut { why, sure: true })
     }

@@ -13,7 +13,7 @@ use crate::clock::now_ms;
 use crate::context::Context;
 use crate::engine::hold;
 use crate::job_end::put_back;
-use crate::outage::{blame, waits_on};
+use crate::outage::{blame, waits_on, waits_to_begin};
 use orch_common::domain::fault::Fault;
 use orch_common::domain::messages::Message;
 use orch_common::failpoint::{self, Point};
@@ -32,6 +32,9 @@ pub async fn handle(ctx: Arc<Context>, job: Job) {
 async fn run(ctx: &Arc<Context>, job: &Job) {
     let enough = if story::has_waited(ctx, job).await { ctx.plane_scopes_of(job) } else { Vec::new() };
     if waits_on(ctx, job, &enough).await {
+        return;
+    }
+    if waits_to_begin(ctx, job).await {
         return;
     }
     // It comes up while the run is prepared; without a run it ends.

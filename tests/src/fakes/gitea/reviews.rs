@@ -30,6 +30,15 @@ pub(super) fn reviews(
                 None => not_found(),
             }
         }
+        ("DELETE", [id]) => {
+            let rows = world.repo(repo).reviews.entry(number).or_default();
+            let Some(at) = rows.iter().position(|r| r.id.to_string() == *id) else { return not_found() };
+            if rows[at].login != login {
+                return error(403, "Must be repo admin");
+            }
+            rows.remove(at);
+            Reply::empty(204)
+        }
         ("POST", [id, "dismissals"]) if world.right(login) >= Right::Admin => {
             let rows = world.repo(repo).reviews.entry(number).or_default();
             match rows.iter_mut().find(|r| r.id.to_string() == *id) {
