@@ -23,12 +23,12 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-const REPO: &str = "widgets";
+pub const REPO: &str = "widgets";
 const LONG: Duration = Duration::from_secs(60);
 /// How long a client waits for an answer here; really it is 30 s.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub const PATIENCE: Duration = Duration::from_secs(2);
 /// An answer that comes later than that.
-const LATE: Duration = Duration::from_secs(3);
+pub const LATE: Duration = Duration::from_secs(3);
 /// Who is asked for reviews.
 const ASKED: &str = "hugo";
 
@@ -310,7 +310,7 @@ fn text(status: u16, body: &str) -> Reply {
 }
 
 /// Bad answers by a short name; `None`: nobody listens.
-fn bad_answers() -> Vec<(&'static str, Option<Fault>)> {
+pub fn bad_answers() -> Vec<(&'static str, Option<Fault>)> {
     let answer = |status| Some(Fault::Answer(Reply::json(status, json!({ "message": "no" }))));
     let with = |reply: Reply, name, value: &str| Some(Fault::Answer(reply.with(name, value)));
     vec![
@@ -333,7 +333,7 @@ fn bad_answers() -> Vec<(&'static str, Option<Fault>)> {
 }
 
 /// The service does what it is asked for, and the answer does not say so.
-fn done_all_the_same() -> Vec<(&'static str, Fault)> {
+pub fn done_all_the_same() -> Vec<(&'static str, Fault)> {
     vec![
         ("done-cut", Fault::LostAnswer),
         ("done-500", Fault::DoneAnd(Reply::json(500, json!({ "message": "" })))),
@@ -344,7 +344,7 @@ fn done_all_the_same() -> Vec<(&'static str, Fault)> {
     ]
 }
 
-fn waits_uncharged(job: &Job) -> bool {
+pub fn waits_uncharged(job: &Job) -> bool {
     job.status == JobStatus::Queued && job.error.is_some() && (job.attempts, job.transient_attempts) == (0, 0)
 }
 

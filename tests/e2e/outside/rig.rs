@@ -189,13 +189,14 @@ pub fn context_of(dir: &TempDir, (plane, gitea): (&str, &str), repo: &str, proje
     let text = format!(
         "[database]\npath = \"{0}/orch.db\"\n[worker]\nrepos_dir = \"{0}/repos\"\nruns_dir = \"{0}/runs\"\nname = \"rig\"\n\
          [agent]\nclaude_bin = \"{0}/no-agent\"\n[plane]\nurl = \"{1}\"\nworkspace = \"{2}\"\n[gitea]\nurl = \"{3}\"\n\
-         owner = \"acme\"\nreviewer_token = \"{5}\"\n[[projects]]\nplane_project = \"{4}\"\nrepo = \"{repo}\"\nid_prefix = \"ET\"\n{project}\n",
+         owner = \"acme\"\ntoken = \"{6}\"\nreviewer_token = \"{5}\"\n[[projects]]\nplane_project = \"{4}\"\nrepo = \"{repo}\"\nid_prefix = \"ET\"\n{project}\n",
         dir.path().display(),
         services.plane,
         FakePlane::WORKSPACE,
         services.gitea,
         FakePlane::PROJECT,
         FakeGitea::REVIEWER_TOKEN,
+        FakeGitea::TOKEN,
     );
     std::fs::write(&file, text).unwrap();
     let config = Config::load(Some(&file), &BTreeMap::new()).unwrap().config;

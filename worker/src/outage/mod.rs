@@ -16,6 +16,7 @@ use shut::Shut;
 
 use crate::clock::now_ms;
 use crate::context::Context;
+use orch_common::domain::refusal::Refusal;
 use orch_common::store::StoreError;
 use orch_common::store::outages;
 use std::collections::{BTreeMap, HashMap};
@@ -132,9 +133,11 @@ impl Outages {
         self.all().get(scope).map(|away| away.words.clone())
     }
 
-    /// Its words, where nobody but a person can end it, and the forge has said so itself.
-    fn surely_shut(&self, scope: &Scope) -> Option<String> {
-        self.all().get(scope).filter(|away| away.shut.is_some_and(|shut| shut.sure)).map(|away| away.words.clone())
+    /// Why and in which words, where nobody but a person can end it, and the forge has said so itself.
+    fn surely_shut(&self, scope: &Scope) -> Option<(Refusal, String)> {
+        let all = self.all();
+        let away = all.get(scope)?;
+        away.shut.filter(|shut| shut.sure).map(|shut| (shut.why, away.words.clone()))
     }
 
     fn slot(&self, scope: &Scope) -> Arc<tokio::sync::Mutex<Option<Instant>>> {
@@ -155,11 +158,13 @@ pub async fn blame(ctx: &Arc<Context>, scopes: &[Scope]) -> Option<Scope> {
 
 /// What takes nothing of ours before a person has mended it: no agent's work could be brought to this repository. It is asked where
 /// nobody has for some minutes.
-pub(crate) async fn shut_to(ctx: &Arc<Context>, repo: &str) -> Option<(Scope, String)> {
+async fn shut_to(ctx: &Arc<Context>, repo: &str) -> Option<(Scope, Refusal, String)> {
     let scope = Scope::Repo(repo.to_owned());
     is_away_since(ctx, &scope, TAKES).await;
-    let scopes = [Scope::Gitea, scope].into_iter();
-    scopes.filter_map(|scope| ctx.outages.surely_shut(&scope).map(|words| (scope, words))).next()
+    [Scope::Gitea, scope].into_iter().find_map(|scope| {
+        let (why, words) = ctx.outages.surely_shut(&scope)?;
+        Some((scope, why, words))
+    })
 }
 
 async fn is_away(ctx: &Arc<Context>, scope: &Scope) -> bool {

@@ -114,6 +114,9 @@ pub(super) fn requested(
         if !world.rights.contains_key(name) {
             return error(404, &format!("user does not exist [uid: 0, name: {name}]"));
         }
+        if world.no_reviewers.contains(name) {
+            return error(422, &format!("Reviewer {name} can't be requested for review"));
+        }
         if *name == world.repos[repo].pull(number).opener {
             return error(422, "poster of pr can't be reviewer");
         }
@@ -237,6 +240,11 @@ impl World {
 }
 
 impl FakeGitea {
+    /// The forge lets nobody ask this account for a review.
+    pub fn cannot_review(&self, login: &str) {
+        self.world().no_reviewers.push(login.to_owned());
+    }
+
     /// A review by `login`; `state` is `APPROVED`, `REQUEST_CHANGES` or `COMMENT`.
     pub fn review(&self, repo: &str, number: i64, login: &str, state: &str, body: &str) -> crate::fakes::Delivery {
         self.review_lines(repo, number, login, (state, body), Vec::new())

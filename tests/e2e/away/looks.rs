@@ -1,0 +1,293 @@
+//! Kinds of looks by kinds of bad answers of the forge, to its API and to git over HTTP alike: a fetch, a push, the reads of a
+//! gate, a merge. Afterwards each was done once, and no attempt was spent.
+
+use super::table::{LATE, PATIENCE, REPO, bad_answers, done_all_the_same, waits_uncharged};
+use crate::outside::rig::{context_of, now_ms};
+use futures_util::future::join_all;
+use orch_common::domain::decide::Trigger;
+use orch_common::domain::job::{JobKind, JobStatus};
+use orch_common::domain::stage::{Role, Stage, TaskState};
+use orch_common::store::jobs::{self, Job, NewJob};
+use orch_common::store::outages;
+use orch_common::store::tasks::{self, Move, NewTask, Task};
+use orch_tests::fakes::{Door, FakeGitea, FakePlane, Fault};
+use orch_tests::stack::git;
+use orch_worker::clients::Timing;
+use orch_worker::clients::gitea::{GiteaClient, GiteaSettings};
+use orch_worker::context::Context;
+use orch_worker::engine::{AdvancePayload, advance};
+use orch_worker::git::{GitSettings, Repos};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+const LONG: Duration = Duration::from_secs(60);
+const PROJECT: &str = "merge = \"on_deploy\"\nreview_gate = \"review_approved\"";
+
+/// What a look does at the forge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Fetch,
+    Push,
+    Read,
+    Merge,
+}
+
+impl Kind {
+    const ALL: [Kind; 4] = [Kind::Fetch, Kind::Push, Kind::Read, Kind::Merge];
+
+    /// The request that it is known by.
+    const fn request(self) -> (&'static str, &'static str) {
+        match self {
+            Kind::Fetch => ("GET", ".git/info/refs"),
+            Kind::Push => ("POST", ".git/git-receive-pack"),
+            Kind::Read => ("GET", "/pulls/"),
+            Kind::Merge => ("POST", "/merge"),
+        }
+    }
+}
+
+/// A worker's inside, and a forge with git behind one door.
+struct Rig {
+    door: Door,
+    gitea: FakeGitea,
+    ctx: Arc<Context>,
+    bare: PathBuf,
+    clone: PathBuf,
+    names: AtomicUsize,
+    _plane: FakePlane,
+    _dir: TempDir,
+}
+
+/// A look of a task of its own.
+struct Case {
+    kind: Kind,
+    task: Task,
+    job: i64,
+}
+
+impl Rig {
+    fn new() -> Rig {
+        let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let (plane, gitea) = (FakePlane::start(), FakeGitea::start());
+        let (bare, clone) = (dir.path().join("forge.git"), dir.path().join("clone"));
+        git(dir.path(), &["init", "--quiet", "--bare", "--initial-branch=main", &bare.to_string_lossy()]);
+        git(&bare, &["config", "http.receivepack", "true"]);
+        git(dir.path(), &["clone", "--quiet", &bare.to_string_lossy(), &clone.to_string_lossy()]);
+        gitea.add_repo(REPO, &bare);
+        let door = Door::to(gitea.url());
+        let mut ctx = context_of(&dir, (plane.url(), &door.url), REPO, PROJECT);
+        {
+            let ctx = Arc::get_mut(&mut ctx).unwrap();
+            let timing = Timing { connect: PATIENCE, total: PATIENCE, first_pause: Duration::from_millis(10) };
+            let settings =
+                GiteaSettings { url: door.url.clone(), owner: "acme".into(), token: FakeGitea::TOKEN.into() };
+            ctx.outside.gitea = Some(Arc::new(GiteaClient::with_timing(settings, timing).unwrap()));
+            let patient = GitSettings { network_timeout: PATIENCE, ..GitSettings::default() };
+            ctx.repos = Repos::open(&dir.path().join("repos"), patient).unwrap();
+        }
+        tokio::spawn(orch_worker::outage::keep(Arc::clone(&ctx)));
+        let rig = Rig { door, gitea, ctx, bare, clone, names: AtomicUsize::new(0), _plane: plane, _dir: dir };
+        rig.commit("main", "README");
+        rig
+    }
+
+    /// A commit on top of main, pushed.
+    fn commit(&self, branch: &str, file: &str) -> String {
+        if file != "README" {
+            git(&self.clone, &["checkout", "--quiet", "--detach", "main"]);
+        }
+        std::fs::write(self.clone.join(file), "x\n").unwrap();
+        git(&self.clone, &["add", "."]);
+        git(&self.clone, &["commit", "--quiet", "-m", file]);
+        git(&self.clone, &["push", "--quiet", "origin", &format!("HEAD:refs/heads/{branch}")]);
+        git(&self.clone, &["rev-parse", "HEAD"])
+    }
+
+    async fn case(&self, kind: Kind) -> Case {
+        let n = self.names.fetch_add(1, Ordering::Relaxed) + 1;
+        let (key, branch) = (format!("ET-{n:03}"), format!("feature/ET-{n:03}-x"));
+        let new = NewTask {
+            project: FakePlane::PROJECT.into(),
+            work_item: format!("item-{n}"),
+            key: key.clone(),
+            title: key.clone(),
+            description: String::new(),
+            repo: format!("acme/{REPO}"),
+            branch: branch.clone(),
+            base: "main".into(),
+        };
+        let store = &self.ctx.store;
+        let task = store.write(move |c| tasks::insert(c, &new, now_ms())).await.unwrap().expect("a new task");
+        let stage = match kind {
+            Kind::Fetch | Kind::Push => Stage::Analysis,
+            Kind::Read => Stage::Review,
+            Kind::Merge => Stage::Deploy,
+        };
+        let (id, seen) = (task.id, task.clone());
+        if matches!(kind, Kind::Read | Kind::Merge) {
+            let head = self.commit(&branch, &format!("{key}.txt"));
+            let number = self.gitea.open_pull_as(FakeGitea::BOT, REPO, &branch, "main");
+            let noted = store.write(move |c| {
+                tasks::note_pull(c, id, number, now_ms())?;
+                tasks::note_head(c, id, &head, now_ms())
+            });
+            noted.await.unwrap();
+        }
+        let placed = store.write(move |c| {
+            assert!(tasks::compare_and_move(c, &seen, &moved(stage), now_ms())?);
+            tasks::note_worked(c, id, stage)
+        });
+        placed.await.unwrap();
+        let trigger = match kind {
+            Kind::Push => {
+                self.work(&task).await;
+                Trigger::AgentEnded { role: Role::Analyst, log: "run".into() }
+            }
+            Kind::Fetch | Kind::Read | Kind::Merge => Trigger::Look,
+        };
+        let new = NewJob {
+            kind: JobKind::Advance,
+            role: None,
+            repo: Some(task.repo.clone()),
+            task_id: Some(id),
+            payload: serde_json::to_string(&AdvancePayload { trigger, stage: None }).unwrap(),
+            dedupe_key: None,
+            order_key: Some(format!("task:{id}")),
+            available_at: None,
+        };
+        let job = store.write(move |c| jobs::enqueue(c, &new, now_ms())).await.unwrap().unwrap();
+        Case { kind, task, job }
+    }
+
+    /// An agent has left a file in the task's folder.
+    async fn work(&self, task: &Task) {
+        let project = self.ctx.config.projects.by_repo(&task.repo).unwrap();
+        let (remote, cancel) = (self.ctx.remote(project).unwrap(), &self.ctx.stopping);
+        self.ctx.repos.fetch(&task.repo, &remote, cancel).await.unwrap();
+        let made = self.ctx.repos.ensure_worktree(&task.repo, &task.key, &task.branch, &task.base, cancel).await;
+        std::fs::write(made.unwrap().path.join("left.txt"), "x\n").unwrap();
+    }
+
+    async fn look(&self, case: &Case) -> Job {
+        let id = case.job;
+        let job = self.ctx.store.write(move |c| jobs::claim_by_id(c, id, "rig", now_ms())).await.unwrap();
+        advance::run(&self.ctx, job.expect("its turn")).await;
+        self.job(case).await
+    }
+
+    async fn job(&self, case: &Case) -> Job {
+        let id = case.job;
+        self.ctx.store.read(move |c| jobs::get(c, id)).await.unwrap().unwrap()
+    }
+
+    async fn is_there_once(&self, name: &str, case: &Case) {
+        let (id, branch) = (case.task.id, &case.task.branch);
+        let task = self.ctx.store.read(move |c| tasks::get(c, id)).await.unwrap().unwrap();
+        match case.kind {
+            Kind::Fetch | Kind::Read => {}
+            Kind::Push => {
+                let all = git(&self.bare, &["log", "--format=%s", &format!("main..{branch}")]);
+                assert_eq!(all.lines().count(), 1, "{name}: {all}");
+            }
+            Kind::Merge => {
+                let pull = self.gitea.pull_of(REPO, branch).unwrap();
+                assert_eq!((task.state, pull.merged), (TaskState::Done, true), "{name}: {task:?}");
+                let all = git(&self.bare, &["log", "--format=%s", "main"]);
+                let merges = all.lines().filter(|subject| subject.contains(&format!("#{}", pull.number))).count();
+                assert!(merges <= 1, "{name}: {all}");
+            }
+        }
+        assert!(!matches!(task.state, TaskState::Blocked | TaskState::Paused), "{name}: {task:?}");
+    }
+}
+
+fn moved(stage: Stage) -> Move {
+    Move {
+        stage,
+        state: TaskState::Active,
+        state_reason: None,
+        reset_cap: true,
+        approved: false,
+        unapproved: false,
+        said: None,
+        new_round: false,
+        recheck: false,
+    }
+}
+
+/// The forge and its git are away together.
+#[tokio::test]
+async fn every_look_waits_for_the_forge_and_is_made_once_afterwards() {
+    let rig = Rig::new();
+    for (name, fault) in bad_answers() {
+        let mut cases = Vec::new();
+        for kind in Kind::ALL {
+            cases.push(rig.case(kind).await);
+        }
+        match &fault {
+            Some(fault) => rig.gitea.fall_ill(Some(fault.clone())),
+            None => rig.door.shut(),
+        }
+        for (job, case) in join_all(cases.iter().map(|case| rig.look(case))).await.iter().zip(&cases) {
+            assert!(waits_uncharged(job), "{name}, {:?}: {job:?}", case.kind);
+        }
+        match &fault {
+            Some(_) => rig.gitea.fall_ill(None),
+            None => rig.door.open(),
+        }
+        let back = Instant::now();
+        for case in &cases {
+            while rig.job(case).await.available_at.is_some_and(|at| at > now_ms()) {
+                assert!(back.elapsed() < LONG, "{name}: not woken");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let job = rig.look(case).await;
+            assert_eq!((job.status, job.attempts), (JobStatus::Done, 1), "{name}, {:?}: {job:?}", case.kind);
+            rig.is_there_once(name, case).await;
+        }
+        assert_eq!(rig.ctx.store.read(outages::all).await.unwrap(), [], "{name}");
+    }
+}
+
+/// Only the look's own request is answered so.
+#[tokio::test]
+async fn one_request_of_a_look_that_is_answered_badly_is_made_again_at_no_charge() {
+    let rig = Rig::new();
+    let only_answers = bad_answers().into_iter().filter_map(|(name, fault)| Some((name, fault?)));
+    for (name, fault) in only_answers.chain(done_all_the_same()) {
+        // A fetch is what every other look begins with.
+        for kinds in [&[Kind::Push, Kind::Read, Kind::Merge][..], &[Kind::Fetch]] {
+            if kinds == [Kind::Fetch] && matches!(fault, Fault::DoneAnd(_) | Fault::LostAnswer) {
+                continue;
+            }
+            let mut cases = Vec::new();
+            for kind in kinds {
+                cases.push(rig.case(*kind).await);
+            }
+            for kind in kinds {
+                let (method, path) = kind.request();
+                rig.gitea.fail_when(method, path, usize::MAX, fault.clone());
+            }
+            let after = join_all(cases.iter().map(|case| rig.look(case))).await;
+            rig.gitea.heal();
+            for (job, case) in after.iter().zip(&cases) {
+                // What was done is found out by asking.
+                let found_out = job.status == JobStatus::Done && job.attempts == 1;
+                assert!(found_out || waits_uncharged(job), "{name}, {:?}: {job:?}", case.kind);
+            }
+            let healed = Instant::now();
+            for case in &cases {
+                while rig.job(case).await.status == JobStatus::Queued {
+                    let job = rig.look(case).await;
+                    assert!(job.status == JobStatus::Done || waits_uncharged(&job), "{name}, {:?}: {job:?}", case.kind);
+                    assert!(healed.elapsed() < LONG, "{name}, {:?}: {job:?}", case.kind);
+                }
+                rig.is_there_once(name, case).await;
+            }
+        }
+    }
+    assert!(LATE > PATIENCE);
+}
