@@ -28,7 +28,7 @@ const LONG: Duration = Duration::from_secs(60);
 /// How long a client waits for an answer here; really it is 30 s.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 /// An answer that comes later than that.
-pub const LATE: Duration = Duration::from_secs(3);
+const LATE: Duration = Duration::from_secs(3);
 /// Who is asked for reviews.
 const ASKED: &str = "hugo";
 
@@ -310,7 +310,7 @@ fn text(status: u16, body: &str) -> Reply {
 }
 
 /// Bad answers by a short name; `None`: nobody listens.
-pub fn bad_answers() -> Vec<(&'static str, Option<Fault>)> {
+pub fn bad_answers(late: Duration) -> Vec<(&'static str, Option<Fault>)> {
     let answer = |status| Some(Fault::Answer(Reply::json(status, json!({ "message": "no" }))));
     let with = |reply: Reply, name, value: &str| Some(Fault::Answer(reply.with(name, value)));
     vec![
@@ -328,7 +328,7 @@ pub fn bad_answers() -> Vec<(&'static str, Option<Fault>)> {
         ("200page", Some(Fault::Answer(page(200)))),
         ("empty", Some(Fault::Answer(text(200, "")))),
         ("piece", Some(Fault::Answer(text(200, r#"{"id": 7, "na"#)))),
-        ("late", Some(Fault::Slow(LATE))),
+        ("late", Some(Fault::Slow(late))),
     ]
 }
 
@@ -352,7 +352,7 @@ pub fn waits_uncharged(job: &Job) -> bool {
 #[tokio::test]
 async fn every_write_waits_for_its_service_and_is_there_once_afterwards() {
     let rig = Rig::new();
-    for (name, fault) in bad_answers() {
+    for (name, fault) in bad_answers(LATE) {
         let (item, writes) = rig.writes(name);
         let task = rig.task(name, &item).await;
         let mut ids = Vec::new();
@@ -385,7 +385,7 @@ async fn every_write_waits_for_its_service_and_is_there_once_afterwards() {
 async fn one_call_that_is_answered_badly_is_tried_again_at_no_charge() {
     let rig = Rig::new();
     // A limit is a service's, not a call's, and so is a place where nobody listens.
-    let only_answers = bad_answers().into_iter().filter(|(name, _)| !name.starts_with("429"));
+    let only_answers = bad_answers(LATE).into_iter().filter(|(name, _)| !name.starts_with("429"));
     let answers = only_answers.filter_map(|(name, fault)| Some((name, fault?)));
     for (name, fault) in answers.chain(done_all_the_same()) {
         let (item, writes) = rig.writes(name);

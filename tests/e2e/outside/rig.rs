@@ -5,7 +5,7 @@ use orch_common::config::Config;
 use orch_common::domain::job::{JobKind, JobStatus};
 use orch_common::domain::stage::{Stage, TaskState};
 use orch_common::store::audit::Transition;
-use orch_common::store::deliveries::{self, EventPayload, Intake, NewDelivery, Source};
+use orch_common::store::deliveries::{self, EventPayload, Intake, NewDelivery, Source, order_at_forge};
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::tasks::{self, Move, Task};
 use orch_common::store::{Conn, Store, StoreError, audit};
@@ -234,11 +234,12 @@ pub fn intake(delivery: &Delivery) -> NewDelivery {
     let json: serde_json::Value = serde_json::from_str(&delivery.body).unwrap();
     let header = |name: &str| delivery.header(name).map(str::to_owned);
     let plane = header("x-plane-event").is_some();
-    let (source, order) = if plane {
+    let (source, order, repo) = if plane {
         let item = json["data"]["issue"].as_str().or(json["data"]["id"].as_str()).unwrap();
-        (Source::Plane, format!("plane:{}:{item}", json["data"]["project"].as_str().unwrap_or_default()))
+        (Source::Plane, format!("plane:{}:{item}", json["data"]["project"].as_str().unwrap_or_default()), None)
     } else {
-        (Source::Gitea, format!("gitea:{}", json["repository"]["full_name"].as_str().unwrap()))
+        let repo = json["repository"]["full_name"].as_str().unwrap();
+        (Source::Gitea, order_at_forge(repo, None), Some(repo.to_owned()))
     };
     let payload = EventPayload {
         source,
@@ -251,7 +252,7 @@ pub fn intake(delivery: &Delivery) -> NewDelivery {
         source,
         key: Sha256::digest(delivery.body.as_bytes()).to_vec(),
         order_key: Some(order),
-        repo: None,
+        repo,
         payload: serde_json::to_string(&payload).unwrap().into(),
     }
 }
