@@ -117,7 +117,13 @@ impl Repos {
             .args(["--", remote.url(), "+refs/heads/*:refs/remotes/origin/*"])
             .network(remote, self.settings().network_timeout)
             .holding(lock.handle()?);
-        self.git(mirror, call, cancel).await.map(drop)
+        let had = has_branches(mirror).await?;
+        self.git(mirror, call, cancel).await?;
+        // A page in place of an answer is a list without a branch to git; the next fetch brings them back.
+        match !had || has_branches(mirror).await? {
+            true => Ok(()),
+            false => Err(GitError::Unavailable { tail: "its answer names no branch at all".into() }),
+        }
     }
 }
 
@@ -130,6 +136,12 @@ async fn tend(mirror: &Path) -> Result<(), GitError> {
         Ok(())
     })
     .await
+}
+
+/// Whether the mirror has any branch of the forge.
+async fn has_branches(mirror: &Path) -> Result<bool, GitError> {
+    let mirror = mirror.to_owned();
+    off_the_runtime(move || Ok(refs::any_below(&mirror, "refs/remotes/origin/"))).await
 }
 
 /// Whether the mirror has of a branch what was heard of it.

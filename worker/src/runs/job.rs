@@ -45,11 +45,10 @@ async fn run(ctx: &Arc<Context>, job: &Job) {
         Err(Refused::Stopping) => return put_back(ctx, job).await,
         Err(Refused::NotOurs) => return tracing::warn!("the job is no longer this worker's; left alone"),
         Err(Refused::NotWanted { why }) => return not_wanted(ctx, job, &why, None).await,
-        // A forge that is away has no submodules either.
-        Err(Refused::Block { message: Message::SubmoduleMissing { .. } })
-            if blame(ctx, &ctx.forge_scopes_of(job)).await.is_some() =>
+        Err(Refused::Block { message })
+            if hold::may_be_the_forges(&message) && blame(ctx, &ctx.forge_scopes_of(job)).await.is_some() =>
         {
-            return later(ctx, job, None, Unstarted::by_time("a submodule cannot be had")).await;
+            return later(ctx, job, None, Unstarted::by_time(message.name())).await;
         }
         Err(Refused::Held { message }) if hold::is_the_repositorys(ctx, job, &message).await => {
             return later(ctx, job, None, Unstarted::by_time(message.name())).await;
