@@ -233,7 +233,6 @@ async fn what_ci_says_is_found_once() {
 async fn what_was_given_up_at_the_forge_is_not_begun_again_by_a_round() {
     let (mut rig, _item) = waiting("").await;
     let task = rig.place(Stage::Review, TaskState::Active).await;
-    rig.waits_for("the reviewer's answer").await;
     let (id, old, heads) = (task.id, "a".repeat(40), ["b", "c"].map(|digit| digit.repeat(40)));
     rig.gitea.set_branch(REPO, &task.branch, &old);
     let noted = old.clone();
@@ -245,6 +244,8 @@ async fn what_was_given_up_at_the_forge_is_not_begun_again_by_a_round() {
     assert_eq!(rig.found("failed:").await, 2, "people are told, in both places");
     for (head, found) in [(&heads[0], 0), (&heads[1], 1)] {
         rig.gitea.set_branch(REPO, &task.branch, head);
+        rig.place(Stage::Review, TaskState::Active).await;
+        rig.waits_for("the reviewer's answer").await;
         rig.ask().await;
         assert_eq!(rig.found("gitea:push:").await, found, "another push is another matter");
     }
