@@ -208,6 +208,7 @@ mod tests {
                 false,
             ),
             (json!({ "enable_push": true, "enable_push_whitelist": true, "push_whitelist_teams": ["bots"] }), false),
+            (json!({ "enable_push": true, "require_signed_commits": true }), true),
         ];
         for (json, shut) in table {
             assert_eq!(rule(json.clone()).shuts_out("orch-bot"), shut, "{json}");
