@@ -231,7 +231,8 @@ fn deed_of(payload: &str) -> Option<String> {
         Some((kind, what)) => (kind.as_str(), what),
         None => {
             let kind = payload.get("event_type").or_else(|| payload.get("event"))?.as_str()?;
-            (kind, payload.get("body").filter(|_| payload["source"] == "gitea")?)
+            let at_forge = payload.get("source").is_some_and(|source| source == "gitea");
+            (kind, payload.get("body").filter(|_| at_forge)?)
         }
     };
     let text = |names: &[&str]| names.iter().find_map(|name| at.pointer(name)?.as_str()).unwrap_or_default().to_owned();

@@ -2,7 +2,7 @@
 
 use super::chat;
 use super::doubts;
-use super::pulls::{Known, Unasked};
+use super::pulls::{AskedOf, Known, Unasked};
 use super::send::{SendError, Sent};
 use super::shared;
 use crate::alerts;
@@ -243,16 +243,10 @@ fn merge_of_old(conn: &mut Conn, ctx: &Context, job: &Job, now: i64) -> Result<(
 }
 
 /// Tells people once of each who cannot be asked for a review.
-fn tell_unasked(
-    conn: &mut Conn,
-    ctx: &Context,
-    job: &Job,
-    (number, unasked): (i64, &[Unasked]),
-    now: i64,
-) -> Result<(), StoreError> {
+fn tell_unasked(conn: &mut Conn, ctx: &Context, job: &Job, of: &AskedOf, now: i64) -> Result<(), StoreError> {
     let task = job.task_id.map(|id| tasks::get(conn, id)).transpose()?.flatten();
-    for Unasked { who, words } in unasked {
-        let number = number.unsigned_abs();
+    for Unasked { who, words } in &of.unasked {
+        let number = of.number.unsigned_abs();
         let message = Message::ReviewerUnasked { who: who.clone(), number, words: words.clone() };
         let Some(task) = &task else { continue };
         alerts::raise(conn, ctx, Some(task.id), &message, &format!("unasked:{}:{who}", task.repo), now)?;
@@ -291,9 +285,9 @@ async fn send(ctx: &Arc<Context>, job: &Job, effect: &Effect) {
     };
     let (mut own, mut unasked) = (None, None);
     let note = match sent {
-        Ok(Sent::Asked { number, asked, unasked: left }) => {
-            let note = format!("sent: {asked} asked to review #{number}, {} cannot be", left.len());
-            unasked = Some((number, left));
+        Ok(Sent::Asked(of)) => {
+            let note = format!("sent: {} asked to review #{}, {} cannot be", of.asked, of.number, of.unasked.len());
+            unasked = Some(of);
             note
         }
         Ok(Sent::Pull { number, existed, url }) => {
@@ -324,8 +318,8 @@ async fn send(ctx: &Arc<Context>, job: &Job, effect: &Effect) {
             note_pull(c, &row, *number, now)?;
             link(c, &row, &sent, *number, url, now)?;
         }
-        if let Some((number, unasked)) = &unasked {
-            tell_unasked(c, &inner, &row, (*number, unasked), now)?;
+        if let Some(of) = &unasked {
+            tell_unasked(c, &inner, &row, of, now)?;
         }
         if doubted {
             doubts::note(c, row.id, now)?;

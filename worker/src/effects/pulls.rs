@@ -139,6 +139,16 @@ pub(super) async fn review(
     }
 }
 
+/// What asking for a review came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskedOf {
+    /// The pull request.
+    pub number: i64,
+    pub asked: usize,
+    /// Who cannot be asked.
+    pub unasked: Vec<Unasked>,
+}
+
 /// Somebody who cannot be asked for a review.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unasked {
@@ -189,7 +199,7 @@ pub(super) async fn ask_for_review(
     }
     match failed {
         Some(error) => Err(error.into()),
-        None => Ok(Sent::Asked { number: pull.number, asked, unasked }),
+        None => Ok(Sent::Asked(AskedOf { number: pull.number, asked, unasked })),
     }
 }
 
