@@ -16,7 +16,7 @@ use orch_common::domain::messages::Message;
 use orch_common::domain::stage::TaskState;
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::tasks::{self, Task};
-use orch_common::store::{Conn, StoreError, standing};
+use orch_common::store::{Conn, StoreError, cursors, standing};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 /// Gives up `job`, which has its end already.
@@ -37,6 +37,9 @@ pub fn give_up_with(
     if let Some(word) = word_of(job) {
         // Or the reconciler would find that nobody has acted on it, and begin it again.
         word.take(conn, "given up", now)?;
+    }
+    if let Some(deed) = deed_of(&job.payload).filter(|_| job.kind == JobKind::Event) {
+        cursors::put(conn, &given_up(job.repo.as_deref(), &deed), "", now)?;
     }
     let project = task.as_ref().and_then(|t| ctx.config.projects.by_plane(&t.project));
     if let (Some(task), Some(project)) = (&task, project)
@@ -219,9 +222,109 @@ fn branch_of(payload: &str) -> Option<String> {
     Some(branch.strip_prefix("refs/heads/").map_or(branch.clone(), str::to_owned))
 }
 
+/// What happened at the forge by an event, however it came: what was given up is not begun again because a round finds it.
+/// `None` = nothing that a round finds. As with the branch, nothing of what usually reads deliveries is asked.
+fn deed_of(payload: &str) -> Option<String> {
+    let payload: serde_json::Value = serde_json::from_str(payload).ok()?;
+    let found = payload.pointer("/observed/gitea/what").and_then(|what| what.as_object()?.iter().next());
+    let (kind, at) = match found {
+        Some((kind, what)) => (kind.as_str(), what),
+        None => {
+            let kind = payload.get("event_type").or_else(|| payload.get("event"))?.as_str()?;
+            let at_forge = payload.get("source").is_some_and(|source| source == "gitea");
+            (kind, payload.get("body").filter(|_| at_forge)?)
+        }
+    };
+    let text = |names: &[&str]| names.iter().find_map(|name| at.pointer(name)?.as_str()).unwrap_or_default().to_owned();
+    let number = || at.pointer("/number")?.as_i64();
+    let branch = text(&["/branch", "/ref"]);
+    let branch = branch.strip_prefix("refs/heads/").unwrap_or(&branch);
+    let head = text(&["/head_sha", "/pull_request/head/sha"]);
+    Some(match kind {
+        "Push" | "push" => format!("push:{branch}:{}", text(&["/after"])),
+        "BranchDeleted" | "delete" => format!("gone:{branch}"),
+        "BranchCreated" | "create" => format!("back:{branch}"),
+        "Status" | "status" => format!("ci:{}:{}", text(&["/sha"]), text(&["/state"])),
+        "Review" | "pull_request_review_approved" | "pull_request_review_rejected" => {
+            let by = payload.pointer("/observed/gitea/sender_id").or_else(|| at.pointer("/sender/id"))?.as_i64()?;
+            format!("review:{}:{by}:{head}", number()?)
+        }
+        "Pull" | "pull_request" => {
+            let merged = ["/merged", "/pull_request/merged"].iter().any(|name| at.pointer(name) == Some(&true.into()));
+            format!("pull:{}:{}", number()?, if merged { "merged".to_owned() } else { text(&["/action"]) })
+        }
+        _ => return None,
+    })
+}
+
+fn given_up(repo: Option<&str>, deed: &str) -> String {
+    format!("given up:{}:{deed}", repo.unwrap_or_default().to_lowercase())
+}
+
+/// Whether an event of the forge about the same was given up.
+pub(crate) fn is_given_up(conn: &mut Conn, repo: Option<&str>, payload: &str) -> Result<bool, StoreError> {
+    match deed_of(payload) {
+        Some(deed) => Ok(cursors::get(conn, &given_up(repo, &deed))?.is_some()),
+        None => Ok(false),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As it was delivered, and as a round finds it.
+    #[test]
+    fn what_was_done_at_the_forge_is_the_same_however_it_came() {
+        let told = |event: &str, body: &str| format!(r#"{{"source":"gitea","event_type":"{event}","body":{body}}}"#);
+        let seen = |what: &str| format!(r#"{{"observed":{{"gitea":{{"sender_id":7,"what":{what}}}}}}}"#);
+        let pull = |more: &str| {
+            format!(
+                r#"{{"number":3,{more}"sender":{{"id":7}},"pull_request":{{"merged":MERGED,"head":{{"sha":"abc"}}}}}}"#
+            )
+        };
+        let (merged, open) = (
+            pull(r#""action":"closed","#).replace("MERGED", "true"),
+            pull(r#""action":"closed","#).replace("MERGED", "false"),
+        );
+        let table = [
+            (
+                told("push", r#"{"ref":"refs/heads/feature/x","after":"abc"}"#),
+                seen(r#"{"Push":{"branch":"feature/x","before":"0","after":"abc","ping":false}}"#),
+                "push:feature/x:abc",
+            ),
+            (
+                told("delete", r#"{"ref":"feature/x","ref_type":"branch"}"#),
+                seen(r#"{"BranchDeleted":{"branch":"feature/x"}}"#),
+                "gone:feature/x",
+            ),
+            (
+                told("status", r#"{"sha":"abc","state":"failure"}"#),
+                seen(r#"{"Status":{"sha":"abc","state":"failure","context":"combined"}}"#),
+                "ci:abc:failure",
+            ),
+            (
+                told("pull_request_review_rejected", &open),
+                seen(r#"{"Review":{"id":9,"number":3,"branch":"x","head_sha":"abc","kind":"Rejected","text":""}}"#),
+                "review:3:7:abc",
+            ),
+            (
+                told("pull_request", &merged),
+                seen(r#"{"Pull":{"action":"closed","number":3,"branch":"x","head_sha":"abc","merged":true}}"#),
+                "pull:3:merged",
+            ),
+            (
+                told("pull_request", &open),
+                seen(r#"{"Pull":{"action":"closed","number":3,"branch":"x","head_sha":"abc","merged":false}}"#),
+                "pull:3:closed",
+            ),
+        ];
+        for (told, seen, deed) in table {
+            assert_eq!((deed_of(&told).as_deref(), deed_of(&seen).as_deref()), (Some(deed), Some(deed)), "{told}");
+        }
+        let of_plane = r#"{"source":"plane","event":"push","body":{"ref":"refs/heads/x","after":"abc"}}"#;
+        assert_eq!((deed_of(of_plane), deed_of("no JSON")), (None, None));
+    }
 
     #[test]
     fn a_reason_is_the_same_whatever_numbers_it_names() {

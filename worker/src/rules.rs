@@ -8,6 +8,7 @@ use orch_common::domain::budget::Limits;
 use orch_common::domain::decide::Policy;
 use orch_common::domain::gate::Gate;
 use orch_common::domain::messages::{Catalogue, Message};
+use orch_common::domain::names::BranchName;
 use orch_common::domain::stage::Stage;
 use orch_common::store::tasks::Task;
 
@@ -78,4 +79,10 @@ impl Rules {
             Err(_) => self.catalogue.render(message),
         }
     }
+}
+
+/// What a task's branch of the project is called, for instance.
+pub fn sample_branch(project: &Project) -> String {
+    let key = format!("{}-001", project.id_prefix).parse();
+    key.map_or_else(|_| "feature/X-001-x".to_owned(), |key| BranchName::for_task(&key, "x").as_str().to_owned())
 }

@@ -63,7 +63,7 @@ async fn receive<S: Sender>(
         Verdict::EnqueueIfRenamed { id, new, unknown } => {
             let known = app.reads.read(&app.intake, move |c| Ok(repositories::by_id(c, id)?.map(|known| known.repo)));
             match known.await? {
-                Some(repo) if app.settings.known_repos.contains(&repo.to_lowercase()) => new.of_repository(repo),
+                Some(repo) if app.settings.known_repos.contains(&repo.to_lowercase()) => new.called(repo),
                 Some(_) | None => return Ok(ignore_unknown::<S>(&app, &unknown)),
             }
         }

@@ -13,6 +13,62 @@ const DELIVERY: &[&str] = &["x-gitea-delivery", "x-forgejo-delivery", "x-github-
 #[derive(Debug, Deserialize)]
 struct Envelope {
     repository: Option<Repository>,
+    /// Of a push, or of a branch that was made or deleted.
+    #[serde(rename = "ref")]
+    reference: Option<String>,
+    pull_request: Option<PullRequest>,
+    issue: Option<Issue>,
+    workflow_run: Option<Workflow>,
+    workflow_job: Option<Workflow>,
+    /// Of a status.
+    sha: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct PullRequest {
+    head: Option<PullHead>,
+}
+
+#[derive(Debug, Deserialize)]
+struct PullHead {
+    /// Keeps the branch's name after its end; empty where there never was a branch.
+    label: Option<String>,
+    #[serde(rename = "ref")]
+    reference: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Issue {
+    number: Option<i64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Workflow {
+    head_branch: Option<String>,
+    head_sha: Option<String>,
+}
+
+impl Envelope {
+    /// The branch, else the number, else the commit; `None` = it names none of them.
+    fn about(self) -> Option<String> {
+        let named = |name: Option<String>| name.filter(|name| !name.is_empty());
+        let reference =
+            named(self.reference).map(|name| name.strip_prefix("refs/heads/").map_or(name.clone(), str::to_owned));
+        let head = || {
+            let head = self.pull_request?.head?;
+            named(head.label).or(named(head.reference))
+        };
+        let run = self.workflow_run.or(self.workflow_job);
+        let (branch, commit) = run.map(|run| (named(run.head_branch), named(run.head_sha))).unwrap_or_default();
+        let number = || Some(format!("#{}", self.issue?.number?));
+        reference.or_else(head).or(branch).or_else(number).or(commit).or(named(self.sha))
+    }
+}
+
+/// Without what the delivery is about, where that is not as any forge has it.
+#[derive(Debug, Deserialize)]
+struct Bare {
+    repository: Option<Repository>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -23,7 +79,11 @@ struct Repository {
 
 /// Decides on a signed delivery. The headers are not signed; all they could do is name another event.
 pub fn read(known_repos: &HashSet<String>, headers: &HeaderMap, text: String) -> Result<Verdict, Malformed> {
-    let Envelope { repository } = envelope(&text)?;
+    let (repository, about) = match envelope::<Envelope>(&text) {
+        Ok(mut read) => (read.repository.take(), read.about()),
+        Err(Malformed::Shape(_)) => (envelope::<Bare>(&text)?.repository, None),
+        Err(other) => return Err(other),
+    };
     let (event, event_type) = (header(headers, EVENT), header(headers, EVENT_TYPE));
     let name = event_type.as_deref().or(event.as_deref()).unwrap_or_default();
     if !is_handled(name) {
@@ -49,7 +109,7 @@ pub fn read(known_repos: &HashSet<String>, headers: &HeaderMap, text: String) ->
             repo: None,
             payload: head.around(text)?,
         }
-        .of_repository(repo),
+        .of_repository(repo, about.as_deref()),
     );
     Ok(match renamed {
         None => Verdict::Enqueue(new),

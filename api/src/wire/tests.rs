@@ -155,6 +155,38 @@ fn gitea_by_event_and_repository() {
     assert_eq!(new.repo.as_deref(), Some("Acme/Widgets"));
 }
 
+/// One branch's look may take minutes: it holds nothing of another branch, and nothing of its own passes it.
+#[test]
+fn what_happens_to_one_branch_is_one_order() {
+    let of = |fields: &str| format!(r#"{{"repository":{{"full_name":"acme/widgets"}}{fields}}}"#);
+    let pull = |head: &str| format!(r#","number":7,"pull_request":{{"number":7,"head":{head}}}"#);
+    let sha = "a".repeat(40);
+    let rows: &[(&str, String, &str)] = &[
+        ("push", r#","ref":"refs/heads/feature/x""#.into(), ":feature/x"),
+        ("create", r#","ref":"feature/x","ref_type":"branch""#.into(), ":feature/x"),
+        ("delete", r#","ref":"feature/x","ref_type":"branch""#.into(), ":feature/x"),
+        ("pull_request", pull(r#"{"label":"feature/x","ref":"refs/pull/7/head"}"#), ":feature/x"),
+        ("pull_request_approved", pull(r#"{"label":"","ref":"feature/x"}"#), ":feature/x"),
+        ("pull_request", pull("null"), ""),
+        ("workflow_run", format!(r#","workflow_run":{{"head_branch":"feature/x","head_sha":"{sha}"}}"#), ":feature/x"),
+        ("workflow_job", format!(r#","workflow_job":{{"head_branch":"","head_sha":"{sha}"}}"#), ":SHA"),
+        ("issue_comment", r#","issue":{"number":7}"#.into(), ":#7"),
+        ("status", format!(r#","sha":"{sha}""#), ":SHA"),
+        ("status", String::new(), ""),
+        // What is not as any forge has it is taken all the same, in the order of the repository.
+        ("push", r#","ref":7"#.into(), ""),
+        ("pull_request", r#","pull_request":[]"#.into(), ""),
+        ("push", format!(r#","ref":"{}""#, "x".repeat(300)), ""),
+    ];
+    for (event, fields, about) in rows {
+        let new = enqueued(gitea(&[("X-Gitea-Event", event)], &of(fields)));
+        let wanted = format!("gitea:acme/widgets{}", about.replace("SHA", &sha));
+        assert_eq!(new.order_key.as_deref(), Some(wanted.as_str()), "{event} {fields}");
+        let wanted = format!("gitea:acme/shop{}", about.replace("SHA", &sha));
+        assert_eq!(new.called("acme/shop".into()).order_key, Some(wanted), "{event} {fields}, under another name");
+    }
+}
+
 #[test]
 fn gitea_is_known_again_by_its_delivery_id_else_by_its_body() {
     let body = r#"{"repository":{"full_name":"acme/widgets"}}"#;

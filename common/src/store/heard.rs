@@ -40,12 +40,12 @@ pub struct Heard {
     pub head: Option<CommitId>,
 }
 
-// The key has the forge's own spelling of the name.
+// The key has the forge's own spelling of the name, and goes on with what the event is about.
 prepared! {
     /// The payloads of its events that are queued or being handled.
     EventsWaiting -> Text:
     "SELECT payload FROM jobs WHERE order_key >= 'gitea:' AND order_key < 'gitea;' AND order_key IS NOT NULL \
-     AND finished_at IS NULL AND lower(order_key) = " key: str as Text => " LIMIT "
+     AND finished_at IS NULL AND instr(lower(order_key) || ':', " key: str as Text => ") = 1 LIMIT "
         limit: i64 as BigInt => ""
 }
 
@@ -66,7 +66,7 @@ pub fn note(conn: &mut Conn, repo: &str, heard: &Heard, now: i64) -> Result<(), 
 /// What the forge said last of the branches of `repo`; `None` = that is not known, since an event of the repository waits
 /// to be handled that may be about a branch.
 pub fn of_repo(conn: &mut Conn, repo: &str) -> Result<Option<Vec<Heard>>, StoreError> {
-    let key = format!("gitea:{}", repo.to_ascii_lowercase());
+    let key = format!("gitea:{}:", repo.to_ascii_lowercase());
     if news_wait(conn, &key)? { Ok(None) } else { known(conn, repo) }
 }
 
@@ -163,12 +163,14 @@ mod tests {
         }
         assert!(asked(&store), "they are of others");
         let claim = || store.write_now(|c| jobs::claim(c, JobKind::Event, "w", 2)).unwrap().unwrap();
-        let id = delivered(&store, "gitea:Acme/Widgets");
-        assert!(!asked(&store), "queued");
-        let job = std::iter::repeat_with(claim).find(|job| job.id == id).unwrap();
-        assert!(!asked(&store), "running");
-        store.write_now(|c| jobs::finish(c, &job, &JobEnd::Done { note: None }, 3)).unwrap();
-        assert!(asked(&store), "done");
+        for order in ["gitea:Acme/Widgets", "gitea:Acme/Widgets:feature/ET-001-x"] {
+            let id = delivered(&store, order);
+            assert!(!asked(&store), "queued");
+            let job = std::iter::repeat_with(claim).find(|job| job.id == id).unwrap();
+            assert!(!asked(&store), "running");
+            store.write_now(|c| jobs::finish(c, &job, &JobEnd::Done { note: None }, 3)).unwrap();
+            assert!(asked(&store), "done");
+        }
     }
 
     /// Our own statuses are told to us all the time.

@@ -2,5 +2,6 @@
 //! nobody up who wants something of another.
 
 mod lanes;
+mod looks;
 mod table;
 mod walks;

@@ -104,7 +104,7 @@ fn is_later(sent: &Result<Sent, SendError>) -> bool {
 }
 
 fn is_done(sent: &Sent) -> bool {
-    matches!(sent, Sent::Done { .. } | Sent::Pull { existed: false, .. })
+    matches!(sent, Sent::Done { .. } | Sent::Asked(_) | Sent::Pull { existed: false, .. })
 }
 
 #[tokio::test]

@@ -43,12 +43,13 @@ async fn use_everything(forge: &FakeGitea, client: &GiteaClient) {
     let commit = head.parse().unwrap();
     for (key, approved) in [("v1", false), ("v2", true)] {
         let review = NewReview { approved, head: &commit, key, text: "so" };
-        assert!(!by_reviewer.has_review(REPO, number, key).await.unwrap());
+        assert!(by_reviewer.reviews_under(REPO, number, key).await.unwrap().is_empty());
         by_reviewer.post_review(REPO, number, review).await.unwrap();
-        assert!(by_reviewer.has_review(REPO, number, key).await.unwrap());
+        assert_eq!(by_reviewer.reviews_under(REPO, number, key).await.unwrap().len(), 1);
     }
     let given = client.all_reviews(REPO, number).await.unwrap();
     client.line_comments(REPO, number, given[0].id).await.unwrap();
+    by_reviewer.delete_review(REPO, number, given[0].id).await.unwrap();
     forge.set_team("backend", &["hugo"]);
     assert_eq!(client.team_members(FakeGitea::OWNER, "Backend").await.unwrap()[0].login, "hugo");
     let pull = client.pull(REPO, number).await.unwrap().unwrap();

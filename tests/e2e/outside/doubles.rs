@@ -155,7 +155,7 @@ async fn a_comment_that_appears_after_the_look_is_removed() {
 }
 
 #[tokio::test]
-async fn a_second_pull_request_and_a_second_comment_there_are_removed() {
+async fn a_second_pull_request_comment_or_review_is_removed() {
     let (mut rig, _item) = at_work().await;
     let task = rig.task().await.unwrap();
     rig.gitea.set_branch(REPO, &task.branch, &"b".repeat(40));
@@ -185,7 +185,25 @@ async fn a_second_pull_request_and_a_second_comment_there_are_removed() {
     handle(&rig, id).await;
     assert_eq!(handle(&rig, id).await.status, JobStatus::Done);
     rig.gitea.comment_as(FakeGitea::BOT, REPO, own, "hi\n\n<!-- orch:k -->");
+    let review = Effect::GiteaReview {
+        repo: task.repo.clone(),
+        branch: task.branch.clone(),
+        head: "b".repeat(40).parse().unwrap(),
+        approved: true,
+        key: "v".into(),
+        text: "good".into(),
+    };
+    let id = enqueue(&rig, &review).await;
+    rig.gitea.fail_when("POST", "/reviews", 1, Fault::Cut);
+    handle(&rig, id).await;
+    assert_eq!(handle(&rig, id).await.status, JobStatus::Done);
+    rig.gitea.review(REPO, own, FakeGitea::REVIEWER, "APPROVED", "good\n\n<!-- orch:v -->");
+    rig.gitea.review(REPO, own, "maria", "APPROVED", "a person's\n\n<!-- orch:v -->");
+    let newest = rig.gitea.reviews_of(REPO, own)[1].id;
     a_minute_later(&mut rig).await;
+    let left: Vec<(i64, String)> = rig.gitea.reviews_of(REPO, own).into_iter().map(|r| (r.id, r.login)).collect();
+    assert_eq!(left[0], (newest, FakeGitea::REVIEWER.into()), "the one that the forge counts: {left:?}");
+    assert_eq!((left.len(), left[1].1.as_str()), (2, "maria"), "a person's is not ours: {left:?}");
     let open: Vec<i64> = rig.gitea.pulls(REPO).into_iter().filter(|p| p.open).map(|p| p.number).collect();
     assert!(open.contains(&own) && open.contains(&persons) && !open.contains(&double), "{open:?}");
     assert_eq!(rig.gitea.comments_of(REPO, own).len(), 1);

@@ -2,9 +2,11 @@
 //! once in Plane with what is to be done, and over when it is mended.
 
 use super::rig::{REPO, Rig};
+use orch_common::domain::effect::Effect;
+use orch_common::domain::job::{JobKind, JobStatus};
 use orch_common::domain::stage::{Stage, TaskState};
 use orch_common::store::{repositories, tasks};
-use orch_tests::fakes::{Delivery, FakeGitea, Right};
+use orch_tests::fakes::{Delivery, FakeGitea, Fault, Right};
 use orch_worker::clients::gitea::NewPull;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -208,4 +210,54 @@ async fn a_repository_that_was_renamed_is_followed_by_its_id() {
     ask_until(&mut rig, "the id to be asked for", asked).await;
     assert_eq!(gitea.names().now("acme/widgets"), "corp/things", "found again by its id");
     assert_eq!(said(&rig, &item, "The work waits for the forge"), 0);
+}
+
+/// Nobody of that name, no such team, and a refusal of one: each is said once, and keeps nobody else from being asked.
+#[tokio::test]
+async fn who_cannot_be_asked_for_a_review_is_said_once_and_the_others_are_asked() {
+    let (rig, item) = in_review().await;
+    rig.gitea.set_team("backend", &["tom"]);
+    let task = rig.task().await.unwrap();
+    let ask = Effect::GiteaAsk {
+        repo: task.repo.clone(),
+        branch: task.branch.clone(),
+        head: "b".repeat(40).parse().unwrap(),
+        people: ["ghost", "ivan", "hugo"].map(str::to_owned).to_vec(),
+        teams: ["phantoms", "backend"].map(str::to_owned).to_vec(),
+    };
+    rig.gitea.cannot_review("ivan");
+    for n in 0..2 {
+        let (ask, id) = (ask.clone(), task.id);
+        let sent =
+            move |c: &mut _| orch_worker::engine::apply::enqueue_effect(c, Some(id), &ask, &format!("ask{n}"), 1);
+        rig.store().write(sent).await.unwrap();
+        rig.settle().await;
+    }
+    let pull = rig.gitea.pull_of(REPO, &task.branch).unwrap();
+    assert_eq!((pull.requested, pull.requested_teams), (vec!["hugo".to_owned()], vec!["backend".to_owned()]));
+    for (who, words) in [("ghost", "not found"), ("ivan", "be requested for review"), ("team phantoms", "not found")] {
+        let begin = format!("{who} could not be asked");
+        let said: Vec<_> = rig.plane.item(&item).comments.into_iter().filter(|c| c.html.contains(&begin)).collect();
+        assert_eq!(said.len(), 1, "{who}");
+        assert!(said[0].html.contains(words) && said[0].html.contains("reviewers"), "{}", said[0].html);
+    }
+    // An answer that the forge gives to everything now is no word about anybody.
+    rig.gitea.fail_when("POST", "/requested_reviewers", 9, Fault::status(403));
+    let (again, id) = (
+        Effect::GiteaAsk {
+            repo: task.repo,
+            branch: task.branch,
+            head: "b".repeat(40).parse().unwrap(),
+            people: vec!["maria".into()],
+            teams: vec![],
+        },
+        task.id,
+    );
+    let sent = move |c: &mut _| orch_worker::engine::apply::enqueue_effect(c, Some(id), &again, "ask2", 1);
+    rig.store().write(sent).await.unwrap();
+    rig.settle().await;
+    let effects = rig.jobs(JobKind::Effect).await;
+    let waits = effects.iter().find(|job| job.payload.contains("maria")).unwrap();
+    assert_eq!((waits.status, waits.attempts), (JobStatus::Queued, 0), "{waits:?}");
+    assert_eq!(said(&rig, &item, "could not be asked"), 3);
 }

@@ -296,3 +296,26 @@ async fn a_commit_that_was_judged_is_not_looked_at_again() {
     assert_eq!(rig.ask().await, 1);
     assert_eq!(rig.waiting(JobKind::Advance).await, ["look"]);
 }
+
+/// What nobody could handle is said; a round that finds the same does not begin it again.
+#[tokio::test]
+async fn what_was_given_up_at_the_forge_is_not_begun_again_by_a_round() {
+    let (mut rig, _item) = waiting("").await;
+    let task = rig.place(Stage::Review, TaskState::Active).await;
+    let (id, old, heads) = (task.id, "a".repeat(40), ["b", "c"].map(|digit| digit.repeat(40)));
+    rig.gitea.set_branch(REPO, &task.branch, &old);
+    let noted = old.clone();
+    rig.store().write(move |c| tasks::note_head(c, id, &noted, 1)).await.unwrap();
+    rig.gitea.set_branch(REPO, &task.branch, &heads[0]);
+    let mut poison = rig.gitea.pushed("hugo", REPO, &task.branch, &old);
+    poison.body = poison.body.replace("\"sender\"", "\"nobody\"");
+    rig.arrives(&poison).await;
+    assert_eq!(rig.found("failed:").await, 2, "people are told, in both places");
+    for (head, found) in [(&heads[0], 0), (&heads[1], 1)] {
+        rig.gitea.set_branch(REPO, &task.branch, head);
+        rig.place(Stage::Review, TaskState::Active).await;
+        rig.waits_for("the reviewer's answer").await;
+        rig.ask().await;
+        assert_eq!(rig.found("gitea:push:").await, found, "another push is another matter");
+    }
+}

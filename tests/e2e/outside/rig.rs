@@ -5,7 +5,7 @@ use orch_common::config::Config;
 use orch_common::domain::job::{JobKind, JobStatus};
 use orch_common::domain::stage::{Stage, TaskState};
 use orch_common::store::audit::Transition;
-use orch_common::store::deliveries::{self, EventPayload, Intake, NewDelivery, Source};
+use orch_common::store::deliveries::{self, EventPayload, Intake, NewDelivery, Source, order_at_forge};
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::tasks::{self, Move, Task};
 use orch_common::store::{Conn, Store, StoreError, audit};
@@ -191,13 +191,14 @@ pub fn context_of(dir: &TempDir, (plane, gitea): (&str, &str), repo: &str, proje
     let text = format!(
         "[database]\npath = \"{0}/orch.db\"\n[worker]\nrepos_dir = \"{0}/repos\"\nruns_dir = \"{0}/runs\"\nname = \"rig\"\n\
          [agent]\nclaude_bin = \"{0}/no-agent\"\n[plane]\nurl = \"{1}\"\nworkspace = \"{2}\"\n[gitea]\nurl = \"{3}\"\n\
-         owner = \"acme\"\nreviewer_token = \"{5}\"\n[[projects]]\nplane_project = \"{4}\"\nrepo = \"{repo}\"\nid_prefix = \"ET\"\n{project}\n",
+         owner = \"acme\"\ntoken = \"{6}\"\nreviewer_token = \"{5}\"\n[[projects]]\nplane_project = \"{4}\"\nrepo = \"{repo}\"\nid_prefix = \"ET\"\n{project}\n",
         dir.path().display(),
         services.plane,
         FakePlane::WORKSPACE,
         services.gitea,
         FakePlane::PROJECT,
         FakeGitea::REVIEWER_TOKEN,
+        FakeGitea::TOKEN,
     );
     std::fs::write(&file, text).unwrap();
     let config = Config::load(Some(&file), &BTreeMap::new()).unwrap().config;
@@ -235,11 +236,12 @@ pub fn intake(delivery: &Delivery) -> NewDelivery {
     let json: serde_json::Value = serde_json::from_str(&delivery.body).unwrap();
     let header = |name: &str| delivery.header(name).map(str::to_owned);
     let plane = header("x-plane-event").is_some();
-    let (source, order) = if plane {
+    let (source, order, repo) = if plane {
         let item = json["data"]["issue"].as_str().or(json["data"]["id"].as_str()).unwrap();
-        (Source::Plane, format!("plane:{}:{item}", json["data"]["project"].as_str().unwrap_or_default()))
+        (Source::Plane, format!("plane:{}:{item}", json["data"]["project"].as_str().unwrap_or_default()), None)
     } else {
-        (Source::Gitea, format!("gitea:{}", json["repository"]["full_name"].as_str().unwrap()))
+        let repo = json["repository"]["full_name"].as_str().unwrap();
+        (Source::Gitea, order_at_forge(repo, None), Some(repo.to_owned()))
     };
     let payload = EventPayload {
         source,
@@ -252,7 +254,7 @@ pub fn intake(delivery: &Delivery) -> NewDelivery {
         source,
         key: Sha256::digest(delivery.body.as_bytes()).to_vec(),
         order_key: Some(order),
-        repo: None,
+        repo,
         payload: serde_json::to_string(&payload).unwrap().into(),
     }
 }

@@ -6,7 +6,7 @@ use orch_common::domain::job::{JobKind, JobStatus};
 use orch_common::domain::stage::{Role, Stage, TaskState};
 use orch_common::store::in_the_way::{self, Kind};
 use orch_common::store::jobs::Job;
-use orch_tests::fakes::FakeGitea;
+use orch_tests::fakes::{BranchRule, FakeGitea, Right};
 use orch_tests::stack::play::{after, approves, develops};
 use orch_tests::stack::{Play, REPO, Stack, WORKER, git};
 use orch_worker::ctl::scripted::Deed;
@@ -151,6 +151,31 @@ fn a_hook_that_refuses_the_push_is_said_once_in_its_words_and_the_task_goes_on_a
     stack.settle();
     assert_eq!(stack.comments(&item).iter().filter(|kind| *kind == "push refused").count(), 1, "said once");
     assert!(spent(&stack) <= 1, "{}", stack.story());
+}
+
+/// Who may write and is no admin sees of the rules what they mean for the branches that are there.
+#[test]
+fn a_rule_that_keeps_tasks_branches_out_is_said_before_an_agent_is_paid() {
+    let mut stack = Stack::builder().without_worker().start();
+    stack.gitea().set_right(FakeGitea::BOT, Right::Write);
+    git(&stack.scene.forge, &["branch", "feature/ET-900-old", "main"]);
+    stack.gitea().set_rule(REPO, "feature/**", BranchRule::default());
+    stack.start_worker(WORKER);
+    let (item, _) = stack.plane().create_item("Login", "", &[]);
+    let told = |stack: &Stack| {
+        let all = stack.plane().item(&item).comments;
+        all.into_iter().filter(|c| c.html.contains("A branch rule keeps the account out")).collect::<Vec<_>>()
+    };
+    stack.wait("it to be said", || !told(&stack).is_empty());
+    assert!(told(&stack)[0].html.contains("feature/ET-900-old"), "{:?}", told(&stack));
+    assert_eq!(stack.runs(&item).len(), 0, "nobody is paid for what cannot be pushed");
+    assert_eq!(stack.task(&item).unwrap().state, TaskState::Active);
+    let rule = BranchRule { pushers: Some(vec![FakeGitea::BOT.into()]), ..BranchRule::default() };
+    stack.gitea().set_rule(REPO, "feature/**", rule);
+    stack.wait_task(&item, Stage::Analysis, TaskState::WaitingApproval);
+    stack.settle();
+    assert_eq!((stack.agents_begun(&item, Role::Analyst), told(&stack).len()), (1, 1));
+    assert!(stack.jobs(&item).iter().all(|job| job.attempts <= 1), "{}", stack.story());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! They are the outside world of the tests and may know nothing of Orch.
 
 mod courier;
+mod door;
 mod gitea;
 mod plane;
 mod plane_faults;
@@ -15,6 +16,7 @@ mod telegram;
 use orch_testkit::now_ms;
 
 pub use courier::Delivery;
+pub use door::Door;
 pub use gitea::{
     BranchRule, CommentRow, FakeGitea, InlineRow, NewActionJob, Origin, PullRow, ReviewRow, Right, StatusRow,
 };

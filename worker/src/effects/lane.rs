@@ -2,7 +2,7 @@
 
 use super::chat;
 use super::doubts;
-use super::pulls::Known;
+use super::pulls::{AskedOf, Known, Unasked};
 use super::send::{SendError, Sent};
 use super::shared;
 use crate::alerts;
@@ -141,14 +141,14 @@ const fn may_be_doubled(effect: &Effect) -> bool {
         Effect::PlaneComment { .. }
         | Effect::PlaneLink { .. }
         | Effect::GiteaPull { .. }
-        | Effect::GiteaComment { .. } => true,
+        | Effect::GiteaComment { .. }
+        | Effect::GiteaReview { .. }
+        | Effect::GiteaGiveUp { .. } => true,
         Effect::PlaneState { .. }
         | Effect::GiteaBranch { .. }
-        | Effect::GiteaReview { .. }
         | Effect::GiteaAsk { .. }
         | Effect::GiteaStatus { .. }
         | Effect::GiteaMerge { .. }
-        | Effect::GiteaGiveUp { .. }
         | Effect::GiteaReopen { .. }
         | Effect::Telegram { .. } => false,
     }
@@ -242,6 +242,23 @@ fn merge_of_old(conn: &mut Conn, ctx: &Context, job: &Job, now: i64) -> Result<(
     enqueue_advance(conn, &task, &Trigger::Look, &format!("t{}:j{}:merge", task.id, job.id), now)
 }
 
+/// Tells people once of each who cannot be asked for a review.
+fn tell_unasked(conn: &mut Conn, ctx: &Context, job: &Job, of: &AskedOf, now: i64) -> Result<(), StoreError> {
+    let task = job.task_id.map(|id| tasks::get(conn, id)).transpose()?.flatten();
+    for Unasked { who, words } in &of.unasked {
+        let number = of.number.unsigned_abs();
+        let message = Message::ReviewerUnasked { who: who.clone(), number, words: words.clone() };
+        let Some(task) = &task else { continue };
+        alerts::raise(conn, ctx, Some(task.id), &message, &format!("unasked:{}:{who}", task.repo), now)?;
+        let key = format!("t{}:unasked:{who}", task.id);
+        let (project, work_item) = (task.project.clone(), task.work_item.clone());
+        let text = ctx.catalogue.render(&message);
+        let comment = Effect::PlaneComment { project, work_item, key: key.clone(), text };
+        enqueue_effect(conn, Some(task.id), &comment, &key, now)?;
+    }
+    Ok(())
+}
+
 async fn note_doubt(ctx: &Context, job: &Job) {
     let id = job.id;
     if let Err(error) = ctx.store.write(move |c| outages::note_doubt(c, id)).await {
@@ -266,8 +283,13 @@ async fn send(ctx: &Arc<Context>, job: &Job, effect: &Effect) {
         Ok((sent, with_it)) => (Ok(sent), with_it),
         Err(error) => (Err(error), Vec::new()),
     };
-    let mut own = None;
+    let (mut own, mut unasked) = (None, None);
     let note = match sent {
+        Ok(Sent::Asked(of)) => {
+            let note = format!("sent: {} asked to review #{}, {} cannot be", of.asked, of.number, of.unasked.len());
+            unasked = Some(of);
+            note
+        }
         Ok(Sent::Pull { number, existed, url }) => {
             own = Some((number, url));
             format!("{}: pull request #{number}", if existed { "already there" } else { "sent" })
@@ -295,6 +317,9 @@ async fn send(ctx: &Arc<Context>, job: &Job, effect: &Effect) {
         if let Some((number, url)) = &own {
             note_pull(c, &row, *number, now)?;
             link(c, &row, &sent, *number, url, now)?;
+        }
+        if let Some(of) = &unasked {
+            tell_unasked(c, &inner, &row, of, now)?;
         }
         if doubted {
             doubts::note(c, row.id, now)?;

@@ -139,8 +139,27 @@ pub(super) async fn review(
     }
 }
 
-/// Whoever has given a verdict on this head, or is asked already, is not asked (again). One who cannot be asked is named in the
-/// log, and keeps nobody else from being asked.
+/// What asking for a review came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskedOf {
+    /// The pull request.
+    pub number: i64,
+    pub asked: usize,
+    /// Who cannot be asked.
+    pub unasked: Vec<Unasked>,
+}
+
+/// Somebody who cannot be asked for a review.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unasked {
+    /// An account, or a team.
+    pub who: String,
+    /// The forge's words.
+    pub words: String,
+}
+
+/// Whoever has given a verdict on this head, or is asked already, is not asked (again). One who cannot be asked keeps nobody else
+/// from being asked.
 pub(super) async fn ask_for_review(
     gitea: &GiteaClient,
     repo: &str,
@@ -162,13 +181,46 @@ pub(super) async fn ask_for_review(
     let wanted = wanted.map(|name| Asked::Person(name));
     let wanted: Vec<Asked<'_>> =
         wanted.chain(teams.iter().filter(|name| !team_is_asked(name)).map(|name| Asked::Team(name))).collect();
-    let count = wanted.len();
+    let (mut asked, mut unasked, mut failed) = (0, Vec::new(), None);
     for who in wanted {
-        match gitea.ask_for_review(repo, pull, who).await {
-            Ok(()) => {}
-            Err(error) if error.is_transient() => return Err(error.into()),
-            Err(error) => tracing::warn!(?who, %error, repo, number = pull.number, "could not be asked for a review"),
+        let Err(error) = gitea.ask_for_review(repo, pull, who).await else {
+            asked += 1;
+            continue;
+        };
+        if matches!(error, ApiError::RateLimited { .. }) {
+            return Err(error.into());
+        }
+        tracing::warn!(?who, %error, repo, number = pull.number, "could not be asked for a review");
+        match never(gitea, repo, who, &error).await {
+            Ok(Some(words)) => unasked.push(Unasked { who: who.to_string(), words }),
+            Ok(None) => failed = failed.or(Some(error)),
+            Err(other) => failed = failed.or(Some(other)),
         }
     }
-    Ok(once(count > 0, format!("reviewers of #{}", pull.number)))
+    match failed {
+        Some(error) => Err(error.into()),
+        None => Ok(Sent::Asked(AskedOf { number: pull.number, asked, unasked })),
+    }
+}
+
+/// Why this one cannot be asked at all, in the forge's words; `None` = the forge may answer so to everybody now.
+async fn never(gitea: &GiteaClient, repo: &str, who: Asked<'_>, error: &ApiError) -> Result<Option<String>, ApiError> {
+    if error.is_final() {
+        return Ok(Some(error.to_string()));
+    }
+    if *error != ApiError::NotFound {
+        return Ok(None);
+    }
+    let there = match who {
+        Asked::Person(login) => gitea.person(login).await?.is_some(),
+        Asked::Team(name) => {
+            let owner = repo.split_once('/').map_or(gitea.owner(), |(owner, _)| owner);
+            match gitea.team_members(owner, name).await {
+                Ok(_) => true,
+                Err(ApiError::NotFound) => false,
+                Err(other) => return Err(other),
+            }
+        }
+    };
+    Ok((!there).then(|| format!("{error}: the forge has no such account or team")))
 }

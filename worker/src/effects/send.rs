@@ -1,7 +1,7 @@
 //! Sends one [`Effect`]. Whether the task still wants it has been checked by the caller; what may be there already is looked
 //! for in [`super::there`].
 
-use super::pulls::{Known, ask_for_review, comment, found_pull, give_up, own_pull, reopen, review};
+use super::pulls::{AskedOf, Known, ask_for_review, comment, found_pull, give_up, own_pull, reopen, review};
 use super::text;
 use crate::clients::gitea::{Created, GiteaClient, NewPull, NewReview, NewStatus, Pull};
 use crate::clients::plane::{PlaneClient, State};
@@ -36,6 +36,8 @@ pub enum Sent {
     Skipped {
         why: String,
     },
+    /// Whoever was to be asked for a review is asked, but for some.
+    Asked(AskedOf),
     /// The task's own pull request is there; its number is its identity from now on.
     Pull {
         number: i64,

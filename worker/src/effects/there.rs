@@ -43,7 +43,8 @@ impl Outside {
                 let Some(reviewer) = self.reviewer.as_deref() else { return Ok(None) };
                 let own = own_pull(self.gitea()?, repo, branch, known).await?.filter(Pull::is_open);
                 let Some(own) = own else { return Ok(None) };
-                reviewer.has_review(repo, own.number, key).await?.then(|| format!("review of #{}", own.number))
+                let there = !reviewer.reviews_under(repo, own.number, key).await?.is_empty();
+                there.then(|| format!("review of #{}", own.number))
             }
             Effect::GiteaStatus { repo, head, context, state, description, target } => {
                 let new = NewStatus { context, state: *state, description, target_url: target.as_deref() };

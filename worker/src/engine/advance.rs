@@ -132,10 +132,7 @@ async fn attempt(ctx: &Arc<Context>, job: &Job) -> Result<String, LookError> {
         true => match look(ctx, job, &task, &project, &policy, &payload).await {
             Err(LookError::Protected(paths)) => return refuse_protected(ctx, job, &task, &project, &paths).await,
             Err(LookError::Stopped(message)) => {
-                // A forge that is away has no submodules either.
-                if matches!(*message, Message::SubmoduleMissing { .. })
-                    && blame(ctx, &ctx.forge_scopes_of(job)).await.is_some()
-                {
+                if hold::may_be_the_forges(&message) && blame(ctx, &ctx.forge_scopes_of(job)).await.is_some() {
                     return Err(LookError::Away(message.name().to_owned()));
                 }
                 return stop(ctx, job, &task, &project, *message).await;

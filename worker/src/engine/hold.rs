@@ -11,6 +11,7 @@ use crate::rules::Rules;
 use orch_common::config::Project;
 use orch_common::domain::decide::{Trigger, hold};
 use orch_common::domain::effect::Effect;
+use orch_common::domain::fault::Fault;
 use orch_common::domain::job::{JobEnd, Spend};
 use orch_common::domain::messages::Message;
 use orch_common::domain::oddity::Odd;
@@ -88,6 +89,11 @@ pub async fn is_the_repositorys(ctx: &Arc<Context>, job: &Job, message: &Message
     let name = || ctx.outside.gitea.as_ref().map(|gitea| gitea.names().now(&repo));
     let before = name();
     blame(ctx, &ctx.forge_scopes_of(job)).await.is_some() || name() != before
+}
+
+/// What is missing at a forge that is away is not missing: submodules, and the branch that the work begins on.
+pub fn may_be_the_forges(message: &Message) -> bool {
+    matches!(message, Message::SubmoduleMissing { .. } | Message::NeedsAPerson { fault: Fault::NoBase, .. })
 }
 
 /// What is in the way of a task that is held with this message.

@@ -249,6 +249,7 @@ const fn concerns_the_pull(message: &Message) -> bool {
         | Message::PullMergedEarly { .. }
         | Message::PullRetargeted { .. }
         | Message::ForgeShut { .. }
+        | Message::ReviewerUnasked { .. }
         | Message::RepositoryRenamed { .. }
         | Message::BranchGone { .. }
         | Message::PullGivenUp { .. }

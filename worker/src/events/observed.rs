@@ -32,8 +32,3 @@ impl From<Observed> for Event {
 pub fn order_of_item(project: &str, work_item: &str) -> String {
     format!("plane:{}:{}", project.to_lowercase(), work_item.to_lowercase())
 }
-
-/// The key under which the events of a repository take turns; the same as that of its deliveries.
-pub fn order_of_repo(full_name: &str) -> String {
-    format!("gitea:{full_name}")
-}

@@ -20,6 +20,10 @@ use tokio_util::sync::CancellationToken;
 /// late or lost is not seen until it is over (it is joined when the agent has ended, as one during its work is).
 const FRESH: Duration = Duration::from_secs(10);
 
+/// Where the forge's branches are in a mirror, and where the tasks' own are.
+const OF_THE_FORGE: &str = "refs/remotes/origin/";
+const OF_TASKS: &str = "refs/heads/";
+
 impl Repos {
     /// [`Repos::fetch`] for a task, unless it can be spared: the task's folder is there, this process has fetched the
     /// repository a moment ago, nothing has smelled of damage since, and the mirror has what was `heard` of the two
@@ -71,7 +75,7 @@ impl Repos {
         let place = self.place(repo)?;
         let _lock = self.lock(&place, cancel).await?;
         tend(&place.mirror).await?;
-        self.is_sound(&place.mirror, cancel).await
+        Ok(has_any(&place.mirror, OF_THE_FORGE).await? && self.is_sound(&place.mirror, cancel).await?)
     }
 
     pub(super) async fn fetch_soundly(
@@ -117,7 +121,13 @@ impl Repos {
             .args(["--", remote.url(), "+refs/heads/*:refs/remotes/origin/*"])
             .network(remote, self.settings().network_timeout)
             .holding(lock.handle()?);
-        self.git(mirror, call, cancel).await.map(drop)
+        self.git(mirror, call, cancel).await?;
+        // To git a page in place of an answer is a list without a branch, by which it drops all; the next fetch brings them back.
+        if has_any(mirror, OF_THE_FORGE).await? || !has_any(mirror, OF_TASKS).await? {
+            return Ok(());
+        }
+        self.memory().doubt(mirror);
+        Err(GitError::Unavailable { tail: "its answer names no branch at all".into() })
     }
 }
 
@@ -130,6 +140,12 @@ async fn tend(mirror: &Path) -> Result<(), GitError> {
         Ok(())
     })
     .await
+}
+
+/// Whether the mirror has any ref below this folder of refs.
+async fn has_any(mirror: &Path, folder: &'static str) -> Result<bool, GitError> {
+    let mirror = mirror.to_owned();
+    off_the_runtime(move || Ok(refs::any_below(&mirror, folder))).await
 }
 
 /// Whether the mirror has of a branch what was heard of it.

@@ -24,8 +24,13 @@ pub async fn has_branch(settings: &GitSettings, remote: &Remote, branch: &str) -
     Ok(run_ok(settings, call, &CancellationToken::new()).await?.line().ends_with(&full))
 }
 
-/// Whether the remote can be read with its credentials. Its default branch is all that is asked for; it may have none.
-pub async fn answers(settings: &GitSettings, remote: &Remote, cancel: &CancellationToken) -> Result<(), GitError> {
-    let call = Call::bare(Path::new("/")).args(["ls-remote", "--", remote.url(), "HEAD"]).network(remote, PATIENCE);
-    run_ok(settings, call, cancel).await.map(drop)
+/// Whether the remote, read with its credentials, shows any branch: an empty repository has none, and neither has a page in place of
+/// an answer.
+pub async fn shows_a_branch(
+    settings: &GitSettings,
+    remote: &Remote,
+    cancel: &CancellationToken,
+) -> Result<bool, GitError> {
+    let call = Call::bare(Path::new("/")).args(["ls-remote", "--heads", "--", remote.url()]).network(remote, PATIENCE);
+    Ok(!run_ok(settings, call, cancel).await?.line().is_empty())
 }

@@ -37,6 +37,29 @@ pub(super) fn read(git_dir: &Path, full_ref: &str) -> Found {
     }
 }
 
+/// Whether there is any ref below a folder of refs (`refs/...`), or that is for git to say.
+pub(super) fn any_below(git_dir: &Path, folder: &str) -> bool {
+    let is_below = |line: &[u8]| {
+        let name = line.iter().position(|b| *b == b' ').and_then(|space| line.get(space + 1..));
+        name.is_some_and(|name| name.starts_with(folder.as_bytes()))
+    };
+    git_dir.join("reftable").symlink_metadata().is_ok()
+        || has_a_file(&git_dir.join(folder))
+        || match contents(&git_dir.join("packed-refs"), LARGEST_PACKED) {
+            Contents::Bytes(bytes) => bytes.split(|b| *b == b'\n').any(is_below),
+            Contents::Nothing => false,
+            Contents::Unclear => true,
+        }
+}
+
+fn has_a_file(folder: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(folder) else { return false };
+    entries.filter_map(Result::ok).any(|entry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => has_a_file(&entry.path()),
+        Ok(_) | Err(_) => true,
+    })
+}
+
 /// Whether the HEAD in `git_dir` says, in so many words, that `full_ref` is checked out.
 pub(super) fn is_on(git_dir: &Path, full_ref: &str) -> bool {
     match contents(&git_dir.join("HEAD"), LONGEST_HEAD) {

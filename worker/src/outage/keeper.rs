@@ -107,7 +107,7 @@ fn tell(
     }
     outages::note_told(conn, &name)?;
     if let Some(Shut { why, .. }) = shut {
-        return shut::tell(conn, ctx, scope, (why, words), &format!("shut:{name}:{}", known.since), now);
+        return shut::tell(conn, ctx, scope, (why, words), &shut::key_of(scope, known.since), now);
     }
     let (what, why) = (scope.for_people(), words.to_owned());
     let jobs = u64::try_from(outages::waiting(conn, &name)?).unwrap_or(0);

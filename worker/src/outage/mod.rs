@@ -10,12 +10,13 @@ mod trouble;
 
 pub use keeper::keep;
 pub(crate) use trouble::hold;
-pub use trouble::{Trouble, later, troubled, waits_on};
+pub use trouble::{Trouble, later, troubled, waits_on, waits_to_begin};
 
 use shut::Shut;
 
 use crate::clock::now_ms;
 use crate::context::Context;
+use orch_common::domain::refusal::Refusal;
 use orch_common::store::StoreError;
 use orch_common::store::outages;
 use std::collections::{BTreeMap, HashMap};
@@ -26,6 +27,8 @@ use tokio::sync::Notify;
 
 /// How long it is believed that something answers, so that a crowd of jobs in trouble asks once.
 const BELIEVED: Duration = Duration::from_secs(2);
+/// How long it is believed that a repository takes what is ours, where an agent is to begin.
+const TAKES: Duration = Duration::from_secs(300);
 /// Between two questions whether something answers again: doubled from the first to the last.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
@@ -130,6 +133,13 @@ impl Outages {
         self.all().get(scope).map(|away| away.words.clone())
     }
 
+    /// Why and in which words, where nobody but a person can end it, and the forge has said so itself.
+    fn surely_shut(&self, scope: &Scope) -> Option<(Refusal, String)> {
+        let all = self.all();
+        let away = all.get(scope)?;
+        away.shut.filter(|shut| shut.sure).map(|shut| (shut.why, away.words.clone()))
+    }
+
     fn slot(&self, scope: &Scope) -> Arc<tokio::sync::Mutex<Option<Instant>>> {
         let mut all = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(all.entry(scope.clone()).or_default())
@@ -146,13 +156,29 @@ pub async fn blame(ctx: &Arc<Context>, scopes: &[Scope]) -> Option<Scope> {
     None
 }
 
+/// What takes nothing of ours before a person has mended it: no agent's work could be brought to this repository. It is asked where
+/// nobody has for some minutes.
+async fn shut_to(ctx: &Arc<Context>, repo: &str) -> Option<(Scope, Refusal, String)> {
+    let scope = Scope::Repo(repo.to_owned());
+    is_away_since(ctx, &scope, TAKES).await;
+    [Scope::Gitea, scope].into_iter().find_map(|scope| {
+        let (why, words) = ctx.outages.surely_shut(&scope)?;
+        Some((scope, why, words))
+    })
+}
+
 async fn is_away(ctx: &Arc<Context>, scope: &Scope) -> bool {
+    is_away_since(ctx, scope, BELIEVED).await
+}
+
+/// `believed`: for how long an answer is.
+async fn is_away_since(ctx: &Arc<Context>, scope: &Scope, believed: Duration) -> bool {
     let slot = ctx.outages.slot(scope);
     let mut answered = slot.lock().await;
     if ctx.outages.words_of(scope).is_some() {
         return true;
     }
-    if answered.is_some_and(|at| at.elapsed() < BELIEVED) {
+    if answered.is_some_and(|at| at.elapsed() < believed) {
         return false;
     }
     match probe::ask(ctx, scope).await {

@@ -90,13 +90,23 @@ async fn ask_for_project(plane: &PlaneClient, scope: &Scope, id: &str) -> Result
 async fn ask_git(ctx: &Context, repo: &str) -> Result<(), Down> {
     let Some(project) = ctx.config.projects.by_repo(repo) else { return Ok(()) };
     let asked = match ctx.remote_now(project) {
-        Ok(remote) => probe::answers(ctx.repos.settings(), &remote, &ctx.stopping).await,
+        Ok(remote) => probe::shows_a_branch(ctx.repos.settings(), &remote, &ctx.stopping).await,
         Err(error) => Err(error),
     };
     match asked {
         // Whoever asked stops; nothing is known.
-        Ok(()) | Err(GitError::Cancelled) => Ok(()),
+        Ok(true) | Err(GitError::Cancelled) => Ok(()),
+        Ok(false) if is_empty(ctx, repo).await => Ok(()),
+        Ok(false) => Err(Down::words("git is shown no branch of the repository".to_owned())),
         Err(error) => Err(Down::words(error.to_string())),
+    }
+}
+
+/// Whether the forge says that nothing was pushed there yet; without a forge git's word is taken.
+async fn is_empty(ctx: &Context, repo: &str) -> bool {
+    match &ctx.outside.gitea {
+        Some(gitea) => gitea.probe_repo(repo).await.is_ok_and(|found| found.empty),
+        None => true,
     }
 }
 

@@ -8,6 +8,7 @@ use crate::clients::ApiError;
 use crate::clients::gitea::{GiteaClient, Repo};
 use crate::clock::now_ms;
 use crate::context::Context;
+use crate::rules::sample_branch;
 use orch_common::domain::messages::Message;
 use orch_common::store::{Conn, StoreError, repositories};
 use std::sync::Arc;
@@ -34,11 +35,29 @@ pub(super) async fn ask(ctx: &Arc<Context>, gitea: &GiteaClient, repo: &str) -> 
     if let Err(error) = follow(ctx, gitea, repo, &found).await {
         tracing::warn!(%error, repo, "the repository's name could not be noted");
     }
-    match Shut::of_repository(&found) {
+    let shut = match Shut::of_repository(&found) {
+        Some((shut, words)) => Some((shut, words.to_owned())),
+        None => by_rule(ctx, gitea, repo, found.permissions.admin).await,
+    };
+    match shut {
         Some((shut, words)) => {
             Err(Down { words: format!("{repo}: {words}"), not_before: Duration::ZERO, shut: Some(shut) })
         }
         None => Ok(()),
+    }
+}
+
+/// The rule of the forge that keeps tasks' branches out; what cannot be asked keeps nothing out.
+async fn by_rule(ctx: &Context, gitea: &GiteaClient, repo: &str, admin: bool) -> Option<(Shut, String)> {
+    let branch = sample_branch(ctx.config.projects.by_repo(repo)?);
+    match gitea.shut_out_by(repo, &branch, admin).await {
+        Ok(rule) => {
+            rule.map(|rule| (Shut::RULE, format!("the rule of '{rule}' covers tasks' branches, such as {branch}")))
+        }
+        Err(error) => {
+            tracing::warn!(%error, repo, "whether a branch rule keeps the account out could not be asked");
+            None
+        }
     }
 }
 

@@ -12,7 +12,8 @@ use orch_common::domain::effect::Effect;
 use orch_common::domain::messages::Message;
 use orch_common::domain::refusal::Refusal;
 use orch_common::domain::stage::TaskState;
-use orch_common::store::{Conn, StoreError, tasks};
+use orch_common::store::tasks::{self, Task};
+use orch_common::store::{Conn, StoreError, outages};
 
 /// Why it takes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,9 @@ pub(super) struct Shut {
 }
 
 impl Shut {
+    /// A rule about the names of tasks' branches.
+    pub const RULE: Shut = Shut { why: Refusal::BranchRule, sure: true };
+
     const fn sure(why: Refusal) -> Option<Shut> {
         Some(Shut { why, sure: true })
     }
@@ -103,13 +107,43 @@ pub(super) fn tell(
     let open = tasks::open(conn)?;
     let under_way = |state: TaskState| matches!(state, TaskState::Active | TaskState::WaitingApproval);
     for task in open.iter().filter(|task| under_way(task.state) && concerned(&task.repo)) {
-        let (project, work_item) = (task.project.clone(), task.work_item.clone());
-        let key = format!("t{}:{key}", task.id);
-        let text = ctx.catalogue.render(&message);
-        let comment = Effect::PlaneComment { project, work_item, key: key.clone(), text };
-        enqueue_effect(conn, Some(task.id), &comment, &key, now)?;
+        tell_task(conn, ctx, task, &message, key, now)?;
     }
     Ok(())
+}
+
+/// Tells the work item of a task that came later, unless it has been told.
+pub(super) fn tell_later(
+    conn: &mut Conn,
+    ctx: &Context,
+    task: i64,
+    (scope, why, words): (&Scope, Refusal, &str),
+    now: i64,
+) -> Result<(), StoreError> {
+    let (Some(task), Some(known)) = (tasks::get(conn, task)?, outages::get(conn, &scope.to_string())?) else {
+        return Ok(());
+    };
+    let message = Message::ForgeShut { what: scope.for_people(), why, words: words.to_owned() };
+    tell_task(conn, ctx, &task, &message, &key_of(scope, known.since), now)
+}
+
+/// What makes the words about one time that it is shut one.
+pub(super) fn key_of(scope: &Scope, since: i64) -> String {
+    format!("shut:{scope}:{since}")
+}
+
+fn tell_task(
+    conn: &mut Conn,
+    ctx: &Context,
+    task: &Task,
+    message: &Message,
+    key: &str,
+    now: i64,
+) -> Result<(), StoreError> {
+    let (project, work_item) = (task.project.clone(), task.work_item.clone());
+    let key = format!("t{}:{key}", task.id);
+    let comment = Effect::PlaneComment { project, work_item, key: key.clone(), text: ctx.catalogue.render(message) };
+    enqueue_effect(conn, Some(task.id), &comment, &key, now)
 }
 
 #[cfg(test)]

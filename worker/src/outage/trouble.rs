@@ -2,7 +2,7 @@
 //! waits for that. Where they answer, the trouble is this job's own: a few quick tries at no charge, because most of it passes
 //! (a proxy that restarts, a limit, a page in place of an answer), then the queue's usual course.
 
-use super::{Scope, blame};
+use super::{Scope, blame, shut, shut_to};
 use crate::clients::ApiError;
 use crate::clock::now_ms;
 use crate::context::Context;
@@ -75,6 +75,24 @@ pub async fn waits_on(ctx: &Arc<Context>, job: &Job, enough: &[Scope]) -> bool {
     let row = job.clone();
     let put_back = ctx.store.write(move |c| hold(c, &row, &scope, &words, now_ms())).await;
     if let Err(error) = &put_back {
+        tracing::error!(%error, "the job could not be put back; recovery will find it");
+    }
+    true
+}
+
+/// Whether an agent's job was put back because its repository takes nothing: nobody is paid for what cannot be brought there.
+pub async fn waits_to_begin(ctx: &Arc<Context>, job: &Job) -> bool {
+    let Some((scope, why, words)) = shut_to(ctx, job.repo.as_deref().unwrap_or_default()).await else { return false };
+    tracing::warn!(%scope, words, "no agent is started: what it does could not be brought to the forge");
+    let (inner, row) = (Arc::clone(ctx), job.clone());
+    let held = move |c: &mut Conn| {
+        let (held, now) = (hold(c, &row, &scope, &words, now_ms())?, now_ms());
+        if let Some(task) = row.task_id.filter(|_| held) {
+            shut::tell_later(c, &inner, task, (&scope, why, &words), now)?;
+        }
+        Ok(())
+    };
+    if let Err(error) = ctx.store.write(held).await {
         tracing::error!(%error, "the job could not be put back; recovery will find it");
     }
     true

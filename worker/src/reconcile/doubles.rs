@@ -44,7 +44,18 @@ async fn settle(ctx: &Context, Doubt { task, effect, .. }: &Doubt) -> Result<(),
         (Effect::GiteaPull { repo, branch, base, .. }, _, Some(gitea)) => {
             pulls(ctx, gitea, (repo, branch, base), *task).await
         }
-        (Effect::GiteaComment { repo, key, .. }, _, Some(gitea)) => {
+        (Effect::GiteaReview { repo, key, .. }, ..) => {
+            let (Some(number), Some(reviewer)) = (pull_of(ctx, *task).await?, &ctx.outside.reviewer) else {
+                return Ok(());
+            };
+            // The forge counts the newest verdict of an account, so that is the one that stays.
+            for double in reviewer.reviews_under(repo, number, key).await?.iter().rev().skip(1) {
+                tracing::warn!(repo, number, key, "a second review of ours is deleted");
+                reviewer.delete_review(repo, number, double.id).await?;
+            }
+            Ok(())
+        }
+        (Effect::GiteaComment { repo, key, .. } | Effect::GiteaGiveUp { repo, key, .. }, _, Some(gitea)) => {
             let Some(number) = pull_of(ctx, *task).await? else { return Ok(()) };
             for double in gitea.comments_under(repo, number, key).await?.iter().skip(1) {
                 tracing::warn!(repo, number, key, "a second comment of ours is deleted");

@@ -2,8 +2,10 @@
 //! position never stands behind something that was not kept.
 
 use super::{RoundError, silence};
-use crate::events::{GiteaChange, Observed, ObservedPayload, order_of_item, order_of_repo};
+use crate::events::{GiteaChange, Observed, ObservedPayload, order_of_item};
+use crate::give_up::is_given_up;
 use orch_common::domain::job::JobKind;
+use orch_common::store::deliveries::order_at_forge;
 use orch_common::store::jobs::{self, NewJob};
 use orch_common::store::{Conn, StoreError, cursors};
 
@@ -37,6 +39,17 @@ impl Finding {
                 | GiteaChange::Workflow { branch, .. } => branch.clone(),
                 GiteaChange::Status { .. } | GiteaChange::Comment { .. } => About::new(),
             },
+        }
+    }
+
+    /// Among whose events it has its turn; the same as of a delivery.
+    fn order(&self) -> String {
+        match &self.event {
+            Observed::Plane(event) => order_of_item(event.project.as_deref().unwrap_or_default(), &event.work_item),
+            Observed::Gitea(event) => {
+                let about = if let GiteaChange::Status { sha, .. } = &event.what { sha.clone() } else { self.about() };
+                order_at_forge(&format!("{}/{}", event.owner, event.repo), Some(&about))
+            }
         }
     }
 }
@@ -81,15 +94,15 @@ impl Findings {
 }
 
 fn queue(conn: &mut Conn, finding: &Finding, now: i64) -> Result<bool, StoreError> {
-    let (order, repo) = match &finding.event {
-        Observed::Plane(event) => (order_of_item(event.project.as_deref().unwrap_or_default(), &event.work_item), None),
-        Observed::Gitea(event) => {
-            let name = format!("{}/{}", event.owner, event.repo);
-            (order_of_repo(&name), Some(name))
-        }
+    let repo = match &finding.event {
+        Observed::Plane(_) => None,
+        Observed::Gitea(event) => Some(format!("{}/{}", event.owner, event.repo)),
     };
     let payload = serde_json::to_string(&ObservedPayload { observed: finding.event.clone() })
         .map_err(|e| StoreError::Corrupt(format!("a finding cannot be written: {e}")))?;
+    if is_given_up(conn, repo.as_deref(), &payload)? {
+        return Ok(false);
+    }
     let job = NewJob {
         kind: JobKind::Event,
         role: None,
@@ -97,7 +110,7 @@ fn queue(conn: &mut Conn, finding: &Finding, now: i64) -> Result<bool, StoreErro
         task_id: None,
         payload,
         dedupe_key: Some(finding.key.clone()),
-        order_key: Some(order),
+        order_key: Some(finding.order()),
         available_at: None,
     };
     Ok(jobs::enqueue(conn, &job, now)?.is_some())

@@ -147,7 +147,7 @@ impl Asking<'_> {
                 id: Some(review.id),
                 number: pull.number,
                 branch: task.branch.clone(),
-                head_sha: pull.head.sha.clone(),
+                head_sha: review.commit_id.clone(),
                 kind: if review.rejects() { ReviewKind::Rejected } else { ReviewKind::Approved },
                 text: review.words().to_owned(),
                 ends: ends(pull),

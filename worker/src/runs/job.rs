@@ -14,7 +14,7 @@ use crate::clock::now_ms;
 use crate::context::Context;
 use crate::engine::hold;
 use crate::job_end::put_back;
-use crate::outage::{blame, waits_on};
+use crate::outage::{blame, waits_on, waits_to_begin};
 use orch_common::domain::fault::Fault;
 use orch_common::domain::messages::Message;
 use orch_common::failpoint::{self, Point};
@@ -35,6 +35,9 @@ async fn run(ctx: &Arc<Context>, job: &Job) {
     if waits_on(ctx, job, &enough).await {
         return;
     }
+    if waits_to_begin(ctx, job).await {
+        return;
+    }
     // It comes up while the run is prepared; without a run it ends.
     let starter = ctx.starter.clone();
     let standby = tokio::task::spawn_blocking(move || starter.stand_by());
@@ -43,11 +46,10 @@ async fn run(ctx: &Arc<Context>, job: &Job) {
         Err(Refused::Stopping) => return put_back(ctx, job).await,
         Err(Refused::NotOurs) => return tracing::warn!("the job is no longer this worker's; left alone"),
         Err(Refused::NotWanted { why }) => return not_wanted(ctx, job, &why, None).await,
-        // A forge that is away has no submodules either.
-        Err(Refused::Block { message: Message::SubmoduleMissing { .. } })
-            if blame(ctx, &ctx.forge_scopes_of(job)).await.is_some() =>
+        Err(Refused::Block { message })
+            if hold::may_be_the_forges(&message) && blame(ctx, &ctx.forge_scopes_of(job)).await.is_some() =>
         {
-            return later(ctx, job, None, Unstarted::by_time("a submodule cannot be had")).await;
+            return later(ctx, job, None, Unstarted::by_time(message.name())).await;
         }
         Err(Refused::Held { message }) if hold::is_the_repositorys(ctx, job, &message).await => {
             return later(ctx, job, None, Unstarted::by_time(message.name())).await;

@@ -81,12 +81,11 @@ impl Hold {
     /// Nobody may tell when it is over: it is looked at again soon.
     pub const fn passes_by_itself(&self) -> bool {
         match self {
-            Hold::Forge { .. } | Hold::Checks { .. } => true,
+            Hold::Forge { .. } | Hold::Checks { .. } | Hold::Gone => true,
             Hold::Approvals { .. }
             | Hold::Rejected { .. }
             | Hold::Draft
             | Hold::Retargeted { .. }
-            | Hold::Gone
             | Hold::Archived
             | Hold::Style
             | Hold::NotAllowed { .. }

@@ -102,6 +102,12 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
          Nothing is lost, and it goes on by itself within a minute after that is put right.",
     ),
     (
+        "reviewer_unasked",
+        "{{ who }} could not be asked to review the pull request #{{ number }}:\n\n{{ words | fenced }}\n\n\
+         Please give that account access to the repository at the forge, or have an operator mend the project's `reviewers`. \
+         Nothing else waits for it: the others are asked, and {{ who }} is asked again when the next commits are to be reviewed.",
+    ),
+    (
         "repository_renamed",
         "The repository {{ repo }} is called {{ name }} at the forge now. Work goes on under the new name; please have an operator \
          write it into the configuration.",

@@ -98,6 +98,8 @@ messages! {
     PullRetargeted = "pull_retargeted" { number: u64, base: String, wanted: String },
     /// Nothing of ours gets to `what` at the forge until a person has mended it.
     ForgeShut = "forge_shut" { what: String, why: Refusal, words: String },
+    /// Somebody who is to review cannot be asked to; `words` are the forge's.
+    ReviewerUnasked = "reviewer_unasked" { who: String, number: u64, words: String },
     /// A repository was renamed at the forge and is followed.
     RepositoryRenamed = "repository_renamed" { repo: String, name: String },
     /// For the pull request of a task that was given up in Plane.

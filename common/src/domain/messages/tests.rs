@@ -69,6 +69,7 @@ fn every(text: &str) -> Vec<Message> {
         Message::PullClosed { number: 7 },
         Message::PullMergedEarly { number: 7, by: text.clone(), stage: Stage::Review },
         Message::PullRetargeted { number: 7, base: text.clone(), wanted: text.clone() },
+        Message::ReviewerUnasked { who: text.clone(), number: 7, words: text.clone() },
         Message::ForgeShut { what: text.clone(), why: Refusal::Archived, words: text.clone() },
         Message::RepositoryRenamed { repo: text.clone(), name: text.clone() },
         Message::PullGivenUp { key: key.clone() },

@@ -30,6 +30,15 @@ pub(super) fn reviews(
                 None => not_found(),
             }
         }
+        ("DELETE", [id]) => {
+            let rows = world.repo(repo).reviews.entry(number).or_default();
+            let Some(at) = rows.iter().position(|r| r.id.to_string() == *id) else { return not_found() };
+            if rows[at].login != login {
+                return error(403, "Must be repo admin");
+            }
+            rows.remove(at);
+            Reply::empty(204)
+        }
         ("POST", [id, "dismissals"]) if world.right(login) >= Right::Admin => {
             let rows = world.repo(repo).reviews.entry(number).or_default();
             match rows.iter_mut().find(|r| r.id.to_string() == *id) {
@@ -104,6 +113,9 @@ pub(super) fn requested(
     for name in &people {
         if !world.rights.contains_key(name) {
             return error(404, &format!("user does not exist [uid: 0, name: {name}]"));
+        }
+        if world.no_reviewers.contains(name) {
+            return error(422, &format!("Reviewer {name} can't be requested for review"));
         }
         if *name == world.repos[repo].pull(number).opener {
             return error(422, "poster of pr can't be reviewer");
@@ -228,6 +240,11 @@ impl World {
 }
 
 impl FakeGitea {
+    /// The forge lets nobody ask this account for a review.
+    pub fn cannot_review(&self, login: &str) {
+        self.world().no_reviewers.push(login.to_owned());
+    }
+
     /// A review by `login`; `state` is `APPROVED`, `REQUEST_CHANGES` or `COMMENT`.
     pub fn review(&self, repo: &str, number: i64, login: &str, state: &str, body: &str) -> crate::fakes::Delivery {
         self.review_lines(repo, number, login, (state, body), Vec::new())

@@ -26,6 +26,8 @@ pub(super) struct World {
     pub deleted: Vec<String>,
     /// They may not sign in.
     pub suspended: Vec<String>,
+    /// Accounts that the forge lets nobody ask for a review.
+    pub no_reviewers: Vec<String>,
     /// They must choose a new password first.
     pub must_change: Vec<String>,
     /// Accounts without a second factor see no repository.
@@ -182,6 +184,7 @@ impl World {
             teams: BTreeMap::new(),
             deleted: Vec::new(),
             suspended: Vec::new(),
+            no_reviewers: Vec::new(),
             must_change: Vec::new(),
             second_factor: false,
             last_id: 100,

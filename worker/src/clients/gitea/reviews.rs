@@ -5,9 +5,11 @@ use crate::clients::call::says;
 use crate::clients::error::ApiError;
 use crate::clients::http::Call;
 use orch_common::domain::stage::CommitId;
+use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// A verdict to give.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +28,15 @@ pub struct NewReview<'a> {
 pub enum Asked<'a> {
     Person(&'a str),
     Team(&'a str),
+}
+
+impl fmt::Display for Asked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Asked::Person(login) => f.write_str(login),
+            Asked::Team(name) => write!(f, "team {name}"),
+        }
+    }
 }
 
 /// A request for a review, as the forge keeps it.
@@ -61,11 +72,20 @@ impl GiteaClient {
         says(made.body.contains(&mark), "the review")
     }
 
-    /// Whether our own review of this key is there.
-    pub async fn has_review(&self, repo: &str, number: i64, key: &str) -> Result<bool, ApiError> {
+    /// Our own reviews of this key, oldest first.
+    pub async fn reviews_under(&self, repo: &str, number: i64, key: &str) -> Result<Vec<Review>, ApiError> {
         let (me, mark) = (self.me().await?.id, marker(key));
         let mine = |r: &Review| r.user.as_ref().is_some_and(|user| user.id == me);
-        Ok(self.all_reviews(repo, number).await?.iter().any(|r| mine(r) && r.body.contains(&mark)))
+        let mut all = self.all_reviews(repo, number).await?;
+        all.retain(|r| mine(r) && r.body.contains(&mark));
+        all.sort_by_key(|r| r.id);
+        Ok(all)
+    }
+
+    /// Deletes a review of this client's own account.
+    pub async fn delete_review(&self, repo: &str, number: i64, id: i64) -> Result<(), ApiError> {
+        let path = self.path(repo, &["pulls", &number.to_string(), "reviews", &id.to_string()]);
+        self.send(&Call::new(Method::DELETE, path)).await?.deleted()
     }
 
     /// Asks somebody for a review; the forge mails them. One who is asked already is asked again.

@@ -61,11 +61,14 @@ impl Protection {
         glob(self.pattern(), branch, true)
     }
 
-    /// Whether it keeps this account from pushing. Who is in a listed team is not known, so a team is believed.
+    /// Whether it keeps this account from pushing; ours are no signed commits. Who is in a listed team is not known, so a team is
+    /// believed.
     pub fn shuts_out(&self, login: &str) -> bool {
         let named = |list: &Option<Vec<String>>| list.iter().flatten().any(|l| l.eq_ignore_ascii_case(login));
         let teams = self.push_whitelist_teams.as_ref().is_some_and(|teams| !teams.is_empty());
-        !self.enable_push || (self.enable_push_whitelist && !teams && !named(&self.push_whitelist_usernames))
+        !self.enable_push
+            || self.require_signed_commits
+            || (self.enable_push_whitelist && !teams && !named(&self.push_whitelist_usernames))
     }
 }
 
@@ -116,6 +119,22 @@ impl GiteaClient {
     /// Some of the branches, with what their rules let this account do.
     pub async fn some_branches(&self, repo: &str) -> Result<Vec<Branch>, ApiError> {
         self.read(&Call::get(self.path(repo, &["branches"])).query("limit", PAGE_SIZE)).await
+    }
+
+    /// The rule that keeps the account from pushing branches that are called like this one, or a branch that shows it. An admin
+    /// sees the rules; who may write sees what they mean for the branches that are there: only where all of those are shut is
+    /// it a rule about them all.
+    pub async fn shut_out_by(&self, repo: &str, branch: &str, admin: bool) -> Result<Option<String>, ApiError> {
+        if admin {
+            let (rules, me) = (self.protections(repo).await?, self.me().await?);
+            let first = rules.iter().find(|rule| rule.covers(branch));
+            return Ok(first.filter(|rule| rule.shuts_out(&me.login)).map(|rule| rule.pattern().to_owned()));
+        }
+        let start = branch.split_inclusive('-').next().unwrap_or(branch);
+        let mut alike = self.some_branches(repo).await?;
+        alike.retain(|b| b.name.starts_with(start));
+        let all_are_shut = alike.iter().all(|b| b.rule.protected && !b.rule.user_can_push);
+        Ok(alike.first().filter(|_| all_are_shut).map(|b| b.name.clone()))
     }
 
     /// The branch rules; for admins of the repository.
@@ -189,6 +208,7 @@ mod tests {
                 false,
             ),
             (json!({ "enable_push": true, "enable_push_whitelist": true, "push_whitelist_teams": ["bots"] }), false),
+            (json!({ "enable_push": true, "require_signed_commits": true }), true),
         ];
         for (json, shut) in table {
             assert_eq!(rule(json.clone()).shuts_out("orch-bot"), shut, "{json}");

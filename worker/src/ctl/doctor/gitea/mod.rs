@@ -13,10 +13,10 @@ use crate::clients::ApiError;
 use crate::clients::causes::{self, Cause, Diagnosis, Token, What, diagnose};
 use crate::clients::gitea::{Account, ForgeVersion, GiteaClient, Scopes};
 use crate::context::pipeline_of;
+pub use crate::rules::sample_branch;
 use futures_util::future::join_all;
 use orch_common::config::Project;
 use orch_common::domain::gate::Gate;
-use orch_common::domain::names::BranchName;
 use orch_common::domain::stage::Stage;
 use orch_common::store::deliveries::Source;
 use std::time::Instant;
@@ -137,12 +137,6 @@ fn names_a_team(project: &Project) -> bool {
 
 fn waits_for_reviews(project: &Project) -> bool {
     pipeline_of(project).gate(Stage::Review) == Some(Gate::ReviewApproved)
-}
-
-/// What a task's branch of the project is called, for instance.
-pub fn sample_branch(project: &Project) -> String {
-    let key = format!("{}-001", project.id_prefix).parse();
-    key.map_or_else(|_| "feature/X-001-x".to_owned(), |key| BranchName::for_task(&key, "x").as_str().to_owned())
 }
 
 /// A forge lets nobody approve their own pull request.

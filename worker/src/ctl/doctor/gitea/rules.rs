@@ -1,7 +1,6 @@
 //! Branch rules: whether they keep the account out of tasks' branches or out of the merge, and whether what they ask for can come.
 
 use super::{Forge, forge, sample_branch, waits_for_reviews};
-use crate::clients::ApiError;
 use crate::clients::causes::{Cause, Diagnosis, What, diagnose};
 use crate::clients::gitea::{Branch, Repo};
 use crate::ctl::doctor::report::Report;
@@ -13,11 +12,11 @@ use orch_common::domain::decide::MergePolicy;
 const LATEST: usize = 3;
 
 pub async fn check(report: &Report, known: &Forge<'_>, project: &Project, repo: &Repo) {
-    let check = format!("gitea.rules {}", project.repo);
+    let (check, branch) = (format!("gitea.rules {}", project.repo), sample_branch(project));
     let asked = async {
         tokio::join!(
             known.client.branch(&project.repo, &project.default_branch),
-            shut_out_by(known, project, repo.permissions.admin),
+            known.client.shut_out_by(&project.repo, &branch, repo.permissions.admin),
         )
     };
     let (base, shut_out) = report.during(&check, asked).await;
@@ -34,7 +33,7 @@ pub async fn check(report: &Report, known: &Forge<'_>, project: &Project, repo: 
         Ok(None) => {}
         Ok(Some(rule)) => {
             clean = false;
-            let words = format!("'{rule}' covers tasks' branches, such as {}", sample_branch(project));
+            let words = format!("'{rule}' covers tasks' branches, such as {branch}");
             report.failed(&check, Diagnosis::of(&forge(What::Repo(&project.repo)), Cause::BranchRule, &words));
         }
         Err(error) => {
@@ -48,20 +47,6 @@ pub async fn check(report: &Report, known: &Forge<'_>, project: &Project, repo: 
     if clean {
         report.ok(check, "nothing keeps the account out of tasks' branches");
     }
-}
-
-/// The rule that keeps the account from pushing tasks' branches. An admin sees the rules; who may write sees what they mean for
-/// the branches that are there.
-async fn shut_out_by(known: &Forge<'_>, project: &Project, admin: bool) -> Result<Option<String>, ApiError> {
-    let branch = sample_branch(project);
-    if admin {
-        let rules = known.client.protections(&project.repo).await?;
-        let first = rules.iter().find(|rule| rule.covers(&branch));
-        return Ok(first.filter(|rule| rule.shuts_out(&known.me.login)).map(|rule| rule.pattern().to_owned()));
-    }
-    let start = format!("feature/{}-", project.id_prefix);
-    let shut = |b: &&Branch| b.name.starts_with(&start) && b.rule.protected && !b.rule.user_can_push;
-    Ok(known.client.some_branches(&project.repo).await?.iter().find(shut).map(|b| b.name.clone()))
 }
 
 /// Whether the orchestrator can merge; `false` = something was said.
