@@ -165,7 +165,8 @@ fn serve(queue: &Receiver<Message>, database: &mut Database, standing: &Standing
             true => (database.store.files() == Files::Lost).then_some(End::Lost),
             false => commit(database, items, standing),
         };
-        if stop {
+        // What was acknowledged is brought into the database also where the process is to stop.
+        if stop && end != Some(End::Lost) {
             database.note(refusals);
             return End::Stop;
         }
