@@ -338,7 +338,7 @@ mod tests {
         let table = [
             ("plan.png", "01-plan.png"),
             ("../../etc/passwd", "01-passwd.png"),
-            ("..", "01-task.png"),
+            ("..", "01-picture.png"),
             ("", "01-picture.png"),
             ("a\u{0}b\n:approved:.png", "01-a-b-approved.png"),
             ("-rf .png", "01-rf.png"),
