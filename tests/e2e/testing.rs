@@ -1,10 +1,7 @@
 //! The tables of `docs/TESTING.md` and `docs/SECURITY.md` name tests; a name that is nobody's proves nothing.
 
-#[path = "../mutations/list.rs"]
-mod list;
-
 use crate::house::{root, text, tracked};
-use list::Mutation;
+use orch_tests::mutations::{self, Mutation};
 use std::collections::BTreeSet;
 
 /// Names of functions that are tests: an attribute that ends in `test` stands above.
@@ -61,7 +58,7 @@ fn table(mutations: &[Mutation]) -> String {
 /// `ORCH_BLESS=1` writes the table into the document.
 #[test]
 fn every_mutation_can_still_be_made_and_the_table_is_that_of_the_list() {
-    let all = list::all(&root());
+    let all = mutations::all(&root());
     let stale: Vec<String> = all.iter().filter_map(|mutation| mutation.applied(&root()).err()).collect();
     assert_eq!(stale, Vec::<String>::new(), "tests/mutations/list.toml");
     let places: BTreeSet<&str> = all.iter().map(|mutation| mutation.place.as_str()).collect();

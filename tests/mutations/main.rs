@@ -1,9 +1,7 @@
 //! Makes each mutation of `list.toml` in a copy of the checkout and runs the test that is to die of it; `make mutations`.
 //! Words on the command line choose those whose rule, file or test has one of them. Exits with 1 where a mutation lives.
 
-mod list;
-
-use list::Mutation;
+use orch_tests::mutations::{self, Mutation};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -25,7 +23,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let has = |m: &Mutation, word: &str| [&m.rule, &m.file, &m.test].iter().any(|text| text.contains(word));
     let wanted = |m: &Mutation| words.is_empty() || words.iter().any(|word| has(m, word));
-    let chosen: Vec<Mutation> = list::all(root).into_iter().filter(wanted).collect();
+    let chosen: Vec<Mutation> = mutations::all(root).into_iter().filter(wanted).collect();
     let stale: Vec<String> = chosen.iter().filter_map(|m| m.applied(root).err()).collect();
     if !stale.is_empty() || chosen.is_empty() {
         eprintln!("{} chosen; stale: {stale:#?}", chosen.len());

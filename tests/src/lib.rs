@@ -2,4 +2,5 @@
 
 pub mod fakes;
 pub mod model_api;
+pub mod mutations;
 pub mod stack;

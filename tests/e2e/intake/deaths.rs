@@ -90,7 +90,7 @@ fn a_stop_answers_what_is_under_way() {
     let waiting = std::thread::spawn(move || work_item("x").send(address).unwrap());
     api.until("the request waits for the lock", |api| api.log().contains("write lock"));
     api.terminate();
-    api.until("it has heard", |api| api.log().contains("stopping"));
+    api.until("it has heard", |api| api.log().contains("shutting down"));
     assert!(!waiting.is_finished());
     drop(lock);
     assert_eq!(waiting.join().unwrap().outcome().0, "queued");

@@ -144,7 +144,6 @@ impl FakePlane {
         self.server.wait_for(limit, enough)
     }
 
-    /// Posts every delivery to `url` from now on.
     pub fn webhook_to(&self, url: &str) {
         self.courier.send_to(url);
     }

@@ -9,10 +9,13 @@ use orch_common::store::{Store, audit, jobs, runs, tasks};
 use orch_worker::agent::{RunDir, examine};
 use std::path::{Path, PathBuf};
 
-/// The folders of all runs.
+/// The folders of all runs; others beside them are no run's.
 pub fn run_folders(runs: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(runs).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+    let is_a_runs = |path: &PathBuf| {
+        path.is_dir() && path.file_name().is_some_and(|name| uuid::Uuid::parse_str(&name.to_string_lossy()).is_ok())
+    };
+    entries.map(|entry| entry.path()).filter(is_a_runs).collect()
 }
 
 /// Ends every run: its supervisor by its identity, then whatever bears the run's marker.

@@ -41,12 +41,10 @@ pub async fn keep(ctx: Arc<Context>) {
 
 /// Another worker has found that it answers.
 async fn forget_what_is_over(ctx: &Arc<Context>) {
+    // Before the rows are read: an outage has its row first, so that one that begins meanwhile is not taken for over.
+    let here: Vec<Scope> = ctx.outages.all().keys().cloned().collect();
     let Ok(known) = ctx.store.read(outages::all).await else { return };
-    let over: Vec<Scope> = {
-        let all = ctx.outages.all();
-        all.keys().filter(|scope| !known.iter().any(|outage| outage.scope == scope.to_string())).cloned().collect()
-    };
-    for scope in over {
+    for scope in here.into_iter().filter(|scope| !known.iter().any(|outage| outage.scope == scope.to_string())) {
         tracing::info!(%scope, "answers again, as another worker knows");
         open(ctx, &scope);
     }

@@ -1,4 +1,4 @@
-//! The hand-made mutations of `list.toml`: read, and checked against the source.
+//! The hand-made mutations of `tests/mutations/list.toml`: read, and checked against the source.
 
 use serde::Deserialize;
 use std::path::Path;
