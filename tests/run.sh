@@ -19,7 +19,8 @@ if [ -z "${TMPDIR:-}" ] && enough "$(free_in /dev/shm)" && enough "$(free_memory
     # Programs must be allowed to run there.
     if printf '#!/bin/sh\n' > "$memory/try" && chmod +x "$memory/try" && "$memory/try" 2> /dev/null; then
         rm "$memory/try"
-        chmod 711 "$memory"
+        # As /tmp is: agents of another user write there, too.
+        chmod 1777 "$memory"
         export TMPDIR="$memory"
     fi
 fi

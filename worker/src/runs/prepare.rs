@@ -28,6 +28,7 @@ use orch_common::store::jobs::{self, Job};
 use orch_common::store::leftovers as store_leftovers;
 use orch_common::store::runs::{self, NewRun, Run};
 use orch_common::store::tasks::{self, Task};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -316,7 +317,10 @@ fn plan(ctx: &Context, project: &Project, role: Role, session: &Session) -> Laun
     plan.max_budget_usd = limits.max_usd;
     plan.git = GitIdentity::of_role(role);
     plan.extra_env = project.env.iter().map(|(k, v)| (k.clone(), v.expose().to_owned())).collect();
-    plan.base_env = std::env::vars().collect();
+    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    // Another user may not write to the worker's folder for scratch files.
+    let of_worker = |name: &str| agent.user.is_some() && name == "TMPDIR";
+    plan.base_env = std::env::vars_os().filter_map(text).filter(|(name, _)| !of_worker(name)).collect();
     plan
 }
 
