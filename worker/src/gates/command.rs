@@ -65,7 +65,9 @@ impl TestCommand {
         };
         let command = &mut start.command;
         command.env_clear().current_dir(dir).stdin(Stdio::null());
-        command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        // Another user may not write to the worker's folder for scratch files.
+        let inherited = INHERITED.iter().filter(|name| terms.user.is_none() || **name != "TMPDIR");
+        command.envs(inherited.filter_map(|name| Some((name, std::env::var_os(name)?))));
         command.env("CI", "true").env("GIT_TERMINAL_PROMPT", "0");
         // Without its own repository the folder is in none: not in one that our folders happen to lie in.
         command.envs(dir.parent().map(|above| ("GIT_CEILING_DIRECTORIES", above)));
