@@ -18,7 +18,7 @@ fn the_real_cli_works_as_nobody() {
     let shelf = tempfile::Builder::new().prefix("orch-shelf-").tempdir().unwrap();
     std::fs::set_permissions(shelf.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let program = shelf.path().join("claude");
-    std::fs::hard_link(&cli, &program).or_else(|_| std::fs::copy(&cli, &program).map(drop)).unwrap();
+    orch_testkit::place_program(&cli, &program);
     let setting = Setting::quick().set("agent.user", "nobody").set("agent.max_processes", 1000);
     let case = setting.start_with(&program, ModelApi::start(analysis()), |seed| {
         std::fs::set_permissions(seed.parent().unwrap(), PermissionsExt::from_mode(0o711)).unwrap();

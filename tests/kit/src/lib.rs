@@ -40,3 +40,13 @@ pub fn output_of(mut command: Command) -> String {
     assert!(output.status.success(), "{command:?}: {error}");
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
+
+/// Puts a program to another place: a link, or a copy on another file system. The copy is made by `cp`: a child that another
+/// thread of ours forks meanwhile would have the file open for writing, and the program could not be run ("Text file busy").
+pub fn place_program(program: &Path, to: &Path) {
+    if std::fs::hard_link(program, to).is_err() {
+        let mut copy = Command::new("cp");
+        copy.arg(program).arg(to);
+        output_of(copy);
+    }
+}

@@ -22,7 +22,7 @@ fn install(world: &World, api: &str, worker: &str) {
     let bin = world.path("bin");
     std::fs::create_dir(&bin).unwrap();
     let own = bin.join("orchctl");
-    std::fs::hard_link(ORCHCTL, &own).or_else(|_| std::fs::copy(ORCHCTL, &own).map(drop)).unwrap();
+    orch_testkit::place_program(ORCHCTL.as_ref(), &own);
     for (name, script) in [("orch-api", api), ("orch-worker", worker)] {
         write_program(&bin.join(name), script);
     }

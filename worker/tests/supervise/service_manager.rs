@@ -93,7 +93,7 @@ async fn an_ordinary_user_with_rights_runs_an_agent_without() {
     let (root, folder) = (run.temp.path().to_owned(), run.path());
     // The program too must be where that user can reach it.
     let program = root.join("orch-worker");
-    std::fs::hard_link(WORKER, &program).or_else(|_| std::fs::copy(WORKER, &program).map(drop)).unwrap();
+    orch_testkit::place_program(WORKER.as_ref(), &program);
     std::fs::set_permissions(&root, PermissionsExt::from_mode(0o711)).unwrap();
     let mut command = Command::new("setpriv");
     command.args(["--reuid", "1", "--regid", "1", "--clear-groups", "--no-new-privs"]);
