@@ -189,9 +189,7 @@ CREATE TABLE runs (
     budget_stop     TEXT                          -- the budget that ended it, as JSON: which, limit, spent
 );
 CREATE INDEX runs_task ON runs (task_id, started_at);
-CREATE INDEX runs_open ON runs (worker) WHERE state IN ('starting','running');
 CREATE INDEX runs_job ON runs (job_id);
-CREATE INDEX runs_age ON runs (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX runs_day ON runs (started_at, cost_usd, input_tokens, output_tokens, cache_tokens, estimated, unpriced);
 CREATE INDEX runs_session ON runs (session_id) WHERE session_id IS NOT NULL;
 

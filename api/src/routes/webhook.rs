@@ -60,10 +60,10 @@ async fn receive<S: Sender>(
     })?;
     let new = match verdict {
         Verdict::Enqueue(new) => *new,
-        Verdict::EnqueueIfRenamed { id, new, unknown } => {
+        Verdict::EnqueueIfRenamed { id, about, new, unknown } => {
             let known = app.reads.read(&app.intake, move |c| Ok(repositories::by_id(c, id)?.map(|known| known.repo)));
             match known.await? {
-                Some(repo) if app.settings.known_repos.contains(&repo.to_lowercase()) => new.called(repo),
+                Some(repo) if app.settings.known_repos.contains(&repo) => new.of_repository(repo, about.as_deref()),
                 Some(_) | None => return Ok(ignore_unknown::<S>(&app, &unknown)),
             }
         }

@@ -113,7 +113,7 @@ pub fn read(known_repos: &HashSet<String>, headers: &HeaderMap, text: String) ->
     );
     Ok(match renamed {
         None => Verdict::Enqueue(new),
-        Some((id, unknown)) => Verdict::EnqueueIfRenamed { id, new, unknown },
+        Some((id, unknown)) => Verdict::EnqueueIfRenamed { id, about, new, unknown },
     })
 }
 

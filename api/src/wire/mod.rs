@@ -22,7 +22,8 @@ pub enum Verdict {
     /// It is about something that no project names, with the words for the log.
     Unknown(String),
     /// To be committed if a project's repository has this id at the forge, where it was renamed then; else it is unknown.
-    EnqueueIfRenamed { id: i64, new: Box<NewDelivery>, unknown: String },
+    /// `about` as in [`NewDelivery::of_repository`].
+    EnqueueIfRenamed { id: i64, about: Option<String>, new: Box<NewDelivery>, unknown: String },
     /// To be committed.
     Enqueue(Box<NewDelivery>),
 }

@@ -2,6 +2,7 @@
 
 use super::{Head, Malformed, Verdict, envelope, header, sha256};
 use actix_web::http::header::HeaderMap;
+use orch_common::domain::order;
 use orch_common::store::deliveries::{NewDelivery, Source};
 use serde::Deserialize;
 use std::collections::HashSet;
@@ -49,7 +50,7 @@ pub fn read(known_projects: &HashSet<String>, headers: &HeaderMap, text: String)
     Ok(Verdict::Enqueue(Box::new(NewDelivery {
         source: Source::Plane,
         key: event_id.filter(|id| is_key(id)).map_or_else(|| sha256(&text), String::into_bytes),
-        order_key: work_item.map(|id| order_key(project.as_deref(), &id)),
+        order_key: work_item.map(|id| order::of_item(project.as_deref().unwrap_or_default(), &id)),
         repo: None,
         payload: head.around(text)?,
     })))
@@ -74,9 +75,4 @@ fn is_handled(event: &str) -> bool {
 /// The documentation's samples have the text `None` where nothing is.
 fn is_key(id: &str) -> bool {
     !id.is_empty() && id != "None" && id.len() <= super::NAME_BYTES
-}
-
-/// Events of one work item are handled in order. A deletion names no project.
-fn order_key(project: Option<&str>, work_item: &str) -> String {
-    format!("plane:{}:{}", project.unwrap_or_default(), work_item.to_lowercase())
 }

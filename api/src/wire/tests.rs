@@ -118,7 +118,7 @@ fn a_repository_under_a_name_of_nobodys_may_be_a_project_s_by_its_id() {
     let pairs: Pairs<'_> = &[("X-Gitea-Event", "push")];
     let text = r#"{"repository":{"id":11,"full_name":"acme/store"}}"#;
     match gitea(pairs, text) {
-        Verdict::EnqueueIfRenamed { id, new, unknown } => {
+        Verdict::EnqueueIfRenamed { id, about: _, new, unknown } => {
             assert_eq!((id, new.repo.as_deref()), (11, Some("acme/store")));
             assert!(unknown.contains("acme/store"), "{unknown}");
         }
@@ -158,7 +158,7 @@ fn gitea_by_event_and_repository() {
 /// One branch's look may take minutes: it holds nothing of another branch, and nothing of its own passes it.
 #[test]
 fn what_happens_to_one_branch_is_one_order() {
-    let of = |fields: &str| format!(r#"{{"repository":{{"full_name":"acme/widgets"}}{fields}}}"#);
+    let of = |name: &str, fields: &str| format!(r#"{{"repository":{{"id":11,"full_name":"{name}"}}{fields}}}"#);
     let pull = |head: &str| format!(r#","number":7,"pull_request":{{"number":7,"head":{head}}}"#);
     let sha = "a".repeat(40);
     let rows: &[(&str, String, &str)] = &[
@@ -179,11 +179,17 @@ fn what_happens_to_one_branch_is_one_order() {
         ("push", format!(r#","ref":"{}""#, "x".repeat(300)), ""),
     ];
     for (event, fields, about) in rows {
-        let new = enqueued(gitea(&[("X-Gitea-Event", event)], &of(fields)));
+        let new = enqueued(gitea(&[("X-Gitea-Event", event)], &of("acme/widgets", fields)));
         let wanted = format!("gitea:acme/widgets{}", about.replace("SHA", &sha));
         assert_eq!(new.order_key.as_deref(), Some(wanted.as_str()), "{event} {fields}");
+        let Verdict::EnqueueIfRenamed { about: named, new, .. } =
+            gitea(&[("X-Gitea-Event", event)], &of("acme/store", fields))
+        else {
+            panic!("{event} {fields}");
+        };
         let wanted = format!("gitea:acme/shop{}", about.replace("SHA", &sha));
-        assert_eq!(new.called("acme/shop".into()).order_key, Some(wanted), "{event} {fields}, under another name");
+        let new = new.of_repository("acme/shop".into(), named.as_deref());
+        assert_eq!(new.order_key, Some(wanted), "{event} {fields}, under another name");
     }
 }
 

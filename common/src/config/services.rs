@@ -19,7 +19,7 @@ settings! {
         bind: SocketAddr = "127.0.0.1:8500", "ORCH_API_BIND", ("an IP address and a port, e.g. 127.0.0.1:8500");
         /// The bearer token of the read routes; needed unless the API listens on loopback.
         read_token: Option<Secret> = "none", "ORCH_API_READ_TOKEN", ("text of one line");
-        /// HTTP threads, beside the one that writes: one takes in tens of thousands of webhooks a second.
+        /// HTTP threads, beside the one that writes: one takes in more than ten thousand webhooks a second.
         threads: u32 = 1, "ORCH_API_THREADS", (1 to 64);
     }
 

@@ -20,6 +20,7 @@ pub mod merge;
 pub mod messages;
 pub mod names;
 pub mod oddity;
+pub mod order;
 pub mod pipeline;
 pub mod price;
 pub mod refusal;

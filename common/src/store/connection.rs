@@ -32,7 +32,8 @@ const OPENING: Duration = Duration::from_secs(10);
 const RESCUE: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
-/// Pages in memory of the connection that writes, in KiB. A batch of deliveries must fit, or its pages are written twice.
+/// Pages in memory of the connection that writes, in KiB. A usual batch of deliveries fits; the pages of a larger one are written
+/// twice.
 const WRITERS_CACHE_KIB: u32 = 2000;
 /// The same of one that reads.
 const READERS_CACHE_KIB: u32 = 500;

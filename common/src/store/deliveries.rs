@@ -7,6 +7,7 @@ use super::payload::Packed;
 use super::prepared::prepared;
 use super::schema::{deliveries, jobs};
 use crate::domain::job::JobKind;
+use crate::domain::order;
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, Text};
@@ -41,31 +42,7 @@ impl NewDelivery {
     /// An event of the forge's repository `owner/name`, in the order of the events `about` the same of it.
     #[must_use]
     pub fn of_repository(self, repo: String, about: Option<&str>) -> NewDelivery {
-        NewDelivery { order_key: Some(order_at_forge(&repo, about)), repo: Some(repo), ..self }
-    }
-
-    /// The same of a repository that is called otherwise here.
-    #[must_use]
-    pub fn called(self, repo: String) -> NewDelivery {
-        let rest =
-            |key: &str, name: &str| Some(key.strip_prefix(FORGE)?.strip_prefix(name)?.strip_prefix(':')?.to_owned());
-        let about = self.order_key.as_deref().zip(self.repo.as_deref()).and_then(|(key, name)| rest(key, name));
-        self.of_repository(repo, about.as_deref())
-    }
-}
-
-/// What the keys of the forge's events begin with.
-const FORGE: &str = "gitea:";
-/// A longer name is no branch that a task could have.
-const LONGEST_ABOUT: usize = 200;
-
-/// The key under which events of a repository take turns. What happens to one branch (a push, its end, its pull request, a review
-/// of that, the jobs of its CI) is handled in its order; a branch's slow look holds no other's. `about` is the branch, else the
-/// number of the pull request or the commit; `None` = it names none of them.
-pub fn order_at_forge(repo: &str, about: Option<&str>) -> String {
-    match about.filter(|about| !about.is_empty() && about.len() <= LONGEST_ABOUT) {
-        Some(about) => format!("{FORGE}{repo}:{about}"),
-        None => format!("{FORGE}{repo}"),
+        NewDelivery { order_key: Some(order::at_forge(&repo, about)), repo: Some(repo), ..self }
     }
 }
 
@@ -130,7 +107,7 @@ pub fn insert(conn: &mut Conn, new: &NewDelivery, now: i64) -> Result<Intake, St
         repo: &repo,
         max_attempts: &JobKind::Event.max_attempts(),
         order_key: &order_key,
-        ready: &is_first_of_key(conn, order_key, 0)?,
+        ready: &is_first_of_key(conn, order_key)?,
         now: &now,
         payload,
     }

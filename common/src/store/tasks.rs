@@ -189,6 +189,23 @@ pub struct Move {
     pub recheck: bool,
 }
 
+impl Move {
+    /// One that changes nothing else.
+    pub const fn to(stage: Stage, state: TaskState) -> Move {
+        Move {
+            stage,
+            state,
+            state_reason: None,
+            reset_cap: false,
+            approved: false,
+            unapproved: false,
+            said: None,
+            new_round: false,
+            recheck: false,
+        }
+    }
+}
+
 /// Applies a move if the task still stands where the decision saw it; `false` = it lost the race, and
 /// nothing is changed.
 pub fn compare_and_move(conn: &mut Conn, seen: &Task, to: &Move, now: i64) -> Result<bool, StoreError> {

@@ -268,17 +268,7 @@ impl Rig {
 }
 
 fn moved(stage: Stage) -> Move {
-    Move {
-        stage,
-        state: TaskState::Active,
-        state_reason: None,
-        reset_cap: true,
-        approved: false,
-        unapproved: false,
-        said: None,
-        new_round: false,
-        recheck: false,
-    }
+    Move { reset_cap: true, ..Move::to(stage, TaskState::Active) }
 }
 
 /// The forge and its git are away together.

@@ -142,17 +142,7 @@ impl Rig {
     async fn ended(&self, name: &str) -> i64 {
         let id = self.task(&format!("over-{name}"), &format!("item-{name}")).await;
         let seen = self.ctx.store.read(move |c| tasks::get(c, id)).await.unwrap().unwrap();
-        let to = Move {
-            stage: seen.stage,
-            state: TaskState::Cancelled,
-            state_reason: None,
-            reset_cap: false,
-            approved: false,
-            unapproved: false,
-            said: None,
-            new_round: false,
-            recheck: false,
-        };
+        let to = Move::to(seen.stage, TaskState::Cancelled);
         assert!(self.ctx.store.write(move |c| tasks::compare_and_move(c, &seen, &to, now_ms())).await.unwrap());
         id
     }

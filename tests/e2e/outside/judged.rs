@@ -84,17 +84,7 @@ fn rows(table: &str) -> Vec<Row<'_>> {
 fn place(conn: &mut Conn, task: &Task, stage: Stage, head: Option<&str>) -> Result<(), StoreError> {
     jobs::cancel_queued_of_task(conn, task.id, "placed by the test", now_ms())?;
     let task = tasks::get(conn, task.id)?.unwrap();
-    let to = Move {
-        stage,
-        state: TaskState::Active,
-        state_reason: None,
-        reset_cap: false,
-        approved: false,
-        unapproved: false,
-        said: None,
-        new_round: false,
-        recheck: false,
-    };
+    let to = Move::to(stage, TaskState::Active);
     assert!(tasks::compare_and_move(conn, &task, &to, now_ms())?);
     tasks::note_worked(conn, task.id, stage)?;
     if let Some(head) = head {

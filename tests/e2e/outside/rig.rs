@@ -3,9 +3,10 @@
 
 use orch_common::config::Config;
 use orch_common::domain::job::{JobKind, JobStatus};
+use orch_common::domain::order;
 use orch_common::domain::stage::{Stage, TaskState};
 use orch_common::store::audit::Transition;
-use orch_common::store::deliveries::{self, EventPayload, Intake, NewDelivery, Source, order_at_forge};
+use orch_common::store::deliveries::{self, EventPayload, Intake, NewDelivery, Source};
 use orch_common::store::jobs::{self, Job};
 use orch_common::store::tasks::{self, Move, Task};
 use orch_common::store::{Conn, Store, StoreError, audit};
@@ -110,7 +111,7 @@ impl Rig {
         self.store()
             .write(move |c| {
                 jobs::cancel_queued_of_task(c, task.id, "placed by the test", now_ms())?;
-                let to = Move { reset_cap: true, ..moved(stage, state) };
+                let to = Move { reset_cap: true, ..Move::to(stage, state) };
                 assert!(tasks::compare_and_move(c, &task, &to, now_ms())?);
                 tasks::note_worked(c, task.id, stage)?;
                 Ok(())
@@ -123,7 +124,7 @@ impl Rig {
     /// The active task has a reason to wait, as one without a job of its own always has.
     pub async fn waits_for(&self, reason: &'static str) {
         let task = self.task().await.expect("a task");
-        let to = Move { state_reason: Some(reason.to_owned()), ..moved(task.stage, task.state) };
+        let to = Move { state_reason: Some(reason.to_owned()), ..Move::to(task.stage, task.state) };
         let moved = self.store().write(move |c| tasks::compare_and_move(c, &task, &to, now_ms())).await;
         assert!(moved.unwrap());
     }
@@ -238,10 +239,10 @@ pub fn intake(delivery: &Delivery) -> NewDelivery {
     let plane = header("x-plane-event").is_some();
     let (source, order, repo) = if plane {
         let item = json["data"]["issue"].as_str().or(json["data"]["id"].as_str()).unwrap();
-        (Source::Plane, format!("plane:{}:{item}", json["data"]["project"].as_str().unwrap_or_default()), None)
+        (Source::Plane, order::of_item(json["data"]["project"].as_str().unwrap_or_default(), item), None)
     } else {
         let repo = json["repository"]["full_name"].as_str().unwrap();
-        (Source::Gitea, order_at_forge(repo, None), Some(repo.to_owned()))
+        (Source::Gitea, order::at_forge(repo, None), Some(repo.to_owned()))
     };
     let payload = EventPayload {
         source,
@@ -256,20 +257,5 @@ pub fn intake(delivery: &Delivery) -> NewDelivery {
         order_key: Some(order),
         repo,
         payload: serde_json::to_string(&payload).unwrap().into(),
-    }
-}
-
-/// A move that changes nothing else.
-fn moved(stage: Stage, state: TaskState) -> Move {
-    Move {
-        stage,
-        state,
-        state_reason: None,
-        reset_cap: false,
-        approved: false,
-        unapproved: false,
-        said: None,
-        new_round: false,
-        recheck: false,
     }
 }

@@ -2,10 +2,10 @@
 //! position never stands behind something that was not kept.
 
 use super::{RoundError, silence};
-use crate::events::{GiteaChange, Observed, ObservedPayload, order_of_item};
+use crate::events::{GiteaChange, Observed, ObservedPayload};
 use crate::give_up::is_given_up;
 use orch_common::domain::job::JobKind;
-use orch_common::store::deliveries::order_at_forge;
+use orch_common::domain::order;
 use orch_common::store::jobs::{self, NewJob};
 use orch_common::store::{Conn, StoreError, cursors};
 
@@ -45,10 +45,10 @@ impl Finding {
     /// Among whose events it has its turn; the same as of a delivery.
     fn order(&self) -> String {
         match &self.event {
-            Observed::Plane(event) => order_of_item(event.project.as_deref().unwrap_or_default(), &event.work_item),
+            Observed::Plane(event) => order::of_item(event.project.as_deref().unwrap_or_default(), &event.work_item),
             Observed::Gitea(event) => {
                 let about = if let GiteaChange::Status { sha, .. } = &event.what { sha.clone() } else { self.about() };
-                order_at_forge(&format!("{}/{}", event.owner, event.repo), Some(&about))
+                order::at_forge(&format!("{}/{}", event.owner, event.repo), Some(&about))
             }
         }
     }

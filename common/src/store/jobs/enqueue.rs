@@ -7,7 +7,7 @@ use crate::store::error::StoreError;
 use crate::store::prepared::prepared;
 use crate::store::schema::jobs;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sql_types::{Bool, Text};
 
 /// A job to be queued. Deliveries come by [`crate::store::deliveries`].
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +29,7 @@ pub struct NewJob {
 prepared! {
     KeyIsBusy -> Bool:
     "SELECT EXISTS (SELECT 1 FROM jobs WHERE order_key = " key: str as Text =>
-    " AND order_key IS NOT NULL AND finished_at IS NULL AND id <> " except: i64 as BigInt => ")"
+    " AND order_key IS NOT NULL AND finished_at IS NULL)"
 }
 
 /// Inserts the job; `None` where its dedupe key is known already.
@@ -42,7 +42,7 @@ pub fn enqueue(conn: &mut Conn, new: &NewJob, now: i64) -> Result<Option<i64>, S
             return Ok(None);
         }
     }
-    let ready = is_first_of_key(conn, order_key.as_deref(), 0)?;
+    let ready = is_first_of_key(conn, order_key.as_deref())?;
     let id = diesel::insert_into(jobs::table)
         .values((
             jobs::kind.eq(kind),
@@ -62,9 +62,9 @@ pub fn enqueue(conn: &mut Conn, new: &NewJob, now: i64) -> Result<Option<i64>, S
     Ok(Some(id))
 }
 
-/// Whether no unfinished job of the key but `except` is there, so that the next one is ready at once.
-pub(in crate::store) fn is_first_of_key(conn: &mut Conn, key: Option<&str>, except: i64) -> Result<bool, StoreError> {
+/// Whether no unfinished job of the key is there, so that the next one is ready at once.
+pub(in crate::store) fn is_first_of_key(conn: &mut Conn, key: Option<&str>) -> Result<bool, StoreError> {
     let Some(key) = key else { return Ok(true) };
-    let busy: bool = KeyIsBusy { key, except: &except }.get_result(conn)?;
+    let busy: bool = KeyIsBusy { key }.get_result(conn)?;
     Ok(!busy)
 }

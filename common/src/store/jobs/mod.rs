@@ -1,4 +1,4 @@
-//! The one durable queue. A claim is one changed row; every finishing statement names its owner, so a zombie
+//! The one durable queue. Every finishing statement names its owner, so a zombie
 //! cannot overwrite a newer one. Of the unfinished jobs of a key the oldest is `ready`, the others wait: set here when a job
 //! is inserted, passed on by a trigger when one ends, and held to one by a unique index.
 

@@ -130,7 +130,7 @@ pub fn finish_or_give_way(conn: &mut Conn, job: &Job, end: JobEnd, now: i64) -> 
 /// Puts a failed or cancelled job back with its counters at zero; `false` where it is neither.
 pub fn retry(conn: &mut Conn, id: i64) -> Result<bool, StoreError> {
     let Some(job) = super::get(conn, id)? else { return Ok(false) };
-    let ready = is_first_of_key(conn, job.order_key.as_deref(), id)?;
+    let ready = is_first_of_key(conn, job.order_key.as_deref())?;
     let revivable = [JobStatus::Failed.as_str(), JobStatus::Cancelled.as_str()];
     Ok(diesel::update(jobs::table.find(id).filter(jobs::status.eq_any(revivable)))
         .set((

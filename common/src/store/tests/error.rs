@@ -1,4 +1,4 @@
-//! SQLite's complaints as what a caller can do about them. A full disk in earnest is in `tests/disk_full.rs`.
+//! SQLite's complaints as what a caller can do about them. A full disk in earnest is in `common/tests/disk_full.rs`.
 
 use super::*;
 use diesel::connection::SimpleConnection;

@@ -13,17 +13,7 @@ fn left(scratch: &Scratch) -> Vec<String> {
 fn put(scratch: &Scratch, id: i64, state: TaskState, reason: Option<&str>) {
     let moved = scratch.write(|c| {
         let seen = tasks::get(c, id)?.unwrap();
-        let to = Move {
-            stage: seen.stage,
-            state,
-            state_reason: reason.map(str::to_owned),
-            reset_cap: false,
-            approved: false,
-            unapproved: false,
-            said: None,
-            new_round: false,
-            recheck: false,
-        };
+        let to = Move { state_reason: reason.map(str::to_owned), ..Move::to(seen.stage, state) };
         tasks::compare_and_move(c, &seen, &to, NOW)
     });
     assert!(moved);

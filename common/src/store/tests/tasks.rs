@@ -5,20 +5,6 @@ use crate::domain::stage::{Stage, TaskState};
 use crate::store::tasks::{self, Move, compare_and_move};
 use std::sync::Barrier;
 
-fn to(stage: Stage, state: TaskState) -> Move {
-    Move {
-        stage,
-        state,
-        state_reason: None,
-        reset_cap: false,
-        approved: false,
-        unapproved: false,
-        said: None,
-        new_round: false,
-        recheck: false,
-    }
-}
-
 fn get(conn: &mut Conn, id: i64) -> Task {
     tasks::get(conn, id).unwrap().unwrap()
 }
@@ -54,7 +40,7 @@ fn of_two_decisions_on_the_same_sight_one_wins() {
                 let (start, seen, scratch) = (&start, &seen, &scratch);
                 scope.spawn(move || {
                     start.wait();
-                    scratch.write(|c| compare_and_move(c, seen, &to(stage, TaskState::Active), NOW + 1))
+                    scratch.write(|c| compare_and_move(c, seen, &Move::to(stage, TaskState::Active), NOW + 1))
                 })
             };
             let threads = [race(Stage::Analysis), race(Stage::Deploy)];
@@ -72,9 +58,9 @@ fn a_stale_sight_changes_nothing_even_at_the_same_stage() {
     let scratch = Scratch::new();
     let mut conn = scratch.store.connection().unwrap();
     let seen = add_task(&mut conn, 1);
-    assert!(compare_and_move(&mut conn, &seen, &to(Stage::Created, TaskState::Paused), NOW).unwrap());
+    assert!(compare_and_move(&mut conn, &seen, &Move::to(Stage::Created, TaskState::Paused), NOW).unwrap());
     let before = get(&mut conn, seen.id);
-    assert!(!compare_and_move(&mut conn, &seen, &to(Stage::Analysis, TaskState::Active), NOW + 5).unwrap());
+    assert!(!compare_and_move(&mut conn, &seen, &Move::to(Stage::Analysis, TaskState::Active), NOW + 5).unwrap());
     assert_eq!(get(&mut conn, seen.id), before);
 }
 
@@ -92,20 +78,20 @@ fn a_move_writes_what_the_decision_says() {
         reset_cap: true,
         said: Some("f1".into()),
         state_reason: Some("why".into()),
-        ..to(Stage::Analysis, TaskState::WaitingApproval)
+        ..Move::to(Stage::Analysis, TaskState::WaitingApproval)
     };
     let t = moved(&mut conn, &seen, &approved, NOW + 10);
     assert_eq!((t.approved_at, t.cap_since, t.progress_at), (Some(NOW + 10), NOW + 10, NOW + 10));
     assert_eq!((t.said.as_deref(), t.state_reason.as_deref(), t.finished_at), (Some("f1"), Some("why"), None));
-    let t = moved(&mut conn, &t, &to(Stage::Analysis, TaskState::Active), NOW + 20);
+    let t = moved(&mut conn, &t, &Move::to(Stage::Analysis, TaskState::Active), NOW + 20);
     assert_eq!((t.approved_at, t.cap_since, t.progress_at), (Some(NOW + 10), NOW + 10, NOW + 10), "no progress");
     assert_eq!((t.said.as_deref(), t.state_reason.as_deref()), (Some("f1"), None));
-    let unapproved = Move { unapproved: true, ..to(Stage::Analysis, TaskState::Active) };
+    let unapproved = Move { unapproved: true, ..Move::to(Stage::Analysis, TaskState::Active) };
     let t = moved(&mut conn, &t, &unapproved, NOW + 30);
     assert_eq!(t.approved_at, None);
     for state in [TaskState::Done, TaskState::Cancelled] {
         let now = get(&mut conn, seen.id);
-        assert_eq!(moved(&mut conn, &now, &to(Stage::Deploy, state), NOW + 40).finished_at, Some(NOW + 40));
+        assert_eq!(moved(&mut conn, &now, &Move::to(Stage::Deploy, state), NOW + 40).finished_at, Some(NOW + 40));
     }
 }
 
@@ -121,18 +107,18 @@ fn a_round_begins_with_the_stage_or_where_a_move_says_so() {
     };
     assert_eq!(round(&get(&mut conn, id)), (false, None));
     let seen = get(&mut conn, id);
-    let t = moved(&mut conn, &seen, &to(Stage::Analysis, TaskState::Active), NOW);
+    let t = moved(&mut conn, &seen, &Move::to(Stage::Analysis, TaskState::Active), NOW);
     tasks::note_head(&mut conn, id, "a1", NOW).unwrap();
     tasks::note_worked(&mut conn, id, Stage::Development).unwrap();
     assert!(!get(&mut conn, id).worked, "that run was of another stage");
     tasks::note_worked(&mut conn, id, Stage::Analysis).unwrap();
     let t = Task { head: Some("a1".into()), ..t };
-    let t = moved(&mut conn, &t, &to(Stage::Analysis, TaskState::WaitingApproval), NOW);
+    let t = moved(&mut conn, &t, &Move::to(Stage::Analysis, TaskState::WaitingApproval), NOW);
     assert_eq!(round(&t), (true, None), "the same round");
-    let t = moved(&mut conn, &t, &Move { new_round: true, ..to(Stage::Analysis, TaskState::Active) }, NOW);
+    let t = moved(&mut conn, &t, &Move { new_round: true, ..Move::to(Stage::Analysis, TaskState::Active) }, NOW);
     assert_eq!(round(&t), (false, Some("a1".into())));
     tasks::note_worked(&mut conn, id, Stage::Analysis).unwrap();
-    let t = moved(&mut conn, &t, &to(Stage::Architecture, TaskState::Active), NOW);
+    let t = moved(&mut conn, &t, &Move::to(Stage::Architecture, TaskState::Active), NOW);
     assert_eq!(round(&t), (false, Some("a1".into())), "another stage");
 }
 
@@ -163,8 +149,8 @@ fn tasks_are_found_by_everything_they_are_known_by() {
     assert_eq!(id(tasks::by_work_item_alone(&mut conn, "w1").unwrap()), Some(three.id), "the newest");
     assert_eq!(id(tasks::by_branch(&mut conn, "acme/app", "feature/ET-001-login").unwrap()), Some(one.id));
     assert_eq!(id(tasks::by_key(&mut conn, "ET-001").unwrap()), Some(three.id), "the newest");
-    assert!(compare_and_move(&mut conn, &two, &to(Stage::Done, TaskState::Done), NOW).unwrap());
-    assert!(compare_and_move(&mut conn, &three, &to(Stage::Created, TaskState::Paused), NOW).unwrap());
+    assert!(compare_and_move(&mut conn, &two, &Move::to(Stage::Done, TaskState::Done), NOW).unwrap());
+    assert!(compare_and_move(&mut conn, &three, &Move::to(Stage::Created, TaskState::Paused), NOW).unwrap());
     let open: Vec<i64> = tasks::open(&mut conn).unwrap().iter().map(|t| t.id).collect();
     assert_eq!(open, [one.id, three.id], "paused is open, done is not");
     let newest: Vec<i64> = tasks::newest(&mut conn, 2).unwrap().iter().map(|t| t.id).collect();
@@ -175,8 +161,8 @@ fn tasks_are_found_by_everything_they_are_known_by() {
     assert_eq!(tasks::finished_before(&mut conn, NOW + 1, 10).unwrap(), vec![], "tidied once");
     // Opened again it gets a worktree again, which is tidied in its turn.
     let seen = tasks::get(&mut conn, two.id).unwrap().unwrap();
-    assert!(compare_and_move(&mut conn, &seen, &to(Stage::Review, TaskState::Active), NOW).unwrap());
+    assert!(compare_and_move(&mut conn, &seen, &Move::to(Stage::Review, TaskState::Active), NOW).unwrap());
     let seen = tasks::get(&mut conn, two.id).unwrap().unwrap();
-    assert!(compare_and_move(&mut conn, &seen, &to(Stage::Review, TaskState::Cancelled), NOW).unwrap());
+    assert!(compare_and_move(&mut conn, &seen, &Move::to(Stage::Review, TaskState::Cancelled), NOW).unwrap());
     assert_eq!(tasks::finished_before(&mut conn, NOW + 1, 10).unwrap().len(), 1);
 }
