@@ -53,11 +53,11 @@ mutants: ## Changes the rules at random, and lists what no test notices (MINUTES
 
 bench: ## The figures of docs/PERFORMANCE.md on this machine (FIGURES="intake claims" for some)
 	cargo build --release $(PACKAGES) -p orch-tests --bins
-	$(TARGET)/release/orch-bench $(FIGURES) --json $(TARGET)/bench/figures.json
+	'$(TARGET)/release/orch-bench' $(FIGURES) --json '$(TARGET)/bench/figures.json'
 
 soak: ## Half an hour of webhooks and agents; nothing may grow (MINUTES=2 for a look)
 	cargo build --release $(PACKAGES) -p orch-tests --bins
-	$(TARGET)/release/orch-bench soak --soak-minutes $(or $(MINUTES),30) --json $(TARGET)/bench/soak.json
+	'$(TARGET)/release/orch-bench' soak --soak-minutes $(or $(MINUTES),30) --json '$(TARGET)/bench/soak.json'
 
 lint: ## Formatting and clippy; warnings are errors
 	cargo fmt --all -- --check

@@ -52,7 +52,7 @@ fn table(mutations: &[Mutation]) -> String {
         format!("| {section} | {rule} | `{file}`: {change} | `{test}`{untried} |\n")
     };
     let rows: String = mutations.iter().map(row).collect();
-    format!("\n| SPEC | rule | mutation | test that dies |\n|---|---|---|---|\n{rows}\n")
+    format!("\n| section | rule | mutation | test that dies |\n|---|---|---|---|\n{rows}\n")
 }
 
 /// `ORCH_BLESS=1` writes the table into the document.

@@ -60,7 +60,10 @@ fn dies(root: &Path, copy: &Path, mutation: &Mutation, (n, of): (usize, usize)) 
         Came::Passed => "LIVES",
         Came::Nothing(why) => why,
     };
-    println!("{n}/{of} SPEC {}: {}: {}: {word} ({})", mutation.section, mutation.rule, mutation.change, mutation.test);
+    println!(
+        "{n}/{of} section {}: {}: {}: {word} ({})",
+        mutation.section, mutation.rule, mutation.change, mutation.test
+    );
     came == Came::Failed
 }
 
@@ -99,7 +102,10 @@ fn copied(root: &Path) -> PathBuf {
     let copy = target.join("mutations/tree");
     let git = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
     let listed = Command::new("git").args(git).current_dir(root).output().expect("git runs");
-    for name in String::from_utf8_lossy(&listed.stdout).split_terminator('\0') {
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let names: BTreeSet<&str> = listed.split_terminator('\0').collect();
+    remove_others(&copy, &copy, &names);
+    for name in names {
         let (from, to) = (root.join(name), copy.join(name));
         let Ok(text) = std::fs::read(&from) else { continue };
         if std::fs::read(&to).is_ok_and(|there| there == text) {
@@ -109,4 +115,16 @@ fn copied(root: &Path) -> PathBuf {
         std::fs::copy(&from, &to).expect("the target folder is ours");
     }
     copy
+}
+
+/// What the checkout does not have any more would be built all the same.
+fn remove_others(copy: &Path, folder: &Path, names: &BTreeSet<&str>) {
+    for path in std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        let name = path.strip_prefix(copy).expect("it is below the copy").to_string_lossy().into_owned();
+        if path.is_dir() {
+            remove_others(copy, &path, names);
+        } else if !names.contains(name.as_str()) {
+            std::fs::remove_file(&path).expect("the copy is ours");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mutation {
-    /// The section of the specification.
+    /// The section of docs/TESTING.md.
     pub section: u8,
     pub rule: String,
     /// The file that is changed, from the top of the checkout.

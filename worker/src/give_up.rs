@@ -257,8 +257,11 @@ fn deed_of(payload: &str) -> Option<String> {
     })
 }
 
+/// What the names of their marks begin with.
+pub(crate) const GIVEN_UP: &str = "given up:";
+
 fn given_up(repo: Option<&str>, deed: &str) -> String {
-    format!("given up:{}:{deed}", repo.unwrap_or_default().to_lowercase())
+    format!("{GIVEN_UP}{}:{deed}", repo.unwrap_or_default().to_lowercase())
 }
 
 /// Whether an event of the forge about the same was given up.

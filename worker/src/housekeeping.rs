@@ -3,10 +3,11 @@
 use crate::clock::now_ms;
 use crate::context::Context;
 use crate::git::{GitError, delete};
+use crate::give_up::GIVEN_UP;
 use crate::runs::leftovers::before_removal;
 use orch_common::store::retention::prune_step;
 use orch_common::store::tasks::{self, Task};
-use orch_common::store::{StoreError, outages};
+use orch_common::store::{StoreError, cursors, outages};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +42,7 @@ async fn prune_rows(ctx: &Context) -> Result<(), StoreError> {
         let pruned = ctx.store.write(move |c| prune_step(c, after, jobs_before, keys_before)).await?;
         if pruned.is_empty() {
             ctx.store.write(outages::forget_ended).await?;
+            ctx.store.write(move |c| cursors::forget_named(c, GIVEN_UP, keys_before)).await?;
             return Ok(());
         }
         after = pruned.looked_upto.unwrap_or(i64::MAX);

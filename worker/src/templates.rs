@@ -4,7 +4,7 @@ use orch_common::config::{Config, nearest};
 use orch_common::domain::messages::{BadTemplate, Locale, Message};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 /// No text is anywhere near.
@@ -49,13 +49,22 @@ pub fn read(folder: &Path) -> Result<BTreeMap<String, String>, TemplateError> {
         if path.extension().is_none_or(|ending| ending != ENDING) {
             continue;
         }
-        let text = crate::untrusted::read(&path, LARGEST).map_err(|e| unreadable(&path, e.to_string()))?;
-        let text =
-            String::from_utf8(text.unwrap_or_default()).map_err(|_| unreadable(&path, "it is not UTF-8".into()))?;
+        // The operator's own: a link is followed.
+        let text = read_at_most(&path).map_err(|e| unreadable(&path, e.to_string()))?;
+        let text = String::from_utf8(text).map_err(|_| unreadable(&path, "it is not UTF-8".into()))?;
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         found.insert(name, text);
     }
     Ok(found)
+}
+
+fn read_at_most(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > LARGEST {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {LARGEST} bytes")));
+    }
+    Ok(text)
 }
 
 #[cfg(test)]

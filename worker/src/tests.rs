@@ -56,17 +56,7 @@ fn task_at(ctx: &Context, stage: Stage) -> Task {
         branch: "feature/ET-001-x".into(),
         base: "main".into(),
     };
-    let to = Move {
-        stage,
-        state: TaskState::Active,
-        state_reason: None,
-        reset_cap: false,
-        approved: false,
-        unapproved: false,
-        said: None,
-        new_round: false,
-        recheck: false,
-    };
+    let to = Move::to(stage, TaskState::Active);
     let write = |c: &mut orch_common::store::Conn| {
         let task = tasks::insert(c, &new, NOW)?.expect("a new one");
         assert!(tasks::compare_and_move(c, &task, &to, NOW)?);

@@ -25,6 +25,12 @@ pub(super) const INHERITED: [&str; 16] = [
     "no_proxy",
 ];
 
+/// Whether a variable of the worker's that is on a list may be passed on to another user, who may not write to the worker's folder
+/// for scratch files.
+pub(crate) fn suits_another_user(name: &str) -> bool {
+    name != "TMPDIR"
+}
+
 /// The orchestrator's own variables, secrets among them. They never reach an agent, whoever asks for it.
 const OWN_PREFIX: &str = "ORCH_";
 

@@ -51,6 +51,7 @@ impl Http {
         }
         if url.host() == self.base.host() && url.port().is_none() && self.base.scheme() == "https" {
             url.set_scheme("https").ok()?;
+            url.set_port(self.base.port()).ok()?;
         }
         Some(url)
     }
@@ -91,6 +92,7 @@ mod tests {
                 Some("https://plane.a.test/uploads/k?X-Amz-Signature=1"),
             ),
             ("https://plane.a.test", "/uploads/k", Some("https://plane.a.test/uploads/k")),
+            ("https://plane.a.test:8443", "http://plane.a.test/k", Some("https://plane.a.test:8443/k")),
             ("https://plane.a.test", "http://plane.a.test:9000/k", Some("http://plane.a.test:9000/k")),
             ("https://plane.a.test", "http://s3.b.test/k", Some("http://s3.b.test/k")),
             ("http://plane.a.test", "http://plane.a.test/k", Some("http://plane.a.test/k")),

@@ -155,7 +155,7 @@ fn judged_on(all: &[Sight]) -> Option<String> {
 }
 
 /// Remembers that these commits are our roles' work. To be called before they are pushed: afterwards they cannot be told from
-/// what came from elsewhere. Gives those that were not known as ours before.
+/// what came from elsewhere.
 pub(crate) async fn note_ours(ctx: &Context, task: &Task, commits: Vec<String>) -> Result<(), GitError> {
     if commits.is_empty() {
         return Ok(());

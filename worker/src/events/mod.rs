@@ -18,7 +18,7 @@ mod told;
 
 pub use gitea::{ActionJob, Ends, GiteaChange, GiteaEvent, ReviewKind};
 pub use handle::handle;
-pub(crate) use observed::{Observed, ObservedPayload, order_of_item};
+pub(crate) use observed::{Observed, ObservedPayload};
 pub(crate) use once::{Once, newest_move};
 pub(crate) use people::names_in;
 pub use plane::{NewItem, PlaneChange, PlaneEvent, SaidInPlane};

@@ -27,8 +27,3 @@ impl From<Observed> for Event {
         }
     }
 }
-
-/// The key under which the events of a work item take turns; the same as that of its deliveries.
-pub fn order_of_item(project: &str, work_item: &str) -> String {
-    format!("plane:{}:{}", project.to_lowercase(), work_item.to_lowercase())
-}

@@ -1,6 +1,7 @@
 //! A project's test command, as its configuration says it, made into a process that knows nothing of ours.
 
 use crate::agent::attend::{Attendant, Terms};
+use crate::agent::environment::suits_another_user;
 use crate::git::group::Start;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -65,8 +66,7 @@ impl TestCommand {
         };
         let command = &mut start.command;
         command.env_clear().current_dir(dir).stdin(Stdio::null());
-        // Another user may not write to the worker's folder for scratch files.
-        let inherited = INHERITED.iter().filter(|name| terms.user.is_none() || **name != "TMPDIR");
+        let inherited = INHERITED.iter().filter(|name| terms.user.is_none() || suits_another_user(name));
         command.envs(inherited.filter_map(|name| Some((name, std::env::var_os(name)?))));
         command.env("CI", "true").env("GIT_TERMINAL_PROMPT", "0");
         // Without its own repository the folder is in none: not in one that our folders happen to lie in.

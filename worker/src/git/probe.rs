@@ -24,6 +24,9 @@ pub async fn has_branch(settings: &GitSettings, remote: &Remote, branch: &str) -
     Ok(run_ok(settings, call, &CancellationToken::new()).await?.line().ends_with(&full))
 }
 
+/// Bytes of the list of branches that are read.
+const ENOUGH: usize = 256;
+
 /// Whether the remote, read with its credentials, shows any branch: an empty repository has none, and neither has a page in place of
 /// an answer.
 pub async fn shows_a_branch(
@@ -31,6 +34,7 @@ pub async fn shows_a_branch(
     remote: &Remote,
     cancel: &CancellationToken,
 ) -> Result<bool, GitError> {
-    let call = Call::bare(Path::new("/")).args(["ls-remote", "--heads", "--", remote.url()]).network(remote, PATIENCE);
+    let call = Call::bare(Path::new("/")).args(["ls-remote", "--heads", "--", remote.url()]);
+    let call = call.network(remote, PATIENCE).cut_at(ENOUGH);
     Ok(!run_ok(settings, call, cancel).await?.line().is_empty())
 }

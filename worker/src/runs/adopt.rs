@@ -8,7 +8,7 @@ use crate::context::Context;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::StoreError;
 use orch_common::store::jobs::Job;
-use orch_common::store::runs::{self, Run};
+use orch_common::store::runs;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::Instrument as _;
@@ -45,7 +45,7 @@ async fn by_evidence(ctx: &Arc<Context>, job: &Job) -> Result<(), NotNow> {
     let id = job.run_id.clone();
     let newest = ctx.store.read(move |c| id.map(|id| runs::get(c, &id)).transpose()).await?.flatten();
     // Claimed, but no run was begun.
-    let Some(run) = newest.filter(is_open) else { return never_begun(ctx, job).await };
+    let Some(run) = newest.filter(|run| run.state.is_open()) else { return never_begun(ctx, job).await };
     let (worker, run_id) = (ctx.name.clone(), run.id.clone());
     ctx.store.write(move |c| runs::set_worker(c, &run_id, &worker)).await?;
     failpoint::here(Point::AdoptExamine);
@@ -64,10 +64,6 @@ async fn by_evidence(ctx: &Arc<Context>, job: &Job) -> Result<(), NotNow> {
     tracing::info!(run = run.id, ended = matches!(end, RunEnd::Ended(_)), "the run is over: concluded");
     conclude(ctx, job, &run.id, end).await?;
     Ok(())
-}
-
-fn is_open(run: &Run) -> bool {
-    run.state.is_open()
 }
 
 async fn never_begun(ctx: &Arc<Context>, job: &Job) -> Result<(), NotNow> {

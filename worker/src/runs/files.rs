@@ -1,5 +1,5 @@
-//! The pictures and files of a work item, as files that the task's agents can read. Each is asked for once for a task and copied
-//! for each of its runs. What cannot be had is named with its address and the reason, and never stops a start; while Plane takes
+//! The pictures and files of a work item, as files that the task's agents can read. One that is had is kept for the task and
+//! copied for each of its runs. What cannot be had is named with its address and the reason, and never stops a start; while Plane takes
 //! no calls at all, the start waits as it does for the rest of the story. Whatever people name them, the names on the disk are ours.
 
 use super::refused::Refused;
@@ -61,18 +61,18 @@ pub(super) struct Files {
     pub lines: Vec<String>,
 }
 
-/// Remembers what is attached, or says it again. The first agent's start alone asks.
-pub(super) fn attached(ctx: &Context, task: &Task, asked: Option<Vec<Shown>>) -> Vec<Shown> {
-    let path = folder(ctx, task).join(ATTACHED);
-    let Some(found) = asked else {
-        let text = crate::untrusted::read(&path, 1 << 20).ok().flatten();
-        return text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
-    };
-    let written = serde_json::to_vec(&found).map_err(io::Error::other);
+/// What is attached, as the last start that asked has found; `None` = none has, or it is forgotten.
+pub(super) fn known_attached(ctx: &Context, task: &Task) -> Option<Vec<Shown>> {
+    let text = crate::untrusted::read(&folder(ctx, task).join(ATTACHED), 1 << 20).ok().flatten()?;
+    serde_json::from_slice(&text).ok()
+}
+
+/// Remembers it for later starts.
+pub(super) fn note_attached(ctx: &Context, task: &Task, found: &[Shown]) {
+    let written = serde_json::to_vec(found).map_err(io::Error::other);
     if let Err(error) = written.and_then(|text| keep(&folder(ctx, task), ATTACHED, &text)) {
         tracing::warn!(%error, "what is attached could not be kept for later agents");
     }
-    found
 }
 
 /// Loads what is not here yet, and says of each where it is.
@@ -102,16 +102,16 @@ pub(super) async fn load(
         return Err(Refused::Unread { error });
     }
     let place = place(ctx, run);
-    let mut files = Files::default();
     let known = loading.known();
+    let here = wanted.iter().enumerate().filter_map(|(n, (id, one))| {
+        let path = known.here.get(id)?;
+        Some((*id, (path.clone(), on_disk(n + 1, &one.name, path))))
+    });
+    let here: HashMap<Uuid, (PathBuf, String)> = here.collect();
+    let mut lines = Vec::new();
     for one in shown {
-        let line = match one.file.and_then(|id| known.here.get(&id).map(|path| (id, path))) {
-            Some((id, path)) => {
-                let at = wanted.iter().position(|(known, _)| *known == id).unwrap_or(0);
-                let name = on_disk(at + 1, &one.name, path);
-                files.kept.push((path.clone(), name.clone()));
-                format!("{}: {}", label(&one.name), place.join(name).display())
-            }
+        let line = match one.file.and_then(|id| here.get(&id)) {
+            Some((_, name)) => format!("{}: {}", label(&one.name), place.join(name).display()),
             None => {
                 let why = match one.file {
                     None => "an address outside Plane is not asked",
@@ -125,10 +125,9 @@ pub(super) async fn load(
                 format!("{}: not here ({why}); {}", label(&one.name), one.address)
             }
         };
-        files.lines.push(line);
+        lines.push(line);
     }
-    files.kept.dedup_by(|a, b| a.1 == b.1);
-    Ok(files)
+    Ok(Files { kept: here.into_values().collect(), lines })
 }
 
 /// Copies them into the run's folder, or to where a user of the agents' own can read them.
@@ -177,7 +176,6 @@ struct Known {
     why: HashMap<Uuid, String>,
     /// Plane takes no calls: nothing more is asked.
     away: Option<ApiError>,
-    is_away: bool,
 }
 
 impl Loading {
@@ -187,7 +185,8 @@ impl Loading {
         for entry in fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
             let path = entry.path();
             let id = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| Uuid::parse_str(stem).ok());
-            if let (Some(id), Ok(about)) = (id, entry.metadata()) {
+            // An empty one may be what a power cut has left of it.
+            if let (Some(id), Some(about)) = (id, entry.metadata().ok().filter(|about| about.len() > 0)) {
                 known.bytes += about.len();
                 known.here.insert(id, path);
             }
@@ -206,7 +205,7 @@ impl Loading {
     async fn load(&self, plane: &PlaneClient, task: &Task, id: Uuid, one: &Shown) {
         let left = {
             let known = self.known();
-            if known.is_away {
+            if known.away.is_some() {
                 return;
             }
             TOGETHER.saturating_sub(known.bytes)
@@ -215,17 +214,13 @@ impl Loading {
             self.refuse(id, "together they are too large".into());
             return;
         }
-        let most = LARGEST.min(left);
-        match plane.file(&task.project, &task.work_item, &id.to_string(), most).await {
+        match plane.file(&task.project, &task.work_item, &id.to_string(), LARGEST).await {
             Ok(file) => match self.take(id, &one.name, &file) {
                 Ok(()) => {}
                 Err(why) => self.refuse(id, why),
             },
             Err(NotLoaded::File(why)) => self.refuse(id, why),
-            Err(NotLoaded::Plane(error)) => {
-                let mut known = self.known();
-                (known.away, known.is_away) = (Some(error), true);
-            }
+            Err(NotLoaded::Plane(error)) => self.known().away = Some(error),
         }
     }
 

@@ -8,6 +8,7 @@ use super::story::tell_unread;
 use super::{clear, guard, leftovers, prompt, session};
 use crate::agent::account::{Account, AccountError};
 use crate::agent::command::{self, GitIdentity, LaunchPlan, PermissionMode, Session};
+use crate::agent::environment::suits_another_user;
 use crate::agent::{RunDir, RunSpec};
 use crate::clock::now_ms;
 use crate::context::Context;
@@ -20,7 +21,7 @@ use orch_common::config::Project;
 use orch_common::domain::clash::Clash;
 use orch_common::domain::fault::Fault;
 use orch_common::domain::run::{RunOutcome, RunState};
-use orch_common::domain::stage::{CommitId, Role, Stage};
+use orch_common::domain::stage::{CommitId, Role};
 use orch_common::domain::task::Brief;
 use orch_common::failpoint::{self, Point};
 use orch_common::store::heard::{self, Heard};
@@ -80,13 +81,12 @@ pub(super) async fn prepare(ctx: &Arc<Context>, job: &Job) -> Result<Prepared, R
     failpoint::here(Point::AgentWorktree);
     let dir = ctx.runs_dir.join(&run);
     let spec = spec(ctx, &work, place, &run, &session, home).await?;
-    let begins = ctx.policy(&work.project).pipeline.started_by_leaving(Stage::Created) == Some(work.payload.role);
-    let story = reread(ctx, job, &mut work.task, begins).await?;
+    let story = reread(ctx, job, &mut work.task).await?;
     let mut prompt = prompt(&work, &session, &story);
-    // A session that goes on has them already.
-    let files = match (&session, &ctx.outside.plane) {
-        (Session::Fresh(_), Some(plane)) => files::load(ctx, plane, job, &work.task, (&run, &story.files)).await?,
-        (Session::Resume(_), _) | (Session::Fresh(_), None) => Files::default(),
+    // Who is asked for a verdict alone has them already.
+    let files = match &ctx.outside.plane {
+        Some(plane) if !is_asked(&work) => files::load(ctx, plane, job, &work.task, (&run, &story.files)).await?,
+        Some(_) | None => Files::default(),
     };
     prompt += &prompt::where_the_files_are(&files.lines);
     if let Some(unread) = &story.unread {
@@ -318,9 +318,8 @@ fn plan(ctx: &Context, project: &Project, role: Role, session: &Session) -> Laun
     plan.git = GitIdentity::of_role(role);
     plan.extra_env = project.env.iter().map(|(k, v)| (k.clone(), v.expose().to_owned())).collect();
     let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
-    // Another user may not write to the worker's folder for scratch files.
-    let of_worker = |name: &str| agent.user.is_some() && name == "TMPDIR";
-    plan.base_env = std::env::vars_os().filter_map(text).filter(|(name, _)| !of_worker(name)).collect();
+    let suits = |name: &str| agent.user.is_none() || suits_another_user(name);
+    plan.base_env = std::env::vars_os().filter_map(text).filter(|(name, _)| suits(name)).collect();
     plan
 }
 

@@ -2,7 +2,7 @@
 //! those. An agent never starts on half of the story: what cannot be read is waited for, and only after minutes it goes on
 //! without, and says so.
 
-use super::files::{Shown, attached};
+use super::files::{Shown, known_attached, note_attached};
 use super::refused::Refused;
 use crate::clients::ApiError;
 use crate::clients::plane::{Attachment, Comment, EXTERNAL_SOURCE, PlaneClient, Presence, WorkItem};
@@ -47,12 +47,11 @@ pub(super) struct Unread {
     pub minutes: u64,
 }
 
-/// Brings the task's text up to date, and gives back what else people put there. `first`: nobody of the task has worked yet, so
-/// that what is attached is asked for.
-pub(super) async fn reread(ctx: &Context, job: &Job, task: &mut Task, first: bool) -> Result<Story, Refused> {
+/// Brings the task's text up to date, and gives back what else people put there.
+pub(super) async fn reread(ctx: &Context, job: &Job, task: &mut Task) -> Result<Story, Refused> {
     let Some(plane) = &ctx.outside.plane else { return Ok(Story::default()) };
     shared::recall(ctx).await;
-    let read = read(ctx, plane, job, task, first).await;
+    let read = read(ctx, plane, job, task).await;
     shared::remember(ctx).await;
     match read {
         Ok(Read::Story(story)) => Ok(story),
@@ -67,7 +66,7 @@ enum Read {
     Gone { archived: bool },
 }
 
-async fn read(ctx: &Context, plane: &PlaneClient, job: &Job, task: &mut Task, first: bool) -> Result<Read, ApiError> {
+async fn read(ctx: &Context, plane: &PlaneClient, job: &Job, task: &mut Task) -> Result<Read, ApiError> {
     let threads = &ctx.outside.threads;
     // The card's move of this step was answered with the item as it is.
     let item = match moved(ctx, job, task).await {
@@ -90,13 +89,17 @@ async fn read(ctx: &Context, plane: &PlaneClient, job: &Job, task: &mut Task, fi
         }
     };
     pictures.extend(told.pictures);
-    let asked = match first {
-        true => Some(plane.attachments(&task.project, &task.work_item).await?),
-        false => None,
+    let attached = match known_attached(ctx, task) {
+        Some(known) => known,
+        None => {
+            let of = |f: Attachment| shown(ctx, task, Picture { name: f.attributes.name, address: f.id });
+            let found: Vec<Shown> =
+                plane.attachments(&task.project, &task.work_item).await?.into_iter().map(of).collect();
+            note_attached(ctx, task, &found);
+            found
+        }
     };
-    let of = |f: Attachment| shown(ctx, task, Picture { name: f.attributes.name, address: f.id });
-    let asked = asked.map(|files| files.into_iter().map(of).collect());
-    let files = pictures.into_iter().map(|picture| shown(ctx, task, picture)).chain(attached(ctx, task, asked));
+    let files = pictures.into_iter().map(|picture| shown(ctx, task, picture)).chain(attached);
     let files = files.take(MOST_FILES).collect();
     Ok(Read::Story(Story { said: told.said, files, unread: None }))
 }
