@@ -1,5 +1,5 @@
 # What people and the CI run. Every target works from a clean clone.
-.PHONY: help demo run test test-long test-system mutations mutants lint bench soak programs generated deb install tarball
+.PHONY: help demo run test test-long test-system mutations mutants fuzz lint bench soak programs generated deb install tarball
 
 # release, or dev for a package to try.
 PROFILE ?= release
@@ -50,6 +50,10 @@ mutations: ## Breaks each rule of tests/mutations/list.toml, and sees its test f
 
 mutants: ## Changes the rules at random, and lists what no test notices (MINUTES=30 JOBS=1)
 	tests/mutants.sh
+
+fuzz: ## Mutated inputs for every parser of outside text (MINUTES=10 TARGETS="commands names" SEED=1)
+	cargo run -p orch-tests --bin orch-fuzz -- $(TARGETS) --out '$(TARGET)/fuzz' $(if $(SEED),--seed $(SEED)) \
+		--seconds $$(( $(or $(MINUTES),10) * 60 ))
 
 bench: ## The figures of docs/PERFORMANCE.md on this machine (FIGURES="intake claims" for some)
 	cargo build --release $(PACKAGES) -p orch-tests --bins

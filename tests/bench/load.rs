@@ -20,6 +20,8 @@ pub const REPOS: usize = 16;
 const BODY_BYTES: usize = 5_500;
 /// Bodies that differ.
 const BODIES: usize = 64;
+/// Bytes of an answer; a longer one is an error.
+const LONGEST_ANSWER: usize = 16 * 1024 * 1024;
 const ID_MARK: &str = "00000000-0000-4000-8000-000000000000";
 
 /// Signed pushes; each send has an id of its own.
@@ -209,7 +211,11 @@ impl Connection {
         self.stream.write_all(&self.request).await?;
         let mut read = 0;
         loop {
-            let free = self.answer.get_mut(read..).filter(|free| !free.is_empty()).context("the answer is too long")?;
+            if read == self.answer.len() {
+                ensure!(read < LONGEST_ANSWER, "the answer is too long");
+                self.answer.resize(read * 2, 0);
+            }
+            let free = &mut self.answer[read..];
             let more = self.stream.read(free).await?;
             ensure!(more > 0, "the connection was closed");
             read += more;

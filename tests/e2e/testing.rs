@@ -86,3 +86,13 @@ fn tests_are_told_from_other_functions() {
     tests_of(source, &mut found);
     assert_eq!(found.into_iter().collect::<Vec<_>>(), ["five", "one", "three"]);
 }
+
+/// The same inputs in every run; `make fuzz` tries others, for as long as one likes.
+#[test]
+fn mutated_inputs_are_refused_or_read_by_every_parser_of_outside_text() {
+    let out = tempfile::tempdir().unwrap();
+    let mut fuzz = std::process::Command::new(env!("CARGO_BIN_EXE_orch-fuzz"));
+    fuzz.args(["--seed", "1", "--inputs", "150", "--seconds", "600", "--out"]).arg(out.path());
+    let said = orch_testkit::output_of(fuzz);
+    assert!(said.lines().filter(|line| line.contains(": 150 inputs")).count() >= 7, "{said}");
+}
