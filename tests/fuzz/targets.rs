@@ -157,7 +157,6 @@ fn commands(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let command = words::parse_comment(&text);
     assert!(command.is_none() || words::is_visible(&text), "a command that people cannot see");
-    assert_eq!(command, words::parse_comment(&text), "the same text is the same command");
 }
 
 fn front_matter_target(input: &[u8]) {
@@ -207,6 +206,9 @@ fn agent_log(input: &[u8]) {
 
 fn check_patterns(input: &[u8]) {
     let (pattern, context) = two(input);
+    assert!(checks::fits(&context, &context), "a name means itself");
     let fits = checks::fits(&pattern, &context);
-    assert_eq!(fits, checks::fits(&pattern, &context));
+    if !pattern.contains(['*', '?', '[', '{']) {
+        assert_eq!(fits, pattern == context, "{pattern:?} is no pattern");
+    }
 }

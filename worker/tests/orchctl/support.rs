@@ -128,17 +128,8 @@ impl World {
         };
         self.write(|conn| {
             let task = tasks::insert(conn, &new, now())?.unwrap();
-            let to = Move {
-                stage,
-                state,
-                state_reason: (state == TaskState::Blocked).then(|| "the money is spent".into()),
-                reset_cap: false,
-                approved: false,
-                unapproved: false,
-                said: None,
-                new_round: false,
-                recheck: false,
-            };
+            let state_reason = (state == TaskState::Blocked).then(|| "the money is spent".into());
+            let to = Move { state_reason, ..Move::to(stage, state) };
             assert!(tasks::compare_and_move(conn, &task, &to, now())?);
             Ok(tasks::get(conn, task.id)?.unwrap())
         })

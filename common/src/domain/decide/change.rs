@@ -69,12 +69,12 @@ pub enum Outward {
     ReopenPull,
 }
 
-impl Case<'_> {
-    /// A change that leaves the task where it is.
-    pub(super) fn stay(&self, reason: impl Into<String>) -> Change {
+impl Change {
+    /// A change to `stage` and `state` that does nothing else.
+    pub(super) fn to(stage: Stage, state: TaskState) -> Change {
         Change {
-            stage: self.task.stage,
-            state: self.task.state,
+            stage,
+            state,
             state_reason: None,
             reset_cap: false,
             approved: false,
@@ -86,8 +86,15 @@ impl Case<'_> {
             stop_agent: false,
             drop_jobs: false,
             outward: Vec::new(),
-            reason: reason.into(),
+            reason: String::new(),
         }
+    }
+}
+
+impl Case<'_> {
+    /// A change that leaves the task where it is.
+    pub(super) fn stay(&self, reason: impl Into<String>) -> Change {
+        Change { reason: reason.into(), ..Change::to(self.task.stage, self.task.state) }
     }
 
     /// From `created` into the first stage of work.

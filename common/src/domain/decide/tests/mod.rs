@@ -211,24 +211,8 @@ enum Want {
     Change(Change),
 }
 
-/// A change to `stage` and `state` that does nothing else.
 fn to(stage: Stage, state: TaskState) -> Change {
-    Change {
-        stage,
-        state,
-        state_reason: None,
-        reset_cap: false,
-        approved: false,
-        unapproved: false,
-        said: None,
-        new_round: false,
-        recheck: false,
-        start: None,
-        stop_agent: false,
-        drop_jobs: false,
-        outward: Vec::new(),
-        reason: String::new(),
-    }
+    Change::to(stage, state)
 }
 
 fn check(rows: Vec<(&str, Given, Want)>) {
