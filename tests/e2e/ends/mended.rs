@@ -2,6 +2,7 @@
 
 use orch_common::domain::job::{JobKind, JobStatus};
 use orch_common::domain::stage::{Role, Stage, TaskState};
+use orch_tests::fakes::Fault;
 use orch_tests::stack::{Stack, WORKER, git};
 
 #[test]
@@ -58,6 +59,8 @@ fn what_waits_for_long_is_said_once_with_its_reason_wherever_one_looks() {
     stack.kill_worker(WORKER);
     let away = stack.scene.forge.with_extension("away");
     std::fs::rename(&stack.scene.forge, &away).unwrap();
+    // Without its folder the forge does not know the branches either; "not found" would say that this one was deleted.
+    stack.gitea().fail_when("GET", "/branches/", 1000, Fault::status(500));
     stack.start_worker(WORKER);
     stack.plane().comment(&item, "<p>:approved:</p>");
     let said = stack.wait_said(&item, "still waits");
@@ -71,6 +74,7 @@ fn what_waits_for_long_is_said_once_with_its_reason_wherever_one_looks() {
     assert!(stack.ctl(&["tasks", "show", &key]).contains("waits for 0 min"));
 
     std::fs::rename(&away, &stack.scene.forge).unwrap();
+    stack.gitea().heal();
     stack.wait_task(&item, Stage::Done, TaskState::Done);
     stack.settle();
     let comments = stack.comments(&item);
